@@ -1,0 +1,281 @@
+"""What the rooms of the house may expect of each other: all that plugins (drivers, sinks) and `web` know of the daemon."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Flag, auto
+from typing import Any, Protocol, runtime_checkable
+
+from gateway.model.alarm import Condition
+from gateway.model.batch import Floats, SampleBatch, Times
+from gateway.model.command import Command, Outcome
+from gateway.model.event import Category, Event, Severity
+from gateway.model.outbox import OutboxFill, OutboxRow
+from gateway.model.quality import Statuses
+from gateway.model.tag import Tag, TagTable
+from gateway.model.unit import Unit
+from gateway.model.update import TwinUpdate
+
+
+class NotConnected(Exception):
+    """The other side is not there, or went away: keep what you have, back off, try again for ever. Says what, where and why."""
+
+
+class Rejected(Exception):
+    """The other side will never take these rows: quarantine them. why is the reason in its words."""
+
+    def __init__(self, rows: Sequence[OutboxRow], why: str) -> None:
+        super().__init__(f"{len(rows)} rows rejected: {why}")
+        self.rows = tuple(rows)
+        self.why = why
+
+
+class ConfigError(Exception):
+    """A value of the configuration cannot work. key is its path below the unit's own section; hint says what to do."""
+
+    def __init__(self, key: str, why: str, hint: str = "") -> None:
+        super().__init__(f"{key}: {why}" + (f" ({hint})" if hint else ""))
+        self.key, self.why, self.hint = key, why, hint
+
+
+# --- what the daemon hands to a plugin -------------------------------------------------------------------------------------------------
+
+
+class Reporter(Protocol):
+    """A unit's line to health: counters, and problems that a person should see by name in `status`."""
+
+    def count(self, name: str, n: int = 1) -> None:
+        """Add to a counter of this unit; name in snake_case without `_total`."""
+
+    def problem(self, subject: str, why: str | None) -> None:
+        """Something is wrong with a tag, node or topic (why), or is well again (None). Bounded: the first 1000 subjects are kept."""
+
+
+class Memory(Protocol):
+    """A unit's few words that survive a restart; durable with the next commit."""
+
+    def get(self, key: str) -> str | None: ...
+    def put(self, key: str, value: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DriverContext:
+    """name of the source, its tags, and the ways out. now_ns is the gateway's clock, UTC ns, which never goes back."""
+
+    name: str
+    tags: Sequence[Tag]
+    memory: Memory
+    report: Reporter
+    now_ns: Callable[[], int]
+    gateway: "Identity"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which gateway this is. path = `gateway.path`, the MQTT prefix; boot = the epoch of the store's sequences."""
+
+    name: str
+    path: str
+    boot: str
+    version: str
+    data_dir: str
+
+
+@dataclass(frozen=True, slots=True)
+class SinkContext:
+    name: str
+    gateway: Identity
+    view: "TwinView"
+    history: "HistoryView"
+    events: "EventView"
+    commands: "Commands"
+    units: Mapping[str, Unit]  # by UCUM code
+    memory: Memory
+    report: Reporter
+    now_ns: Callable[[], int]
+
+
+# --- southbound ------------------------------------------------------------------------------------------------------------------------
+
+
+class Driver(Protocol):
+    """One instance, one connection, one source. Built as `Driver(config, DriverContext)`: no I/O, raises ConfigError."""
+
+    async def connect(self) -> None:
+        """Raises NotConnected. May be called again after close()."""
+
+    async def read(self) -> SampleBatch:
+        """Waits for one sample or more. Raises NotConnected when the link is gone; cancelling it loses nothing."""
+
+    def accept(self, receipt: object) -> None:
+        """Everything up to this receipt is committed: acknowledge it to the source, in order. Never blocks, never raises."""
+
+    async def close(self) -> None:
+        """Idempotent, safe after a failed connect, prompt (a few seconds at most), raises nothing."""
+
+
+@runtime_checkable
+class Writable(Protocol):
+    """Optional ability of a driver: writing setpoints to the plant."""
+
+    async def write_setpoints(self, rows: Sequence[tuple[int, float | str]]) -> list[int]:
+        """One StatusCode for each (tag_id, value). Never raises for a refused row; BadNotConnected for all without a link."""
+
+
+# --- northbound ------------------------------------------------------------------------------------------------------------------------
+
+
+class Delivery(Flag):
+    LATEST = auto()  # the newest value per tag, conflated when the sink is slow, no disk
+    EVERY = auto()  # through the outbox: at least once, in order per stream
+
+
+class Sink(Protocol):
+    """Built as `Sink(config, SinkContext)`: no I/O, raises ConfigError. The runner supplies queue, order and retry."""
+
+    delivery: Delivery
+
+    async def connect(self) -> None:
+        """Raises NotConnected. May be called again after close()."""
+
+    async def close(self) -> None:
+        """As Driver.close."""
+
+
+@runtime_checkable
+class LatestSink(Protocol):
+    async def write(self, update: TwinUpdate) -> None:
+        """Hand on one update (several may have been conflated into it). Raises NotConnected."""
+
+
+@runtime_checkable
+class EverySink(Protocol):
+    streams: tuple[str, ...]  # most urgent first
+    window: int  # how many rows deliver() takes at most
+
+    def rows(self, update: TwinUpdate, events: Sequence[Event]) -> list[OutboxRow]:
+        """What of this step must reach the other side. Pure: called before the commit, whether connected or not."""
+
+    async def deliver(self, rows: Sequence[OutboxRow]) -> None:
+        """Rows of one stream in order, pipelined. Return = each was acknowledged. Raises NotConnected, Rejected."""
+
+
+# --- what sinks, web and drivers may see of twin, history and events --------------------------------------------------------------------
+
+
+class Snapshot(Protocol):
+    """The twin at one moment; never changes. Columns by tag_id."""
+
+    version: int
+    at_ns: int
+    value: Floats
+    status: Statuses
+    source_ns: Times
+    text: Mapping[int, str]
+
+    def tree(self, tags: TagTable) -> dict[str, Any]:
+        """The hierarchical dictionary: dots become levels; None where the status is Bad; `timestamp` at the top (ISO 8601, Z)."""
+
+
+class TwinView(Protocol):
+    """The live twin, read only. The arrays are the engine's own, without a copy: use them before the next await, keep none of them."""
+
+    @property
+    def tags(self) -> TagTable: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def value(self) -> Floats: ...
+    @property
+    def status(self) -> Statuses: ...
+    @property
+    def source_ns(self) -> Times: ...
+    @property
+    def received_ns(self) -> Times: ...
+    @property
+    def text(self) -> Mapping[int, str]: ...
+    def snapshot(self) -> Snapshot: ...
+    def at(self, at_ns: int) -> Snapshot | None:
+        """The last commit at or before that time, from the ring; None where the ring does not reach back so far."""
+
+    def history(self, limit: int | None = None) -> list[Snapshot]:
+        """The latest commits, oldest first."""
+
+    def conditions(self) -> list[Condition]:
+        """Each rule's condition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Samples of one tag in order of source time, without duplicates. text by row for text tags."""
+
+    source_ns: Times
+    value: Floats
+    status: Statuses
+    text: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """Downsampled samples of one tag: one row per bucket that holds a sample. Bad samples count in `count` and `worst` only."""
+
+    start_ns: Times
+    minimum: Floats
+    maximum: Floats
+    mean: Floats
+    count: Times
+    worst: Statuses
+
+
+class HistoryView(Protocol):
+    """History on disk, by tag_id. Only committed samples are seen."""
+
+    async def read(self, tag_id: int, start_ns: int, end_ns: int, limit: int | None = None) -> Series:
+        """start <= source time < end, oldest first."""
+
+    async def read_at(self, tag_id: int, at_ns: int) -> Series:
+        """The last sample at or before that time: one row or none."""
+
+    async def downsample(self, tag_id: int, start_ns: int, end_ns: int, bucket_ns: int) -> Buckets: ...
+
+
+class EventView(Protocol):
+    """The journal on disk."""
+
+    async def query(
+        self,
+        *,
+        categories: Sequence[Category] = (),
+        severities: Sequence[Severity] = (),
+        source: str | None = None,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        acknowledged: bool | None = None,
+        limit: int = 100,
+    ) -> list[Event]:
+        """The newest that match, newest first. Empty sequences match all."""
+
+    async def acknowledge(self, event_id: str) -> bool:
+        """False where there is no such event."""
+
+    async def clear(self, older_than_ns: int | None = None) -> int:
+        """Removes events (all, or those before that time); how many."""
+
+
+class OutboxView(Protocol):
+    """The outbox as the runner uses it."""
+
+    async def peek(self, stream: str, limit: int) -> list[OutboxRow]:
+        """The oldest rows of a stream that are not acknowledged, in order of seq."""
+
+    def acked(self, stream: str, through_seq: int) -> None:
+        """Everything up to that seq was delivered; removed with the next commit or flush."""
+
+    async def quarantine(self, rows: Sequence[OutboxRow], why: str) -> None: ...
+    def fill(self) -> list[OutboxFill]: ...
+
+
+class Commands(Protocol):
+    """The one door for changes (`operations`)."""
+
+    async def execute(self, command: Command) -> Outcome:
+        """Permission, guard, execution, audit. Never raises for a refused command: its status says why."""

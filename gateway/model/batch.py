@@ -1,0 +1,76 @@
+"""The one currency on the road of a sample: a batch of columns."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.model.quality import Statuses
+
+TagIds = NDArray[np.int32]
+Floats = NDArray[np.float64]
+Times = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Rows = NDArray[np.intp]
+
+
+class Origin(IntEnum):
+    """Who made a batch."""
+
+    SOURCE = 0  # a driver read it from the plant (`sensors`, `manufacturing_system`)
+    MANUAL = 1  # a person or a program set it (`manual_input`); it wins until released
+    GATEWAY = 2  # the runner's word on a link: lost, silent. Changes the status; keeps the value and the order of source times
+
+
+@dataclass(frozen=True, slots=True)
+class SampleBatch:
+    """n samples, one row each; rows of one tag stand in the order in which they were read.
+
+    tag_id     int32[n]    row of the TagTable
+    value      float64[n]  engineering units; NaN where the status is Bad and for text
+    status     uint32[n]   StatusCode
+    source_ns  int64[n]    the device's time, UTC ns since 1970; 0 = the source gave none
+    text       row -> text, for the rows of text tags only
+    received_ns            the gateway's time when the message came in
+    receipt                what Driver.accept takes once the batch is committed; None = nothing to acknowledge
+    """
+
+    tag_id: TagIds
+    value: Floats
+    status: Statuses
+    source_ns: Times
+    received_ns: int
+    text: Mapping[int, str] = field(default_factory=dict)
+    receipt: object = None
+    origin: Origin = Origin.SOURCE
+
+    def __len__(self) -> int:
+        return self.tag_id.size
+
+    @classmethod
+    def of(
+        cls,
+        tag_id: Sequence[int] | TagIds,
+        value: Sequence[float] | Floats,
+        status: Sequence[int] | Statuses | int = 0,
+        source_ns: Sequence[int] | Times | int = 0,
+        *,
+        received_ns: int = 0,
+        text: Mapping[int, str] | None = None,
+        receipt: object = None,
+        origin: Origin = Origin.SOURCE,
+    ) -> "SampleBatch":
+        """Columns of the right dtype from any sequences; a single status or time holds for all rows."""
+        ids = np.asarray(tag_id, np.int32)
+        return cls(
+            tag_id=ids,
+            value=np.asarray(value, np.float64),
+            status=np.full(ids.size, status, np.uint32) if isinstance(status, int) else np.asarray(status, np.uint32),
+            source_ns=np.full(ids.size, source_ns, np.int64) if isinstance(source_ns, int) else np.asarray(source_ns, np.int64),
+            received_ns=received_ns,
+            text=text or {},
+            receipt=receipt,
+            origin=origin,
+        )
