@@ -3,17 +3,23 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Flag, auto
-from typing import Any, Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, runtime_checkable
+
+from pydantic import BeforeValidator
 
 from gateway.model.alarm import Condition
 from gateway.model.batch import Floats, SampleBatch, Times
 from gateway.model.command import Command, Outcome
+from gateway.model.duration import seconds
 from gateway.model.event import Category, Event, Severity
 from gateway.model.outbox import OutboxFill, OutboxRow
 from gateway.model.quality import Statuses
 from gateway.model.tag import Tag, TagTable
 from gateway.model.unit import Unit
 from gateway.model.update import TwinUpdate
+
+Duration = Annotated[float, BeforeValidator(seconds)]
+"""A field of a configuration model, in seconds: 500ms, 10s, 5min, 24h or a bare number."""
 
 
 class NotConnected(Exception):

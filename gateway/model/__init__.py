@@ -1,1 +1,1 @@
-"""Ground floor: values only. No clock, no I/O, no logging; made of the standard library and numpy (and pydantic for one field type)."""
+"""Ground floor: values only. No clock, no I/O, no logging; made of the standard library and numpy."""
