@@ -1,0 +1,130 @@
+"""Health: counters and problems of each unit, liveness and readiness with reasons, and systemd's notify protocol."""
+
+import os
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+_MAX_PROBLEMS = 1000
+
+
+class State(StrEnum):
+    STARTING = "starting"
+    UP = "up"
+    DOWN = "down"  # the other side is not there; tried again
+    FAILED = "failed"  # an unexpected error; restarted with back-off
+    STOPPED = "stopped"
+
+
+@dataclass(slots=True)
+class Unit:
+    """One driver, sink or job: its state and since when, what it counted, and what is wrong by name. Serves as its Reporter."""
+
+    kind: str
+    name: str
+    now_ns: Callable[[], int]
+    state: State = State.STARTING
+    reason: str = ""
+    since_ns: int = 0
+    counters: Counter[str] = field(default_factory=Counter)
+    problems: dict[str, str] = field(default_factory=dict)
+
+    def count(self, name: str, n: int = 1) -> None:
+        self.counters[name] += n
+
+    def problem(self, subject: str, why: str | None) -> None:
+        if why is None:
+            self.problems.pop(subject, None)
+        elif subject in self.problems or len(self.problems) < _MAX_PROBLEMS:
+            self.problems[subject] = why
+        else:
+            self.counters["problems_not_kept"] += 1
+
+    def turn(self, state: State, reason: str = "") -> bool:
+        """Note the state; True when it is another one than before (log on the edge only)."""
+        changed = state is not self.state
+        if changed:
+            self.since_ns = self.now_ns()
+        self.state, self.reason = state, reason
+        return changed
+
+    def status(self) -> dict[str, Any]:
+        return {
+            "state": self.state.value,
+            "reason": self.reason,
+            "since_ns": self.since_ns,
+            "counters": dict(self.counters),
+            "problems": dict(self.problems),
+        }
+
+
+class Health:
+    """All units of the daemon, and whether it is alive and ready."""
+
+    def __init__(self, now_ns: Callable[[], int]) -> None:
+        self._now_ns = now_ns
+        self.units: dict[tuple[str, str], Unit] = {}
+        self.started_ns = now_ns()
+        self.ready_after_s: float | None = None
+        self.loop_lag_s = 0.0
+        self.last_commit_ns = self.started_ns
+        self.store_fault: str | None = None
+
+    def unit(self, kind: str, name: str) -> Unit:
+        """The unit of that name, made on first asking; a reload keeps its counters."""
+        key = (kind, name)
+        if key not in self.units:
+            self.units[key] = Unit(kind, name, self._now_ns, since_ns=self._now_ns())
+        return self.units[key]
+
+    def forget(self, kind: str, name: str) -> None:
+        self.units.pop((kind, name), None)
+
+    def of_kind(self, kind: str) -> Iterator[Unit]:
+        return (unit for unit in self.units.values() if unit.kind == kind)
+
+    def live(self) -> tuple[bool, list[str]]:
+        """Is the process doing its work? A stuck loop or a silent writer says no; an absent plant or broker does not."""
+        reasons = []
+        if self.loop_lag_s > 1.0:
+            reasons.append(f"the event loop was late by {self.loop_lag_s:.1f} s")
+        silent_s = (self._now_ns() - self.last_commit_ns) / 1e9
+        if self.store_fault is None and silent_s > 15.0:
+            reasons.append(f"the store has not committed for {silent_s:.0f} s")
+        return not reasons, reasons
+
+    def ready(self) -> tuple[bool, list[str]]:
+        """Started, alive, and able to keep what it takes in. Sources that are away are named, but the gateway is ready without them."""
+        alive, reasons = self.live()
+        if self.ready_after_s is None:
+            reasons.append("starting")
+        if self.store_fault is not None:
+            reasons.append(f"store: {self.store_fault}")
+        return alive and not reasons, reasons
+
+    def degraded(self) -> list[str]:
+        """Units that are not up, in words."""
+        return [f"{unit.kind} {unit.name}: {unit.state.value}, {unit.reason}" for unit in self.units.values() if unit.state in _NOT_WELL]
+
+
+_NOT_WELL = (State.DOWN, State.FAILED)
+
+
+def notify(*lines: str) -> None:
+    """systemd's notify protocol (sd_notify(3)); nothing where there is no NOTIFY_SOCKET."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as link, suppress(OSError):
+        link.connect("\0" + address[1:] if address.startswith("@") else address)
+        link.sendall("\n".join(lines).encode())
+
+
+def watchdog_period_s() -> float | None:
+    """How often to feed systemd's watchdog: a third of WATCHDOG_USEC, None where it is off."""
+    usec = os.environ.get("WATCHDOG_USEC", "")
+    return int(usec) / 3e6 if usec.isdigit() and int(usec) > 0 else None
