@@ -127,6 +127,13 @@ class Writable(Protocol):
         """One StatusCode for each (tag_id, value). Never raises for a refused row; BadNotConnected for all without a link."""
 
 
+@runtime_checkable
+class Windowed(Protocol):
+    """Optional ability of a driver: its source stops sending when that many receipts wait for accept()."""
+
+    window: int
+
+
 # --- northbound ------------------------------------------------------------------------------------------------------------------------
 
 

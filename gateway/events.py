@@ -1,6 +1,6 @@
 """Events inside the daemon: typed constructors, and subscriptions by category and severity with bounded queues.
 
-Each subscriber has a queue and a task of its own, so one that is slow or fails harms nobody. A full queue gives up its least severe, oldest event.
+Each subscriber has a queue and a task of its own: one that is slow or fails harms nobody. A full queue gives up its least severe, oldest event.
 """
 
 import asyncio
@@ -82,7 +82,6 @@ class Events:
         self,
         categories: Collection[Category] = (),
         severities: Collection[Severity] = (),
-        *,
         size: int = 1000,
     ) -> Subscription:
         """Events of one of the categories or of one of the severities; neither given = all of them."""

@@ -1,7 +1,9 @@
 """What one step of the engine changed: columns, plus the few things that are records."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from gateway.model.alarm import Transition
 from gateway.model.batch import Floats, Mask, TagIds, Times
@@ -57,3 +59,31 @@ class TwinUpdate:
     changed: int
     changed_tags: tuple[int, ...]
     counts: Counts
+
+
+def conflate(updates: Sequence[TwinUpdate]) -> TwinUpdate:
+    """One update in place of several, oldest first: the newest row per tag, all transitions; reported where any row of the tag was."""
+    last = updates[-1]
+    tag_id = np.concatenate([update.rows.tag_id for update in updates])
+    reported = np.concatenate([update.reported for update in updates])
+    ids, from_end = np.unique(tag_id[::-1], return_index=True)
+    newest = tag_id.size - 1 - from_end
+    text: dict[int, str] = {}
+    start = 0
+    for update in updates:
+        text.update({start + row: words for row, words in update.rows.text.items()})
+        start += len(update.rows)
+    rows = Columns(
+        tag_id=ids,
+        value=np.concatenate([update.rows.value for update in updates])[newest],
+        status=np.concatenate([update.rows.status for update in updates])[newest],
+        source_ns=np.concatenate([update.rows.source_ns for update in updates])[newest],
+        text={place: text[row] for place, row in enumerate(newest.tolist()) if row in text} if text else {},
+    )
+    return replace(
+        last,
+        rows=rows,
+        reported=np.isin(ids, tag_id[reported]),
+        transitions=tuple(transition for update in updates for transition in update.transitions),
+        committed=any(update.committed for update in updates),
+    )

@@ -1,0 +1,75 @@
+"""The door: one table from the kind of a command to its permission and function. Every command leaves a record, a refused one too."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.model import quality
+from gateway.model.command import Caller, Command, Outcome
+
+Args = Mapping[str, Any]
+
+
+class Refused(Exception):
+    """The command is not done; status says why on OPC UA, message in words."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One kind of command. do(args, caller) returns the result as JSON values, or raises Refused."""
+
+    permission: str
+    do: Callable[[Args, Caller], Awaitable[Mapping[str, Any]]]
+    summary: str
+
+
+class Door:
+    """Commands of contracts.py. allowed(role, permission) decides; audit(command, outcome) keeps the record."""
+
+    def __init__(
+        self,
+        table: Mapping[str, Operation],
+        allowed: Callable[[str, str], bool],
+        audit: Callable[[Command, Outcome], Awaitable[None]],
+    ) -> None:
+        self.table = dict(table)
+        self._allowed, self._audit = allowed, audit
+
+    async def execute(self, command: Command) -> Outcome:
+        outcome = await self._outcome(command)
+        await self._audit(command, outcome)
+        return outcome
+
+    async def _outcome(self, command: Command) -> Outcome:
+        operation = self.table.get(command.kind)
+        if operation is None:
+            known = ", ".join(sorted(self.table))
+            return Outcome(quality.BAD_NOT_SUPPORTED, f"there is no command {command.kind!r}; known: {known}", {})
+        if not self._allowed(command.caller.role, operation.permission):
+            why = f"{command.kind} needs the permission {operation.permission}, which the role {command.caller.role!r} has not"
+            return Outcome(quality.BAD_USER_ACCESS_DENIED, why, {})
+        try:
+            return Outcome(quality.GOOD, "done", await operation.do(command.args, command.caller))
+        except Refused as refused:
+            return Outcome(refused.status, refused.message, {})
+
+
+def text_of(args: Args, key: str, default: str | None = None) -> str:
+    """A text argument; Refused where it is missing or something else."""
+    value = args.get(key, default)
+    if not isinstance(value, str):
+        raise Refused(quality.BAD_TYPE_MISMATCH, f"argument {key!r} is a text, got {value!r}")
+    return value
+
+
+def names_of(args: Args, key: str) -> list[str]:
+    """A list of texts, or one text; Refused for anything else."""
+    value = args.get(key)
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise Refused(quality.BAD_TYPE_MISMATCH, f"argument {key!r} is a text or a list of texts, got {value!r}")
+    return names

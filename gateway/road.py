@@ -1,0 +1,207 @@
+"""The waits on a sample's road, each with a size, a policy for when it is full, and a counter; and the clock that the road runs on."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from gateway.contracts import Driver
+from gateway.health import Unit
+from gateway.model.batch import SampleBatch
+from gateway.model.event import Event
+from gateway.model.outbox import OutboxRow
+from gateway.model.update import TwinUpdate, conflate
+from gateway.store.store import Step
+
+INBOX_SAMPLES = 200_000
+PENDING_SAMPLES = 2_000_000
+LATEST_UPDATES = 512
+
+
+class Clock:
+    """UTC ns that never goes back and never jumps by itself: wall time at the start, carried on by the monotonic clock."""
+
+    def __init__(self) -> None:
+        self._offset_ns = time.time_ns() - time.monotonic_ns()
+
+    def now_ns(self) -> int:
+        return time.monotonic_ns() + self._offset_ns
+
+    def step(self, threshold_ns: int = 500_000_000) -> int:
+        """Follow the wall clock where it was set: by how many ns, 0 where it was not."""
+        jump = time.time_ns() - self.now_ns()
+        if abs(jump) < threshold_ns:
+            return 0
+        self._offset_ns += jump
+        return jump
+
+
+class Inbox:
+    """Batches on their way to the engine, bounded in samples: a full inbox makes the drivers wait, and they stop asking their sources."""
+
+    def __init__(self, samples: int = INBOX_SAMPLES) -> None:
+        self._limit = samples
+        self._queue: deque[tuple[Driver | None, SampleBatch]] = deque()
+        self.samples = 0
+        self._filled = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._drained.set()
+
+    async def put(self, batch: SampleBatch, driver: Driver | None = None) -> None:
+        """Wait for room, then queue the batch."""
+        while self.samples and self.samples + len(batch) > self._limit:
+            self._drained.clear()
+            await self._drained.wait()
+        self.put_now(batch, driver)
+
+    def put_now(self, batch: SampleBatch, driver: Driver | None = None) -> None:
+        """Queue the batch whatever the room: for the gateway's own few rows."""
+        self._queue.append((driver, batch))
+        self.samples += len(batch)
+        self._filled.set()
+
+    async def get(self, timeout_s: float | None) -> tuple[Driver | None, SampleBatch] | None:
+        """The oldest batch; None once the time is over."""
+        if not self._queue:
+            self._filled.clear()
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._filled.wait()
+            except TimeoutError:
+                return None
+            if not self._queue:
+                return None
+        driver, batch = self._queue.popleft()
+        self.samples -= len(batch)
+        self._drained.set()
+        return driver, batch
+
+    def wake(self) -> None:
+        """Let a waiting get() look at the time again."""
+        self._filled.set()
+
+    @property
+    def empty(self) -> bool:
+        return not self._queue
+
+
+class LatestQueue:
+    """Updates on their way to one LATEST sink; when it is slow, what waits is conflated to the newest value per tag."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+        self._updates: list[TwinUpdate] = []
+        self._filled = asyncio.Event()
+
+    def offer(self, update: TwinUpdate) -> None:
+        if len(self._updates) >= LATEST_UPDATES:
+            self._updates = [conflate(self._updates)]
+            self._unit.count("conflated")
+        self._updates.append(update)
+        self._filled.set()
+
+    async def take(self) -> list[TwinUpdate]:
+        """What waits, oldest first; at least one."""
+        while not self._updates:
+            self._filled.clear()
+            await self._filled.wait()
+        updates, self._updates = self._updates, []
+        return updates
+
+    def clear(self) -> None:
+        self._updates.clear()
+
+
+@dataclass(slots=True)
+class Gathered:
+    steps: list[Step] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    outbox: list[OutboxRow] = field(default_factory=list)
+    receipts: list[tuple[Driver, object]] = field(default_factory=list)
+    samples: int = 0
+
+
+class Pending:
+    """What the engine has done since the last commit.
+
+    Full = the engine waits, and with it the drivers; except while the store is away: then the oldest steps give way, counted.
+    """
+
+    def __init__(self, limit: int = PENDING_SAMPLES) -> None:
+        self._limit = limit
+        self._gathered = Gathered()
+        self._urgent = asyncio.Event()
+        self._filled = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self.snapshot_wanted = False
+        self.store_is_away = False
+        self.dropped = 0
+
+    def add(self, step: Step, events: Sequence[Event], outbox: Sequence[OutboxRow], receipt: tuple[Driver, object] | None) -> None:
+        gathered = self._gathered
+        gathered.steps.append(step)
+        gathered.events.extend(events)
+        gathered.outbox.extend(outbox)
+        gathered.samples += len(step.rows) + len(step.late)
+        if receipt is not None:
+            gathered.receipts.append(receipt)
+        self._filled.set()
+        if gathered.samples > self._limit:
+            self._overflow(gathered)
+
+    def _overflow(self, gathered: Gathered) -> None:
+        if not self.store_is_away:
+            self._room.clear()
+            return
+        while gathered.samples > self._limit // 2 and len(gathered.steps) > 1:
+            oldest = gathered.steps.pop(0)
+            lost = len(oldest.rows) + len(oldest.late)
+            gathered.samples -= lost
+            self.dropped += lost
+        gathered.outbox = [row for row in gathered.outbox if not row.droppable]
+
+    def add_event(self, event: Event, outbox: Sequence[OutboxRow] = ()) -> None:
+        self._gathered.events.append(event)
+        self._gathered.outbox.extend(outbox)
+        self._filled.set()
+
+    def hurry(self) -> None:
+        """Commit at once: an alarm transition waits, or half a driver's window."""
+        self._urgent.set()
+        self._filled.set()
+
+    async def room(self) -> None:
+        await self._room.wait()
+
+    async def due(self, interval_s: float) -> None:
+        """Wait until something is there, and then for more of it, at most `interval_s`."""
+        self._filled.clear()
+        if not self._gathered.steps and not self._gathered.events:
+            await self._filled.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(interval_s):
+                await self._urgent.wait()
+
+    def swap(self) -> Gathered:
+        gathered, self._gathered = self._gathered, Gathered()
+        self._urgent.clear()
+        self._room.set()
+        return gathered
+
+    @property
+    def empty(self) -> bool:
+        return not self._gathered.steps and not self._gathered.events and not self._gathered.outbox
+
+
+class Wake:
+    """Tells any number of waiters that something was committed. Take `next` before looking, and await it when there was nothing to see."""
+
+    def __init__(self) -> None:
+        self.next = asyncio.Event()
+
+    def __call__(self) -> None:
+        woken, self.next = self.next, asyncio.Event()
+        woken.set()

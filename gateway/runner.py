@@ -1,0 +1,267 @@
+"""The loops that carry a sample from a driver to the sinks. The only place that retries, backs off and contains an unexpected error.
+
+    run_driver -> Inbox -> run_engine -> Road.take -> Pending -> run_store -> Driver.accept
+                                              |                      `-> run_sink (EVERY: outbox)
+                                              `-> LatestQueue -> run_sink (LATEST)
+
+A unit that is not connected is tried again for ever: after 0.5 s, doubling to 4 s for the first ten minutes, later to at most 60 s.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Protocol
+
+import structlog
+
+from gateway.contracts import Delivery, Driver, EverySink, LatestSink, NotConnected, OutboxView, Rejected, Sink
+from gateway.health import Health, State, Unit
+from gateway.model import quality
+from gateway.model.batch import Origin, SampleBatch
+from gateway.model.tag import Tag
+from gateway.model.update import TwinUpdate
+from gateway.road import Inbox, LatestQueue, Pending, Wake
+from gateway.store.store import Commit, StoreUnavailable
+
+log = structlog.get_logger()
+
+CONNECT_DEADLINE_S = 30.0
+CLOSE_DEADLINE_S = 5.0
+SNAPSHOT_EVERY_NS = 60_000_000_000
+
+
+class Engine(Protocol):
+    """What the loops need of the engine."""
+
+    def step(self, batch: SampleBatch, now_ns: int) -> TwinUpdate: ...
+    def tick(self, now_ns: int) -> TwinUpdate: ...
+    def next_deadline(self) -> int | None: ...
+    def snapshot(self) -> bytes: ...
+
+
+class Recorder(Protocol):
+    """What the engine loop tells a recording."""
+
+    def step(self, batch: SampleBatch, now_ns: int) -> None: ...
+    def tick(self, now_ns: int) -> None: ...
+
+
+class Store(Protocol):
+    """What the loops need of the store."""
+
+    async def commit(self, commit: Commit) -> None: ...
+    async def reopen(self) -> None: ...
+
+
+class Take(Protocol):
+    """Where the engine's updates go: `app` hands them to events, outbox, pending commit and sinks."""
+
+    def __call__(self, update: TwinUpdate, batch: SampleBatch | None, driver: Driver | None) -> None: ...
+
+
+async def run_engine(
+    engine: Engine, inbox: Inbox, pending: Pending, take: Take, now_ns: Callable[[], int], recorder: Callable[[], Recorder | None]
+) -> None:
+    """Step for each batch, tick at each deadline. An unexpected error ends the process: the twin must not go on wrong."""
+    while True:
+        deadline = engine.next_deadline()
+        wait_s = None if deadline is None else max(0.0, (deadline - now_ns()) / 1e9)
+        found = await inbox.get(wait_s)
+        await pending.room()
+        recording = recorder()
+        at_ns = now_ns()
+        if found is not None:
+            driver, batch = found
+            if recording is not None:
+                recording.step(batch, at_ns)
+            take(engine.step(batch, at_ns), batch, driver)
+            await asyncio.sleep(0)
+        elif deadline is not None and deadline <= at_ns:
+            if recording is not None:
+                recording.tick(at_ns)
+            take(engine.tick(at_ns), None, None)
+
+
+async def run_store(
+    store: Store,
+    pending: Pending,
+    snapshot: Callable[[], bytes],
+    health: Health,
+    interval_s: float,
+    committed: Callable[[], None],
+    now_ns: Callable[[], int],
+) -> None:
+    """Group commit: one transaction per interval, at once when asked. Receipts go back to the drivers after the disk has them."""
+    snapshot_ns = 0
+    while True:
+        await pending.due(interval_s)
+        due = pending.snapshot_wanted or now_ns() - snapshot_ns > SNAPSHOT_EVERY_NS
+        await commit_once(store, pending, health, snapshot if due else None, now_ns)
+        if due:
+            snapshot_ns, pending.snapshot_wanted = now_ns(), False
+        committed()
+
+
+async def commit_once(
+    store: Store, pending: Pending, health: Health, snapshot: Callable[[], bytes] | None, now_ns: Callable[[], int]
+) -> None:
+    """Commit what is pending; while the disk refuses, try the same transaction again after re-opening the file."""
+    gathered = pending.swap()
+    commit = Commit(gathered.steps, gathered.events, gathered.outbox, snapshot() if snapshot else None)
+    delay_s = 0.25
+    while True:
+        try:
+            await store.commit(commit)
+            break
+        except StoreUnavailable as fault:
+            if health.store_fault is None:
+                log.exception("store unavailable")
+            health.store_fault, pending.store_is_away = str(fault), True
+        await asyncio.sleep(delay_s)
+        delay_s = min(delay_s * 2, 5.0)
+        with suppress(StoreUnavailable):
+            await store.reopen()
+    if pending.store_is_away:
+        log.info("store available again", samples_given_up=pending.dropped)
+        health.store_fault, pending.store_is_away = None, False
+    health.last_commit_ns = now_ns()
+    for driver, receipt in gathered.receipts:
+        driver.accept(receipt)
+
+
+class Backoff:
+    """When to try again. Jitter keeps a hall of gateways from coming back in step."""
+
+    def __init__(self) -> None:
+        self._first = 0.0
+        self._delay = 0.0
+
+    def next_s(self) -> float:
+        now = time.monotonic()
+        if self._delay == 0.0:
+            self._first, self._delay = now, 0.5
+        else:
+            self._delay = min(self._delay * 2, 4.0 if now - self._first < 600 else 60.0)
+        return self._delay * random.uniform(0.75, 1.0)  # noqa: S311  not a secret
+
+    def reset(self) -> None:
+        self._delay = 0.0
+
+
+@asynccontextmanager
+async def _connected(unit: Unit, one: Driver | Sink) -> AsyncIterator[None]:
+    """connect() within its deadline, close() whatever happens."""
+    try:
+        try:
+            async with asyncio.timeout(CONNECT_DEADLINE_S):
+                await one.connect()
+        except TimeoutError as error:
+            raise NotConnected(f"no answer within {CONNECT_DEADLINE_S:g} s") from error
+        if unit.turn(State.UP):
+            log.info("connected", kind=unit.kind, name=unit.name)
+        yield
+    finally:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_DEADLINE_S):
+                await one.close()
+
+
+async def _bulkhead(unit: Unit, session: Callable[[], Awaitable[None]], lost: Callable[[str], None]) -> None:
+    """Run a unit's session for ever. NotConnected: back off. Anything unexpected: it fails loudly and starts anew, the rest goes on."""
+    backoff = Backoff()
+    while True:
+        began = time.monotonic()
+        try:
+            await session()
+            why = "ended"
+        except* NotConnected as group:
+            why = "; ".join(str(error) for error in _leaves(group))
+            if unit.turn(State.DOWN, why):
+                log.warning("not connected", kind=unit.kind, name=unit.name, why=why)
+        except* Exception as group:  # the one bulkhead
+            why = "; ".join(f"{type(error).__name__}: {error}" for error in _leaves(group))
+            unit.count("failures")
+            unit.turn(State.FAILED, why)
+            log.exception("unit failed", kind=unit.kind, name=unit.name)
+        lost(why)
+        if time.monotonic() - began > 10.0:
+            backoff.reset()
+        unit.count("reconnects")
+        await asyncio.sleep(backoff.next_s())
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    leaves: list[BaseException] = []
+    for error in group.exceptions:
+        leaves.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return leaves
+
+
+def link_lost(tags: Sequence[Tag], now_ns: int, status: int = quality.BAD_NO_COMMUNICATION) -> SampleBatch:
+    """The gateway's word on all tags of a source: the last value stays, the status says that the link is gone."""
+    ids = [tag.tag_id for tag in tags if tag.enabled]
+    return SampleBatch.of(ids, [float("nan")] * len(ids), status, now_ns, received_ns=now_ns, origin=Origin.GATEWAY)
+
+
+async def run_driver(driver: Driver, tags: Sequence[Tag], inbox: Inbox, unit: Unit, now_ns: Callable[[], int]) -> None:
+    """Read for ever. When the link goes, its tags turn Bad by the normal road, once."""
+    told = False
+
+    async def session() -> None:
+        nonlocal told
+        async with _connected(unit, driver):
+            while True:
+                batch = await driver.read()
+                unit.count("samples", len(batch))
+                told = False
+                await inbox.put(batch, driver)
+
+    def lost(_: str) -> None:
+        nonlocal told
+        if not told and tags:
+            inbox.put_now(link_lost(tags, now_ns()))
+            told = True
+
+    await _bulkhead(unit, session, lost)
+
+
+async def run_sink(sink: Sink, latest: LatestQueue, outbox: OutboxView, committed: Wake, unit: Unit) -> None:
+    """Connect for ever; LATEST and EVERY flow side by side while it stands."""
+
+    async def session() -> None:
+        latest.clear()
+        async with _connected(unit, sink), asyncio.TaskGroup() as group:
+            if Delivery.LATEST in sink.delivery and isinstance(sink, LatestSink):
+                group.create_task(_pump_latest(sink, latest, unit))
+            if Delivery.EVERY in sink.delivery and isinstance(sink, EverySink):
+                for stream in sink.streams:
+                    group.create_task(_pump_every(sink, stream, outbox, committed, unit))
+
+    await _bulkhead(unit, session, lambda _: None)
+
+
+async def _pump_latest(sink: LatestSink, latest: LatestQueue, unit: Unit) -> None:
+    while True:
+        for update in await latest.take():
+            await sink.write(update)
+            unit.count("updates")
+
+
+async def _pump_every(sink: EverySink, stream: str, outbox: OutboxView, committed: Wake, unit: Unit) -> None:
+    while True:
+        next_commit = committed.next
+        rows = await outbox.peek(stream, sink.window)
+        if not rows:
+            await next_commit.wait()
+            continue
+        try:
+            await sink.deliver(rows)
+        except Rejected as rejected:
+            await outbox.quarantine(rejected.rows, rejected.why)
+            unit.count("quarantined", len(rejected.rows))
+            unit.problem(stream, f"{len(rejected.rows)} rows quarantined: {rejected.why}")
+            continue
+        outbox.acked(stream, rows[-1].seq)
+        unit.count("delivered", len(rows))
