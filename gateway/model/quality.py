@@ -68,12 +68,24 @@ _NAMES: Final = {
     BAD_NO_DATA: "BadNoData",
     BAD_INVALID_STATE: "BadInvalidState",
 }
+_CODES: Final = {name: status for status, name in _NAMES.items()}
 _WORDS: Final = ("good", "uncertain", "bad", "bad")
 
 
 def name(status: int) -> str:
     """The standard's name of a StatusCode; info bits are ignored, and a code without a name here is written in hexadecimal."""
     return _NAMES.get(status & 0xFFFF_0000, f"0x{status:08X}")
+
+
+def code(text: str) -> int | None:
+    """The StatusCode of a name that this file knows, or of hexadecimal digits as `name` writes them; None for any other text."""
+    known = _CODES.get(text)
+    if known is None and text.startswith("0x") and len(text) == 10:
+        try:
+            return int(text, 16)
+        except ValueError:
+            return None
+    return known
 
 
 def word(status: int) -> str:
