@@ -1,0 +1,32 @@
+"""The application: the routes of /api/v1, the probes and the start page, inside the guard."""
+
+from typing import Final
+
+from fastapi import FastAPI
+
+from gateway.web import problems
+from gateway.web.context import WebContext
+from gateway.web.guard import Guard
+from gateway.web.routes import status, twin
+
+PREFIX: Final = "/api/v1"
+
+
+def build(context: WebContext) -> FastAPI:
+    """The API over that context. It starts nothing: `WebServer` serves it."""
+    app = FastAPI(
+        title="Edgetwin",
+        version=context.identity.version,
+        description="The gateway's live twin, its history, alarms and events.",
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.context = context
+    problems.install(app)
+    for router in (status.router, twin.router):
+        app.include_router(router, prefix=PREFIX)
+    app.include_router(status.probes)
+    app.add_middleware(Guard, config=context.config, sessions=context.sessions)
+    return app
