@@ -1,0 +1,1 @@
+"""OPC UA source: subscriptions, read columnar, acknowledged after the commit."""

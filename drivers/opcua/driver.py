@@ -1,0 +1,187 @@
+"""The OPC UA source as the runner sees it: connect, read, accept, close, and setpoints."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from drivers.opcua.config import Config
+from drivers.opcua.keeper import Keeper
+from drivers.opcua.plan import plan
+from drivers.opcua.pump import Outlets, Pump
+from drivers.opcua.setpoints import Setpoints
+from gateway.contracts import DriverContext, NotConnected
+from gateway.model.batch import SampleBatch
+from gateway.model.quality import BAD, BAD_NOT_CONNECTED, BAD_TYPE_MISMATCH
+from gateway.wire.opcua import certificates
+from gateway.wire.opcua.client import Access, Link, Security
+from gateway.wire.opcua.decode import DataChange
+
+
+class OpcUaDriver:
+    """One OPC UA server. Raises ConfigError for an address that cannot be one."""
+
+    def __init__(self, config: Config, context: DriverContext) -> None:
+        self._config = config
+        self._context = context
+        self._plan = plan(context.tags, config)
+        self._inbox: deque[SampleBatch] = deque()
+        self._wake = asyncio.Event()
+        self._link: Link | None = None
+        self._pump: Pump | None = None
+        self._keeper: Keeper | None = None
+        self._setpoints = Setpoints(self._plan, context)
+        self._gone: str | None = None
+        self._ticket = 0
+
+    # --- contract ------------------------------------------------------------------------------------------------------------------------
+
+    async def connect(self) -> None:
+        """Session, subscriptions, items. A node that the server refuses is a Bad row and a problem by name, not a failed connect."""
+        await self.close()
+        self._gone = None
+        link = await Link.open(await self._access(), self._lost, self._context.now_ns() / 1e9)
+        self._link = link
+        try:
+            await self._subscribe(link)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _subscribe(self, link: Link) -> None:
+        config = self._config
+        keeper = Keeper(self._plan, config, self._context, link, self._put)
+        pump = Pump(
+            link,
+            self._plan.element,
+            Outlets(self._deliver, keeper.ended, keeper.gap, keeper.stray),
+            self._context.report,
+            requests=config.publish_requests,
+            window=config.window,
+            patience_s=config.request_timeout,
+        )
+        self._pump, self._keeper = pump, keeper
+        await keeper.start(pump, self._failed)
+        await self._setpoints.learn(link, keeper.namespaces)
+
+    async def read(self) -> SampleBatch:
+        """The next notification as a batch. A cancelled read has taken nothing."""
+        while not self._inbox:
+            if self._gone is not None:
+                raise NotConnected(self._gone)
+            if self._keeper is None:
+                raise NotConnected("not connected")
+            self._wake.clear()
+            await self._wake.wait()
+        return self._inbox.popleft()
+
+    def accept(self, receipt: object) -> None:
+        """Committed: the server may forget the notifications up to this one. A receipt of an earlier connection says nothing to this one."""
+        if not isinstance(receipt, tuple) or self._pump is None or self._keeper is None or receipt[0] is not self._pump:
+            return
+        self._pump.accept(receipt[1])
+        self._keeper.committed()
+
+    async def close(self) -> None:
+        """Ends session and subscriptions; what was read and not taken is read again after the next connect."""
+        pump, keeper, link = self._pump, self._keeper, self._link
+        self._pump = self._keeper = self._link = None
+        if pump is not None:
+            pump.close()
+        if keeper is not None:
+            await keeper.stop()
+        if link is not None:
+            await link.close(keep_subscriptions=keeper is not None)
+        self._inbox.clear()
+        self._wake.set()
+
+    async def write_setpoints(self, rows: Sequence[tuple[int, float | str]]) -> list[int]:
+        """One StatusCode for each (tag_id, value)."""
+        if self._link is None or self._gone is not None:
+            return [BAD_NOT_CONNECTED] * len(rows)
+        return await self._setpoints.write(self._link, rows)
+
+    # --- inside ---------------------------------------------------------------------------------------------------------------------------
+
+    async def _access(self) -> Access:
+        config, gateway = self._config, self._context.gateway
+        return Access(
+            url=config.url,
+            application_uri=certificates.application_uri(gateway.name),
+            name=f"edgetwin {gateway.name}",
+            security=await self._security(),
+            user=config.user,
+            password=None if config.password is None else config.password.get_secret_value(),
+            session_timeout=config.session_timeout,
+            request_timeout=config.request_timeout,
+        )
+
+    async def _security(self) -> Security | None:
+        config = self._config
+        if config.security == "None":
+            return None
+        policy, _, mode = config.security.partition("/")
+        pki = Path(self._context.gateway.data_dir) / "pki"
+        if config.certificate is not None and config.private_key is not None:
+            return Security(policy, mode, config.certificate, config.private_key, pki, config.server_certificate)
+        try:
+            own = await asyncio.to_thread(certificates.own, pki, self._context.gateway.name, self._context.now_ns() / 1e9)
+        except (OSError, ValueError) as fault:
+            raise NotConnected(f"own certificate in {pki}: {fault}") from fault
+        return Security(policy, mode, own.certificate, own.key, pki, config.server_certificate)
+
+    def _lost(self, why: str) -> None:
+        self._gone = f"{self._config.url}: {why}"
+        if self._pump is not None:
+            self._pump.close()
+        self._wake.set()
+
+    def _failed(self, why: str) -> None:
+        if self._link is not None:
+            self._link.fail(why)
+
+    def _put(self, batch: SampleBatch) -> None:
+        self._inbox.append(batch)
+        self._wake.set()
+
+    def _deliver(self, change: DataChange, ticket: int) -> None:
+        """A notification's rows under their tags."""
+        known = change.handle < self._plan.tag_id.size
+        if not known.all():
+            self._context.report.count("unknown_handles", int(np.count_nonzero(~known)))
+            change = _only(change, known)
+        if change.overflow:
+            self._context.report.count("queue_overflows", change.overflow)
+        value, status, text = change.value, change.status, change.text
+        mismatch = self._plan.is_text[change.handle]
+        if text or mismatch.any():
+            mismatch = mismatch.copy()
+            rows = np.fromiter(text, np.intp, len(text))
+            mismatch[rows] = ~mismatch[rows]
+            mismatch &= status < np.uint32(BAD)
+            status[mismatch], value[mismatch] = BAD_TYPE_MISMATCH, np.nan
+            text = {row: words for row, words in text.items() if not mismatch[row]}
+        if self._keeper is not None:
+            self._keeper.seen(change)
+        self._context.report.count("samples", change.handle.size)
+        self._put(
+            SampleBatch(
+                tag_id=self._plan.tag_id[change.handle],
+                value=value,
+                status=status,
+                source_ns=change.source_ns,
+                received_ns=self._context.now_ns(),
+                text=text,
+                receipt=(self._pump, ticket),
+            )
+        )
+
+
+def _only(change: DataChange, rows: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> DataChange:
+    """Some rows of a notification; texts move with them."""
+    place = np.cumsum(rows) - 1
+    text = {int(place[row]): words for row, words in change.text.items() if rows[row]}
+    return DataChange(change.handle[rows], change.value[rows], change.status[rows], change.source_ns[rows], text, change.overflow)

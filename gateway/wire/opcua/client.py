@@ -1,0 +1,335 @@
+"""One session to one OPC UA server: the client's only door to asyncua.
+
+What asyncua 2.1.0 gives is used for channel, session, security and the slow services. Publish goes past it: a request packed by hand, an answer
+handed on as bytes, several under way at once. A link is opened once; after a loss make a new one (a reused client hangs on black-holed packets).
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import struct
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from asyncua import Client, ua
+from asyncua.client.ua_client import UaClientState
+from asyncua.common.utils import Buffer
+from asyncua.crypto import security_policies, uacrypto
+from asyncua.crypto.uacrypto import CertProperties
+from asyncua.ua.ua_binary import nodeid_to_binary, struct_from_binary
+from asyncua.ua.uaerrors import UaError, UaStatusCodeError
+
+from gateway.contracts import NotConnected
+from gateway.wire.opcua import certificates
+from gateway.wire.opcua.ticks import EPOCH_1970
+
+T = TypeVar("T")
+
+POLICIES: Final = {
+    "Basic256Sha256": security_policies.SecurityPolicyBasic256Sha256,
+    "Aes128Sha256RsaOaep": security_policies.SecurityPolicyAes128Sha256RsaOaep,
+    "Aes256Sha256RsaPss": security_policies.SecurityPolicyAes256Sha256RsaPss,
+}
+MODES: Final = {"Sign": ua.MessageSecurityMode.Sign, "SignAndEncrypt": ua.MessageSecurityMode.SignAndEncrypt}
+
+_CHANNEL_LIFETIME_MS: Final = 600_000  # short, so that a lost renewal is noticed early
+_DEAD_AFTER_S: Final = 10  # of unacknowledged bytes, or of unanswered probes of the idle socket
+_LINK_CODES: Final = frozenset(
+    {
+        0x8005_0000,  # BadCommunicationError
+        0x800D_0000,  # BadServerNotConnected
+        0x8022_0000,  # BadSecureChannelIdInvalid
+        0x8025_0000,  # BadSessionIdInvalid
+        0x8026_0000,  # BadSessionClosed
+        0x8027_0000,  # BadSessionNotActivated
+        0x8086_0000,  # BadSecureChannelClosed
+        0x8087_0000,  # BadSecureChannelTokenUnknown
+        0x80AC_0000,  # BadRequestInterrupted
+        0x807D_0000,  # BadTcpServerTooBusy .. the transport's codes follow
+        0x807E_0000,
+        0x807F_0000,  # BadTcpSecureChannelUnknown
+        0x8080_0000,
+        0x8081_0000,
+        0x8082_0000,
+        0x8085_0000,
+    }
+)
+
+
+class Refused(Exception):
+    """The server answered a whole request with a Bad StatusCode; the link lives."""
+
+    def __init__(self, status: int, what: str) -> None:
+        super().__init__(f"{what}: {ua.StatusCode(status).name}")
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """policy and mode by their names; certificate and key of this side; pinned = the server's certificate, else pki decides."""
+
+    policy: str
+    mode: str
+    certificate: Path
+    key: Path
+    pki: Path
+    pinned: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach a server. Times in seconds; application_uri must stand in the certificate."""
+
+    url: str
+    application_uri: str = "urn:edgetwin:client"
+    name: str = "edgetwin"
+    security: Security | None = None
+    user: str | None = None
+    password: str | None = None
+    session_timeout: float = 60.0
+    request_timeout: float = 5.0
+
+
+class Link:
+    """An activated session. lost is called once, with the reason, when the link is gone for whatever cause but close()."""
+
+    def __init__(self, client: Client, access: Access, lost: Callable[[str], None]) -> None:
+        self._client = client
+        self._access = access
+        self._lost: Callable[[str], None] | None = lost
+        self._token = b""
+
+    @classmethod
+    async def open(cls, access: Access, lost: Callable[[str], None], now_s: float) -> "Link":
+        """Socket, channel, session, within three request timeouts at most. Raises NotConnected."""
+        quiet()
+        client = Client(access.url, timeout=access.request_timeout)
+        client.name = client.description = access.name
+        client.application_uri = access.application_uri
+        client.secure_channel_timeout = _CHANNEL_LIFETIME_MS
+        client.session_timeout = round(access.session_timeout * 1000)
+        link = cls(client, access, lost)
+        try:
+            async with asyncio.timeout(3 * access.request_timeout):
+                await link._connect(now_s)
+        except BaseException as fault:
+            link._lost = None
+            client.disconnect_socket()
+            if isinstance(fault, certificates.Untrusted | UaError | OSError | TimeoutError | ValueError | struct.error):
+                raise NotConnected(f"{access.url}: {_words(fault)}") from fault
+            raise
+        return link
+
+    async def _connect(self, now_s: float) -> None:
+        client, access = self._client, self._access
+        if access.user is not None:
+            client.set_user(access.user)
+            client.set_password(access.password or "")
+        if access.security is not None:
+            await self._secure(access.security, now_s)
+        await client._connect_sequence()
+        _watch_socket(client)
+        self._token = nodeid_to_binary(client.uaclient.session.authentication_token)
+        client.uaclient._add_state_listener(self._on_state)
+        if client._renew_channel_task is not None:
+            client._renew_channel_task.add_done_callback(self._on_renewal_end)
+
+    async def _secure(self, security: Security, now_s: float) -> None:
+        client = self._client
+        policy, mode = POLICIES[security.policy], MODES[security.mode]
+        endpoints = await client.connect_and_get_server_endpoints()
+        endpoint = Client.find_endpoint(endpoints, mode, policy.URI)
+        der = uacrypto.der_from_x509(uacrypto.x509_from_der(_first_certificate(endpoint.ServerCertificate or b"")))
+        await asyncio.to_thread(certificates.check_peer, der, security.pki, security.pinned, now_s)
+        await client.set_security(
+            policy, str(security.certificate), str(security.key), server_certificate=CertProperties(der, "der"), mode=mode
+        )
+
+    def _on_state(self, state: UaClientState) -> None:
+        if state is UaClientState.DISCONNECTED:
+            self.fail("the server closed the connection")
+
+    def _on_renewal_end(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            self.fail(f"the secure channel could not be renewed: {_words(fault)}")
+
+    def fail(self, why: str) -> None:
+        """The link is of no use any more: tell the owner, once."""
+        lost, self._lost = self._lost, None
+        if lost is not None:
+            lost(why)
+
+    async def close(self, *, keep_subscriptions: bool = False) -> None:
+        """Idempotent; a few seconds at most; raises nothing. keep_subscriptions: the server keeps them for a transfer."""
+        self._lost = None
+        client = self._client
+        await Client._cancel_task(client._renew_channel_task)
+        client.uaclient.request_disconnect()
+        client.uaclient.pre_request_hook = None
+        with contextlib.suppress(UaError, OSError, TimeoutError):
+            async with asyncio.timeout(min(2.0, self._access.request_timeout)):
+                await client.uaclient.close_session(not keep_subscriptions)
+                await client.uaclient.close_secure_channel()
+        client.disconnect_socket()
+
+    # --- services ------------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def session(self) -> Any:
+        """asyncua's session, for the services that it has; call it through `ask`."""
+        return self._client.uaclient.session
+
+    async def ask(self, what: str, answer: Awaitable[T]) -> T:
+        """The answer of a service. Raises Refused (the server said no) and NotConnected (the link is gone, or too slow)."""
+        try:
+            async with asyncio.timeout(self._access.request_timeout):
+                return await answer
+        except UaStatusCodeError as refusal:
+            if refusal.code in _LINK_CODES:
+                self.fail(f"{what}: {_words(refusal)}")
+                raise NotConnected(f"{self._access.url}: {what}: {_words(refusal)}") from refusal
+            raise Refused(refusal.code, what) from refusal
+        except (UaError, OSError, TimeoutError, struct.error, ValueError) as fault:
+            self.fail(f"{what}: {_words(fault)}")
+            raise NotConnected(f"{self._access.url}: {what}: {_words(fault)}") from fault
+
+    async def request(self, what: str, request: Any, response: type[T]) -> T:
+        """Any service by its request structure. Raises Refused, NotConnected."""
+
+        async def answer() -> T:
+            found: Any = struct_from_binary(response, await self.session._send_request(request))
+            found.ResponseHeader.ServiceResult.check()
+            return found  # type: ignore[no-any-return]
+
+        return await self.ask(what, answer())
+
+    async def namespaces(self) -> list[str]:
+        """The server's NamespaceArray. Raises Refused, NotConnected."""
+        value = await self.read([(ua.NodeId(ua.ObjectIds.Server_NamespaceArray), ua.AttributeIds.Value)])
+        found = value[0].Value.Value if value[0].Value is not None else None
+        return [str(uri) for uri in found or []]
+
+    async def read(self, wanted: Sequence[tuple[ua.NodeId, ua.AttributeIds]], index_range: Sequence[str | None] = ()) -> list[ua.DataValue]:
+        """Attributes as they are, Bad or not, in one request."""
+        parameters = ua.ReadParameters()
+        parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
+        for place, (node, attribute) in enumerate(wanted):
+            item = ua.ReadValueId(NodeId=node, AttributeId=attribute)
+            if index_range:
+                item.IndexRange = index_range[place]
+            parameters.NodesToRead.append(item)
+        return list(await self.ask("Read", self.session.read(parameters)))
+
+    # --- Publish, past asyncua's objects -----------------------------------------------------------------------------------------------
+
+    def publish(self, acknowledged: Sequence[tuple[int, int]], answered: "Answered") -> None:
+        """Send one PublishRequest; acknowledged = (subscription, sequence). Raises NotConnected. answered is called once with the bytes or the fault."""
+        request = self._header(826) + _I32.pack(len(acknowledged)) + b"".join(_ACK.pack(*pair) for pair in acknowledged)
+        self._send(request, answered)
+
+    async def republished(self, subscription: int, sequence: int, patience_s: float) -> bytes | None:
+        """The answer to a Republish (Part 4, 5.14.6); None where none comes in time or the link is gone."""
+        answer: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+
+        def answered(body: bytes | None, _fault: str) -> None:
+            if not answer.done():
+                answer.set_result(body)
+
+        try:
+            self._send(self._header(832) + _ACK.pack(subscription, sequence), answered)
+            return await asyncio.wait_for(answer, patience_s)
+        except (NotConnected, TimeoutError):
+            return None
+
+    @staticmethod
+    def is_fatal(status: int) -> bool:
+        """Whether a StatusCode of a whole service means that session or channel are gone."""
+        return status in _LINK_CODES
+
+    def _header(self, kind: int) -> bytes:
+        protocol = self._client.uaclient.protocol
+        if protocol is None:
+            raise NotConnected(f"{self._access.url}: the connection is closed")
+        protocol._request_handle += 1
+        return (
+            b"\x01\x00"
+            + kind.to_bytes(2, "little")
+            + self._token
+            + _HEADER.pack(time.time_ns() // 100 + EPOCH_1970, protocol._request_handle, 0, -1, 0, 0, 0)
+        )
+
+    def _send(self, request: bytes, answered: "Answered") -> None:
+        protocol = self._client.uaclient.protocol
+        if protocol is None or protocol.transport is None:
+            raise NotConnected(f"{self._access.url}: the connection is closed")
+        protocol.revolve_security_token()
+        protocol._request_id += 1
+        packed = protocol._connection.message_to_binary(request, request_id=protocol._request_id)
+        protocol._callbackmap[protocol._request_id] = _Reply(answered)
+        protocol.transport.write(packed)
+
+
+Answered = Callable[[bytes | None, str], None]
+"""(answer, "") or (None, why there is none)."""
+
+_HEADER = struct.Struct(
+    "<qIIiIHB"
+)  # Timestamp, RequestHandle, ReturnDiagnostics, AuditEntryId (null), TimeoutHint, AdditionalHeader (null)
+_ACK = struct.Struct("<II")
+_I32 = struct.Struct("<i")
+
+
+class _Reply:
+    """Stands where asyncua keeps a future: the answer goes on without a task to wake."""
+
+    __slots__ = ("_answered",)
+
+    def __init__(self, answered: Answered) -> None:
+        self._answered: Answered | None = answered
+
+    def done(self) -> bool:
+        return self._answered is None
+
+    def set_result(self, body: Buffer) -> None:
+        answered, self._answered = self._answered, None
+        if answered is not None:
+            answered(body._data[body._cur_pos : body._cur_pos + body._size], "")
+
+    def set_exception(self, fault: BaseException) -> None:
+        answered, self._answered = self._answered, None
+        if answered is not None:
+            answered(None, _words(fault))
+
+
+def quiet() -> None:
+    """asyncua writes a line per request: only what is wrong reaches the log."""
+    logging.getLogger("asyncua").setLevel(logging.ERROR)
+
+
+def _words(fault: BaseException) -> str:
+    if isinstance(fault, TimeoutError):
+        return "no answer in time"
+    return str(fault) or type(fault).__name__
+
+
+def _first_certificate(chain: bytes) -> bytes:
+    """The leaf of a chain of DER certificates (Part 6, 6.2.3): its length stands in its first bytes."""
+    if len(chain) < 4 or chain[:2] != b"\x30\x82":
+        raise UaError("the endpoint has no usable certificate")
+    return chain[: 4 + int.from_bytes(chain[2:4], "big")]
+
+
+def _watch_socket(client: Client) -> None:
+    protocol = client.uaclient.protocol
+    sock = protocol.transport.get_extra_info("socket") if protocol is not None and protocol.transport is not None else None
+    if sock is None:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for option, value in (("TCP_KEEPIDLE", 4), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", _DEAD_AFTER_S * 1000)):
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
