@@ -1,0 +1,255 @@
+"""A line that makes photovoltaic modules, as mathematics: six machines with buffers between them, climate, materials and energy.
+
+State and inputs go in, the next state comes out; dt_s and the numpy Generator are arguments. Linear lags and Ornstein-Uhlenbeck noise are
+stepped exactly, x' = m + (x - m) e^(-dt/tau) + s sqrt(1 - e^(-2 dt/tau)) z, so that the result does not depend on the length of the step.
+Material flows as a fluid and is conserved: what a machine takes leaves the buffer before it, and what it makes is good or rejected.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from math import exp, log, sqrt
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+MACHINES: Final = ("stringer", "layup", "laminator", "framer", "flash_tester", "packer")
+LAMINATOR: Final = MACHINES.index("laminator")
+MATERIALS: Final = ("silicon_wafer", "solar_glass")
+N: Final = len(MACHINES)
+
+
+class MachineState(IntEnum):
+    STOPPED = 0
+    IDLE = 1  # starved or blocked
+    RUNNING = 2
+    FAULT = 3
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The line's constants; arrays have a row per machine or per material."""
+
+    nominal_rate: float = 8.3  # modules/min at 100 % speed
+    temperature_tau_s: float = -1.0 / log(0.9)  # 0.1 of the distance per second
+    temperature_sd: float = 0.1 / sqrt(1.0 - 0.9**2)  # stationary, from 0.1 per second
+    temperature_ramp: float = 0.5  # K/s that the climate's target follows its setpoint
+    rate_ramp: float = 0.2  # modules/min per second that the displayed rate follows
+    standby_kw: Floats = field(default_factory=lambda: np.array([2.0, 1.0, 9.0, 1.5, 1.0, 0.8]))
+    running_kw: Floats = field(default_factory=lambda: np.array([19.0, 8.0, 52.0, 11.0, 7.5, 4.5]))  # beside standby, at 100 % speed
+    climate_kw: float = 3.2
+    rise_k: Floats = field(default_factory=lambda: np.array([28.0, 8.0, 0.0, 12.0, 10.0, 6.0]))  # above ambient at 100 % speed
+    thermal_tau_s: Floats = field(default_factory=lambda: np.array([25.0, 30.0, 20.0, 30.0, 25.0, 30.0]))
+    reject_share: Floats = field(default_factory=lambda: np.array([0.25, 0.1, 0.2, 0.1, 0.3, 0.05]))  # of the line's defect rate
+    buffer_room: float = 12.0  # modules between two machines
+    draw: Floats = field(default_factory=lambda: np.array([0.5, 0.2]))  # per module
+    draw_at: tuple[int, int] = (0, 1)  # wafers go in at the stringer, glass at the layup
+    recycled_share: Floats = field(default_factory=lambda: np.array([0.3, 0.6]))  # of the waste
+    reorder_below: Floats = field(default_factory=lambda: np.array([300.0, 150.0]))
+    delivery: Floats = field(default_factory=lambda: np.array([600.0, 300.0]))
+    curing_per_s: float = 0.35  # at 145 Cel
+    curing_activation_k: float = 9000.0  # Ea/R
+    batch_modules: float = 12.0
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What acts on the line: setpoints, and disturbances on top of them."""
+
+    temperature_setpoint: float = 22.5  # Cel
+    laminator_setpoint: float = 145.0  # Cel
+    speed_setpoint: Floats = field(default_factory=lambda: np.full(N, 100.0))  # %
+    heat: float = 0.0  # K added to what the hall tends to
+    draught: float = 0.0  # % of humidity taken away
+    leak: float = 0.0  # kPa added to the laminator's vacuum
+    jammed: Mask = field(default_factory=lambda: np.zeros(N, bool))
+
+
+@dataclass(frozen=True)
+class State:
+    """The line at one moment. Registers (energy, counts, consumption) never fall."""
+
+    time_s: float
+    target: float  # the climate's ramped target, Cel
+    temperature: float
+    ambient: float
+    humidity: float
+    draught: float
+    vacuum: float  # kPa
+    leak: float
+    progress: float  # of curing, 0..1
+    efficiency: float
+    defect_rate: float
+    rate: float  # modules/min
+    state: NDArray[np.int64]
+    speed: Floats  # %
+    heat: Floats  # Cel, of each machine
+    wobble: Floats  # relative noise of each machine's power
+    vibration: Floats  # mm/s
+    power: Floats  # kW
+    energy: Floats  # kW.h
+    buffer: Floats  # modules before each machine; the first row is unused
+    made: Floats  # modules taken by each machine
+    rejected: Floats
+    cycle_s: Floats
+    line_energy: float  # kW.h
+    line_power: float
+    inventory: Floats
+    consumed: Floats
+    waste: Floats
+    delivered: Floats
+    quality: Floats
+
+    @property
+    def good(self) -> Floats:
+        """Modules that each machine passed on."""
+        return self.made - self.rejected
+
+
+def start(parameters: Parameters) -> State:
+    """The line as it has run for a while: settled, buffers half full, registers at zero."""
+    zeros = np.zeros(N)
+    buffer = np.full(N, parameters.buffer_room / 2)
+    buffer[0] = 0.0
+    heat = 22.0 + parameters.rise_k
+    heat[LAMINATOR] = 145.0
+    power = parameters.standby_kw + parameters.running_kw
+    return State(
+        time_s=0.0,
+        target=22.5,
+        temperature=22.5,
+        ambient=22.0,
+        humidity=45.0,
+        draught=0.0,
+        vacuum=1.2,
+        leak=0.0,
+        progress=0.0,
+        efficiency=0.92,
+        defect_rate=0.02,
+        rate=parameters.nominal_rate,
+        state=np.full(N, MachineState.RUNNING, np.int64),
+        speed=np.full(N, 100.0),
+        heat=heat,
+        wobble=np.ones(N),
+        vibration=np.full(N, 1.8),
+        power=power,
+        energy=zeros,
+        buffer=buffer,
+        made=zeros,
+        rejected=zeros,
+        cycle_s=np.full(N, 60.0 / parameters.nominal_rate),
+        line_energy=0.0,
+        line_power=float(power.sum()) + parameters.climate_kw,
+        inventory=np.array([850.0, 420.0]),
+        consumed=np.zeros(2),
+        waste=np.zeros(2),
+        delivered=np.zeros(2),
+        quality=np.array([0.95, 0.98]),
+    )
+
+
+def step(now: State, inputs: Inputs, dt_s: float, rng: np.random.Generator, parameters: Parameters) -> State:
+    """The state dt_s > 0 seconds later. Raises ValueError for a step that is not positive."""
+    if not dt_s > 0:
+        raise ValueError("a step is longer than nothing")
+    z = rng.standard_normal(10 + 3 * N)
+    p = parameters
+    target = now.target + float(np.clip(inputs.temperature_setpoint - now.target, -p.temperature_ramp * dt_s, p.temperature_ramp * dt_s))
+    temperature = _drift(now.temperature, target + inputs.heat, p.temperature_tau_s, p.temperature_sd, dt_s, z[0])
+    strain = max(abs(temperature - 22.5) - 1.0, 0.0)
+    defect_rate = min(max(_drift(now.defect_rate, min(0.02 * exp(0.25 * strain), 0.2), 5.0, 0.001, dt_s, z[1]), 0.0), 0.5)
+    speed, state = _speeds(now, inputs, dt_s)
+    taken, buffer, rejected = _flow(now, speed * (state == MachineState.RUNNING), defect_rate, dt_s, p)
+    moving = taken > 1e-9
+    state = np.where((state == MachineState.RUNNING) & ~moving, MachineState.IDLE, state)
+    wobble = np.clip(_drift(now.wobble, 1.0, 4.0, 0.03, dt_s, z[10 : 10 + N]), 0.5, 1.5)
+    power = (p.standby_kw + p.running_kw * speed / 100.0 * moving) * wobble * (state != MachineState.STOPPED)
+    used = taken[list(p.draw_at)] * p.draw
+    short = now.inventory - used < p.reorder_below
+    delivered = np.where(short, p.delivery, 0.0)
+    line_power = float(power.sum()) + p.climate_kw * (1.0 + abs(inputs.temperature_setpoint - temperature) / 5.0)
+    made_per_min = float(taken[-1] - rejected[-1]) / dt_s * 60.0
+    return State(
+        time_s=now.time_s + dt_s,
+        target=target,
+        temperature=temperature,
+        ambient=_drift(now.ambient, 22.0, 600.0, 0.4, dt_s, z[2]),
+        humidity=min(max(_drift(now.humidity, 45.0, 300.0, 1.5, dt_s, z[3]), 0.0), 100.0),
+        draught=_drift(now.draught, inputs.draught, 2.0, 0.0, dt_s, 0.0),
+        vacuum=max(_drift(now.vacuum, 1.2, 3.0, 0.03, dt_s, z[4]), 0.1),
+        leak=_drift(now.leak, inputs.leak, 1.5, 0.0, dt_s, 0.0),
+        progress=_cure(now.progress, float(now.heat[LAMINATOR]), dt_s, p),
+        efficiency=min(max(_drift(now.efficiency, 0.92 * float(moving.mean()) - 0.02 * strain, 5.0, 0.004, dt_s, z[5]), 0.0), 1.0),
+        defect_rate=defect_rate,
+        rate=now.rate + float(np.clip(made_per_min - now.rate, -p.rate_ramp * dt_s, p.rate_ramp * dt_s)),
+        state=state,
+        speed=speed,
+        heat=_machine_heat(now, inputs, speed * moving, dt_s, p, z[10 + N : 10 + 2 * N]),
+        wobble=wobble,
+        vibration=np.abs(_drift(now.vibration, 0.3 + 1.5 * speed / 100.0 + 4.0 * inputs.jammed, 2.0, 0.1, dt_s, z[10 + 2 * N :])),
+        power=power,
+        energy=now.energy + power * dt_s / 3600.0,
+        buffer=buffer,
+        made=now.made + taken,
+        rejected=now.rejected + rejected,
+        cycle_s=np.where(moving, 60.0 / np.maximum(p.nominal_rate * speed / 100.0, 0.1), now.cycle_s),
+        line_energy=now.line_energy + line_power * dt_s / 3600.0,
+        line_power=line_power,
+        inventory=now.inventory - used + delivered,
+        consumed=now.consumed + used,
+        waste=now.waste + used * defect_rate,
+        delivered=now.delivered + delivered,
+        quality=np.clip(_drift(now.quality, np.array([0.95, 0.98]), 60.0, 0.005, dt_s, z[6:8]), 0.0, 1.0),
+    )
+
+
+def _drift(x: Any, mean: float | Floats, tau_s: float | Floats, sd: float, dt_s: float, z: float | Floats) -> Any:
+    # The exact step of an Ornstein-Uhlenbeck process with stationary deviation sd; a first-order lag where sd is 0.
+    phi = np.exp(-dt_s / np.asarray(tau_s))
+    moved = mean + (x - mean) * phi + sd * np.sqrt(1.0 - phi * phi) * z
+    return moved if isinstance(x, np.ndarray) else float(moved)
+
+
+def _speeds(now: State, inputs: Inputs, dt_s: float) -> tuple[Floats, NDArray[np.int64]]:
+    wanted = np.where(inputs.jammed, 0.0, np.clip(inputs.speed_setpoint, 0.0, 120.0))
+    speed = _drift(now.speed, wanted, np.where(inputs.jammed, 0.3, 3.0), 0.0, dt_s, 0.0)
+    state = np.where(inputs.jammed, MachineState.FAULT, np.where(inputs.speed_setpoint < 5.0, MachineState.STOPPED, MachineState.RUNNING))
+    return speed, state.astype(np.int64)
+
+
+def _flow(now: State, speed: Floats, defect_rate: float, dt_s: float, p: Parameters) -> tuple[Floats, Floats, Floats]:
+    # From the last machine to the first, so that room made downstream is used in the same step.
+    share = np.minimum(p.reject_share * defect_rate, 1.0)
+    can = p.nominal_rate / 60.0 * speed / 100.0 * dt_s
+    buffer, taken = now.buffer.copy(), np.zeros(N)
+    for machine in range(N - 1, -1, -1):
+        limit = can[machine]
+        if machine > 0:
+            limit = min(limit, buffer[machine])
+        if machine < N - 1:
+            limit = min(limit, (p.buffer_room - buffer[machine + 1]) / (1.0 - share[machine]))
+        for material, place in enumerate(p.draw_at):
+            if place == machine:
+                limit = min(limit, now.inventory[material] / p.draw[material])
+        taken[machine] = max(limit, 0.0)
+        buffer[machine] -= taken[machine] if machine > 0 else 0.0
+        if machine < N - 1:
+            buffer[machine + 1] += taken[machine] * (1.0 - share[machine])
+    return taken, buffer, taken * share
+
+
+def _machine_heat(now: State, inputs: Inputs, load: Floats, dt_s: float, p: Parameters, z: Floats) -> Floats:
+    tends_to = now.ambient + p.rise_k * load / 100.0
+    tends_to[LAMINATOR] = inputs.laminator_setpoint
+    heat: Floats = _drift(now.heat, tends_to, p.thermal_tau_s, 0.15, dt_s, z)
+    return heat
+
+
+def _cure(progress: float, temperature: float, dt_s: float, p: Parameters) -> float:
+    # Arrhenius: k(T) = k(145 Cel) exp(Ea/R (1/418.15 - 1/T)); p' = 1 - (1 - p) e^(-k dt). A cured module leaves, the next one begins.
+    per_s = p.curing_per_s * exp(p.curing_activation_k * (1.0 / 418.15 - 1.0 / (temperature + 273.15)))
+    cured = 1.0 - (1.0 - progress) * exp(-per_s * dt_s)
+    return 0.0 if cured > 0.98 else cured
