@@ -172,6 +172,14 @@ class EverySink(Protocol):
         """Rows of one stream in order, pipelined. Return = each was acknowledged. Raises NotConnected, Rejected."""
 
 
+@runtime_checkable
+class Reachable(Protocol):
+    """Optional ability of a sink: others connect to it."""
+
+    @property
+    def url(self) -> str: ...
+
+
 # --- what sinks, web and drivers may see of twin, history and events --------------------------------------------------------------------
 
 

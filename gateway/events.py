@@ -1,6 +1,6 @@
 """Events inside the daemon: typed constructors, and subscriptions by category and severity with bounded queues.
 
-Each subscriber has a queue and a task of its own: one that is slow or fails harms nobody. A full queue gives up its least severe, oldest event.
+Each subscriber has a queue and a task of its own: a slow or failing one harms nobody. A full queue gives up its least severe, oldest event.
 """
 
 import asyncio

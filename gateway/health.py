@@ -74,12 +74,13 @@ class Health:
         self.last_commit_ns = self.started_ns
         self.store_fault: str | None = None
 
-    def unit(self, kind: str, name: str) -> Unit:
-        """The unit of that name, made on first asking; a reload keeps its counters."""
-        key = (kind, name)
-        if key not in self.units:
-            self.units[key] = Unit(kind, name, self._now_ns, since_ns=self._now_ns())
-        return self.units[key]
+    def fresh(self, kind: str, name: str) -> Unit:
+        """A unit that starts, with the counters of the one of that name before it; it counts once it is kept."""
+        before = self.units.get((kind, name))
+        return Unit(kind, name, self._now_ns, since_ns=self._now_ns(), counters=before.counters if before else Counter())
+
+    def keep(self, unit: Unit) -> None:
+        self.units[unit.kind, unit.name] = unit
 
     def forget(self, kind: str, name: str) -> None:
         self.units.pop((kind, name), None)

@@ -13,7 +13,7 @@ from gateway.model.batch import SampleBatch
 from gateway.model.event import Event
 from gateway.model.outbox import OutboxRow
 from gateway.model.update import TwinUpdate, conflate
-from gateway.store.store import Step
+from gateway.store.commit import Step
 
 INBOX_SAMPLES = 200_000
 PENDING_SAMPLES = 2_000_000
@@ -138,6 +138,7 @@ class Pending:
         self._room.set()
         self.snapshot_wanted = False
         self.store_is_away = False
+        self.closed = False
         self.dropped = 0
 
     def add(self, step: Step, events: Sequence[Event], outbox: Sequence[OutboxRow], receipt: tuple[Driver, object] | None) -> None:
@@ -173,13 +174,19 @@ class Pending:
         self._urgent.set()
         self._filled.set()
 
+    def close(self) -> None:
+        """Nothing comes any more: what is here goes into a last commit."""
+        self.closed = True
+        self.hurry()
+
     async def room(self) -> None:
+        """Wait while it is full."""
         await self._room.wait()
 
     async def due(self, interval_s: float) -> None:
         """Wait until something is there, and then for more of it, at most `interval_s`."""
         self._filled.clear()
-        if not self._gathered.steps and not self._gathered.events:
+        if self.empty and not self.snapshot_wanted and not self.closed:
             await self._filled.wait()
         with suppress(TimeoutError):
             async with asyncio.timeout(interval_s):
@@ -190,6 +197,11 @@ class Pending:
         self._urgent.clear()
         self._room.set()
         return gathered
+
+    @property
+    def waiting(self) -> int:
+        """How many receipts wait for the commit."""
+        return len(self._gathered.receipts)
 
     @property
     def empty(self) -> bool:

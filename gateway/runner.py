@@ -23,7 +23,8 @@ from gateway.model.batch import Origin, SampleBatch
 from gateway.model.tag import Tag
 from gateway.model.update import TwinUpdate
 from gateway.road import Inbox, LatestQueue, Pending, Wake
-from gateway.store.store import Commit, StoreUnavailable
+from gateway.store.commit import Commit
+from gateway.store.errors import StoreUnavailable
 
 log = structlog.get_logger()
 
@@ -61,26 +62,21 @@ class Take(Protocol):
     def __call__(self, update: TwinUpdate, batch: SampleBatch | None, driver: Driver | None) -> None: ...
 
 
-async def run_engine(
-    engine: Engine, inbox: Inbox, pending: Pending, take: Take, now_ns: Callable[[], int], recorder: Callable[[], Recorder | None]
-) -> None:
+async def run_engine(engine: Engine, inbox: Inbox, pending: Pending, take: Take, now_ns: Callable[[], int], recorder: Recorder) -> None:
     """Step for each batch, tick at each deadline. An unexpected error ends the process: the twin must not go on wrong."""
     while True:
         deadline = engine.next_deadline()
         wait_s = None if deadline is None else max(0.0, (deadline - now_ns()) / 1e9)
         found = await inbox.get(wait_s)
         await pending.room()
-        recording = recorder()
         at_ns = now_ns()
         if found is not None:
             driver, batch = found
-            if recording is not None:
-                recording.step(batch, at_ns)
+            recorder.step(batch, at_ns)
             take(engine.step(batch, at_ns), batch, driver)
             await asyncio.sleep(0)
         elif deadline is not None and deadline <= at_ns:
-            if recording is not None:
-                recording.tick(at_ns)
+            recorder.tick(at_ns)
             take(engine.tick(at_ns), None, None)
 
 
@@ -90,17 +86,18 @@ async def run_store(
     snapshot: Callable[[], bytes],
     health: Health,
     interval_s: float,
-    committed: Callable[[], None],
+    committed: Wake,
     now_ns: Callable[[], int],
 ) -> None:
-    """Group commit: one transaction per interval, at once when asked. Receipts go back to the drivers after the disk has them."""
+    """Group commit: one transaction per interval, at once when asked; until `pending` is closed and empty, with a last snapshot."""
     snapshot_ns = 0
-    while True:
+    while not (pending.closed and pending.empty):
         await pending.due(interval_s)
-        due = pending.snapshot_wanted or now_ns() - snapshot_ns > SNAPSHOT_EVERY_NS
+        due = pending.snapshot_wanted or pending.closed or now_ns() - snapshot_ns > SNAPSHOT_EVERY_NS
+        pending.snapshot_wanted = False
         await commit_once(store, pending, health, snapshot if due else None, now_ns)
         if due:
-            snapshot_ns, pending.snapshot_wanted = now_ns(), False
+            snapshot_ns = now_ns()
         committed()
 
 
@@ -238,6 +235,7 @@ async def run_sink(sink: Sink, latest: LatestQueue, outbox: OutboxView, committe
             if Delivery.EVERY in sink.delivery and isinstance(sink, EverySink):
                 for stream in sink.streams:
                     group.create_task(_pump_every(sink, stream, outbox, committed, unit))
+            await asyncio.get_running_loop().create_future()  # until a pump or the stop ends it
 
     await _bulkhead(unit, session, lambda _: None)
 

@@ -1,32 +1,40 @@
 """Commands on the gateway itself: reload, recordings, commits of the twin in manual mode."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from gateway.model import quality
 from gateway.model.command import Caller
 from gateway.operations.door import Args, Operation, Refused, text_of
 
 
-def operations(
-    reload: Callable[[bool], Awaitable[Mapping[str, Any]]],
-    start_recording: Callable[[str, float | None], Awaitable[Mapping[str, Any]]],
-    stop_recording: Callable[[], Awaitable[Mapping[str, Any]]],
-    commit: Callable[[], Mapping[str, Any]],
-) -> dict[str, Operation]:
-    """The functions are the daemon's own; they raise Refused."""
+class Reload(Protocol):
+    """Reads the configuration again; with dry_run it only tells the difference. Raises Refused."""
+
+    async def __call__(self, *, dry_run: bool) -> Mapping[str, Any]: ...
+
+
+class Recordings(Protocol):
+    """Recordings on demand. Both raise Refused."""
+
+    def start(self, path: str, seconds: float | None, *, local: bool) -> Mapping[str, Any]: ...
+    def stop(self) -> Mapping[str, Any]: ...
+
+
+def operations(reload: Reload, recordings: Recordings, commit: Callable[[], Mapping[str, Any]]) -> dict[str, Operation]:
+    """commit() ends a twin commit."""
 
     async def reload_configuration(args: Args, _: Caller) -> Mapping[str, Any]:
-        return await reload(bool(args.get("dry_run", False)))
+        return await reload(dry_run=bool(args.get("dry_run", False)))
 
-    async def record(args: Args, _: Caller) -> Mapping[str, Any]:
+    async def record(args: Args, caller: Caller) -> Mapping[str, Any]:
         seconds = args.get("seconds")
         if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e8):
             raise Refused(quality.BAD_OUT_OF_RANGE, f"seconds is a positive number, got {seconds!r}")
-        return await start_recording(text_of(args, "path"), seconds)
+        return recordings.start(text_of(args, "path"), seconds, local=caller.origin.startswith("local:"))
 
     async def stop(_: Args, __: Caller) -> Mapping[str, Any]:
-        return await stop_recording()
+        return recordings.stop()
 
     async def commit_twin(_: Args, __: Caller) -> Mapping[str, Any]:
         return commit()

@@ -7,7 +7,7 @@ from gateway.contracts import EventView
 from gateway.model import quality
 from gateway.model.command import Caller
 from gateway.model.update import TwinUpdate
-from gateway.operations.door import Args, Operation, Refused, names_of, text_of
+from gateway.operations.door import Args, Commanded, Operation, Refused, names_of, text_of
 
 _DAY_NS = 86_400_000_000_000
 
@@ -21,11 +21,11 @@ class Conditions(Protocol):
 def operations(
     engine: Conditions,
     journal: EventView,
-    take: Callable[[TwinUpdate], None],
+    commanded: Commanded,
     now_ns: Callable[[], int],
     durable: Callable[[], Awaitable[None]],
 ) -> dict[str, Operation]:
-    """take(update) carries the transition down the normal road; durable() returns once it is on disk."""
+    """commanded(...) carries the transition down the normal road; durable() returns once it is on disk."""
 
     async def acknowledge(args: Args, caller: Caller) -> Mapping[str, Any]:
         names = names_of(args, "condition")
@@ -37,7 +37,7 @@ def operations(
             except KeyError as error:
                 raise Refused(quality.BAD_NODE_ID_UNKNOWN, f"there is no condition {name!r}") from error
             if update.transitions:
-                take(update)
+                commanded("acknowledge", update, condition=name, user=caller.user, comment=comment)
                 done.append(name)
         if not done:
             raise Refused(quality.BAD_INVALID_STATE, "nothing to acknowledge: already acknowledged, or never active")

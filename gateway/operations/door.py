@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.model import quality
 from gateway.model.command import Caller, Command, Outcome
+from gateway.model.update import TwinUpdate
 
 Args = Mapping[str, Any]
 
@@ -16,6 +17,12 @@ class Refused(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status, self.message = status, message
+
+
+class Commanded(Protocol):
+    """Where a command's update goes: down the normal road, and with its name and arguments into a recording."""
+
+    def __call__(self, kind: str, update: TwinUpdate, **args: Any) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,315 @@
+"""The wiring, all of it: a Gateway is built from a Site, starts sinks, engine and drivers in this order, and stops them in reverse."""
+
+import asyncio
+import gc
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from gateway import __version__
+from gateway.access.roles import allowed
+from gateway.access.sessions import Sessions
+from gateway.contracts import ConfigError, Driver, Identity, SinkContext
+from gateway.engine.engine import Engine
+from gateway.events import Events, Publisher, of_transitions, state_changed_event
+from gateway.health import Health, Unit, notify
+from gateway.model import quality
+from gateway.model.alarm import Change
+from gateway.model.batch import Origin, SampleBatch
+from gateway.model.command import Command, Outcome
+from gateway.model.event import Event, Severity
+from gateway.model.update import TwinUpdate
+from gateway.northbound import Northbound, nothing
+from gateway.operations import Door, Operation, Refused, admin, alarms, setpoints
+from gateway.page import Page
+from gateway.recordings import Recordings
+from gateway.reload import plan, sinks_of
+from gateway.road import Clock, Inbox, Pending, Wake
+from gateway.runner import run_engine, run_store
+from gateway.settings import SettingsError, Site
+from gateway.southbound import Southbound
+from gateway.status import Report
+from gateway.store.commit import Step
+from gateway.store.store import Store
+from gateway.watch import watch
+
+log = structlog.get_logger()
+
+DRAIN_S = 5.0
+LISTEN_S = 3.0
+LOOK_EVERY_S = 2.0
+
+
+class Gateway:
+    """One gateway: twin, sources and sinks over an open store. load(present site) reads the configuration again, for a reload."""
+
+    def __init__(self, site: Site, load: Callable[[Site], Site], store: Store, clock: Clock) -> None:
+        self.site, self._load, self.store, self.clock = site, load, store, clock
+        now_ns = clock.now_ns
+        self.identity = Identity(site.gateway.name, site.gateway.path, store.boot, __version__, str(site.gateway.data_dir))
+        self.counts: Counter[str] = Counter()
+        self.health = Health(now_ns)
+        self.events = Events(site.events.max_events)
+        self.say = Publisher("gateway", self.publish, now_ns)
+        self.inbox, self.pending, self.committed = Inbox(), Pending(), Wake()
+        self.engine = Engine(site.tags, site.rules, site.derived, site.sync)
+        folder = Path(self.identity.data_dir) / "recordings"
+        self.recordings = Recordings(self.engine, lambda: self.site, folder, now_ns, site.sections["store"].record)
+        self.south = Southbound(self.identity, store.memory, self.engine.view, self.inbox, self.health, now_ns)
+        self.north = Northbound(self.health, store.outbox, self.committed, self._sink_context)
+        self.door = Door(self._operations(), allowed, self._audit)
+        self.report = Report(
+            identity=self.identity,
+            sync=lambda: self.site.sync,
+            view=self.engine.view,
+            health=self.health,
+            store=store,
+            inbox=self.inbox,
+            pending=self.pending,
+            counts=self.counts,
+            north=self.north,
+            south=self.south,
+            urls=self.urls,
+            now_ns=now_ns,
+        )
+        self.page = Page(
+            site, self.identity, self.engine.view, store, self.door, self.report, self.events, Sessions(time.monotonic), now_ns
+        )
+        self.ended = asyncio.Event()
+        self._group: asyncio.TaskGroup | None = None
+        self._began = time.monotonic()
+
+    # --- life ----------------------------------------------------------------------------------------------------------------------
+
+    async def serve(self, stop: asyncio.Event, started: asyncio.Event) -> None:
+        """Run until `stop`; `started` is set once everything listens. An unexpected error of engine or store ends it."""
+        try:
+            await self._restore()
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                await self._live(group, stop, started)
+        finally:
+            self.ended.set()
+
+    async def _live(self, group: asyncio.TaskGroup, stop: asyncio.Event, started: asyncio.Event) -> None:
+        tasks = await self._start(group)
+        self.health.ready_after_s = time.monotonic() - self._began
+        gc.collect()
+        gc.freeze()
+        notify("READY=1", f"STATUS=running, {len(self.site.tags)} tags")
+        log.info("ready", after_s=round(self.health.ready_after_s, 3), tags=len(self.site.tags), **self.urls())
+        self.say.system("Digital twin initialized", tags=len(self.site.tags), version=__version__)
+        started.set()
+        await stop.wait()
+        await self._stop(tasks)
+
+    async def _restore(self) -> None:
+        """State and alarms as they were at the last commit: the snapshot, and the steps since."""
+        restored = await self.store.restore()
+        for event in self.store.alarms_at_open:
+            self.publish(event)
+        if restored.snapshot is not None:
+            try:
+                self.engine.restore(restored.snapshot)
+            except ValueError as damaged:
+                self.say.error("StateNotRestored", str(damaged))
+        for at_ns, batch in restored.steps:
+            while (deadline := self.engine.next_deadline()) is not None and deadline < at_ns:
+                self.engine.tick(deadline)
+            self.engine.step(batch, at_ns)
+
+    async def _start(self, group: asyncio.TaskGroup) -> dict[str, "asyncio.Task[None]"]:
+        """Sinks, then engine, then drivers."""
+        now_ns, pending = self.clock.now_ns, self.pending
+        sources = self.south.build(self.site.sources, self.site.tags)
+        faces = self.north.build(sinks_of(self.site)) | self.page.faces(self.health)
+        self.north.start(group, faces)
+        interval_s = self.site.sections["store"].commit_interval
+        running = {
+            "store": run_store(self.store, pending, self.engine.snapshot, self.health, interval_s, self.committed, now_ns),
+            "engine": run_engine(self.engine, self.inbox, pending, self._take, now_ns, self.recordings),
+            "watch": watch(self.health, self.clock, self._rebase, self.south.silences, self.inbox.put_now),
+            "look": self._look(),
+            "maintain": self._maintain(),
+        }
+        tasks = {name: group.create_task(loop, name=name) for name, loop in running.items()}
+        await _within(LISTEN_S, self.north.tried(["opcua", "web"]))
+        self.south.start(group, sources)
+        return tasks
+
+    async def _stop(self, tasks: Mapping[str, "asyncio.Task[None]"]) -> None:
+        """Sources first, then what is on the road, then the sinks; each within its deadline."""
+        notify("STOPPING=1", "STATUS=stopping")
+        await self.south.stop()
+        await _within(DRAIN_S, self._drained())
+        for name in ("watch", "look", "maintain", "engine"):
+            tasks[name].cancel()
+        await asyncio.wait([tasks[name] for name in ("watch", "look", "maintain", "engine")])
+        self.recordings.close()
+        self.pending.close()
+        await _within(DRAIN_S, asyncio.shield(tasks["store"]))
+        await _within(DRAIN_S, self.north.drained())
+        await self.north.stop()
+        tasks["store"].cancel()
+
+    async def _drained(self) -> None:
+        while not self.inbox.empty:  # noqa: ASYNC110  at the stop only, within a deadline
+            await asyncio.sleep(0.01)
+
+    async def _maintain(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            await self.store.maintain(self.clock.now_ns())
+
+    async def _look(self) -> None:
+        while True:
+            self.recordings.look()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def urls(self) -> dict[str, str]:
+        """Where it can be reached, of the faces that listen."""
+        return self.page.urls(self.health) | self.north.urls()
+
+    # --- the road ------------------------------------------------------------------------------------------------------------------
+
+    def _take(self, update: TwinUpdate, batch: SampleBatch | None, driver: Driver | None) -> None:
+        """Where an update goes: events, outbox and history into the next commit; LATEST sinks and the page at once."""
+        rules = self.site.events
+        self._count(update, batch)
+        events = of_transitions(update.transitions)
+        if rules.publish_threshold_breaches:
+            for event in events:
+                self.events.publish(event)
+        if update.committed and rules.publish_state_changes:
+            self.events.publish(state_changed_event(update, self.site.tags))
+        receipt = None if driver is None or batch is None or batch.receipt is None else (driver, batch.receipt)
+        if receipt or events or len(update.rows) or len(update.late):
+            origin = Origin.GATEWAY if batch is None else batch.origin
+            step = Step(update.now_ns, origin, update.rows, update.late)
+            self.pending.add(step, events if rules.persistence_enabled else (), self.north.rows(update, events), receipt)
+        if events or (driver is not None and self.south.hurries(driver, self.pending.waiting)):
+            self.pending.hurry()
+        self.north.offer(update)
+        self.page.updates.publish(update)
+
+    def _count(self, update: TwinUpdate, batch: SampleBatch | None) -> None:
+        counts, totals = update.counts, self.counts
+        if batch is not None and batch.origin is Origin.SOURCE:
+            totals["samples_in"] += len(batch)
+        for name in ("applied", "late", "duplicate", "skewed", "refused", "overridden"):
+            number = getattr(counts, name)
+            if number:
+                totals[f"samples_{name}"] += number
+        for transition in update.transitions:
+            if transition.change is Change.ACTIVE:
+                totals["alarms_raised"] += 1
+            elif transition.change is Change.INACTIVE:
+                totals["alarms_cleared"] += 1
+            totals["events"] += 1
+
+    def publish(self, event: Event) -> None:
+        """An event of the gateway itself: to subscribers, to the journal and to the EVERY sinks."""
+        self.counts["events"] += 1
+        self.events.publish(event)
+        if self.site.events.persistence_enabled:
+            carrier = nothing(event.timestamp_ns, self.engine.view.version)
+            self.pending.add_event(event, self.north.rows(carrier, [event]))
+
+    def _rebase(self, jump_ns: int) -> None:
+        """The wall clock was set: pending engine times move with it."""
+        self.recordings.command("rebase", self.clock.now_ns(), delta_ns=jump_ns)
+        self.engine.rebase(jump_ns)
+        self.inbox.wake()
+        self.say.system(f"the wall clock was set by {jump_ns / 1e9:+.3f} s", Severity.WARNING, by_s=jump_ns / 1e9)
+
+    # --- commands ------------------------------------------------------------------------------------------------------------------
+
+    def _operations(self) -> dict[str, Operation]:
+        now_ns = self.clock.now_ns
+        return {
+            **alarms.operations(self.engine, self.store.journal, self._commanded, now_ns, self._durable),
+            **setpoints.operations(self.engine, lambda: self.site.tags, self.south.writer, self.inbox.put, self._commanded, now_ns),
+            **admin.operations(self.reload, self.recordings, self._commit_twin),
+        }
+
+    def _commanded(self, kind: str, update: TwinUpdate, **args: Any) -> None:
+        """A person's command changed the engine: the same road, and a snapshot, since no sample tells of it."""
+        self.recordings.command(kind, update.now_ns, **args)
+        self._take(update, None, None)
+        self.pending.snapshot_wanted = True
+        self.pending.hurry()
+        self.inbox.wake()
+
+    async def _durable(self) -> None:
+        if not self.pending.empty:
+            await self.committed.next.wait()
+
+    def _commit_twin(self) -> Mapping[str, Any]:
+        self._commanded("commit", self.engine.commit(self.clock.now_ns()))
+        return {"state_version": self.engine.view.version}
+
+    async def _audit(self, command: Command, outcome: Outcome) -> None:
+        caller = command.caller
+        await self.store.audit(command, outcome, self.clock.now_ns())
+        if outcome.status == quality.GOOD:
+            self.say.user(f"{command.kind} by {caller.user}", command=command.kind, user=caller.user, origin=caller.origin)
+
+    def _sink_context(self, name: str, unit: Unit) -> SinkContext:
+        store = self.store
+        return SinkContext(
+            name=name,
+            gateway=self.identity,
+            view=self.engine.view,
+            history=store.history,
+            events=store.journal,
+            commands=self.door,
+            units=self.site.units,
+            memory=store.memory(f"sink/{name}"),
+            report=unit,
+            now_ns=self.clock.now_ns,
+        )
+
+    # --- reload --------------------------------------------------------------------------------------------------------------------
+
+    async def reload(self, *, dry_run: bool = False) -> Mapping[str, Any]:
+        """Validate, show, apply without losing a sample; on any fault everything stays as it was. Raises Refused."""
+        monotonic_us = time.monotonic_ns() // 1000
+        notify("RELOADING=1", f"MONOTONIC_USEC={monotonic_us}")
+        try:
+            return await self._reload(dry_run)
+        except (SettingsError, ConfigError) as fault:
+            raise Refused(quality.BAD_CONFIGURATION_ERROR, f"the configuration stays as it was: {fault}") from fault
+        finally:
+            notify("READY=1")
+
+    async def _reload(self, dry_run: bool) -> Mapping[str, Any]:
+        new = await asyncio.to_thread(self._load, self.site)
+        change = plan(self.site, new)
+        if change.fixed:
+            raise Refused(quality.BAD_INVALID_STATE, f"needs a restart: {', '.join(change.fixed)}")
+        shown = {"differences": change.differences}
+        if dry_run or not change.differences or self._group is None:
+            return shown
+        sources = self.south.build(new.sources, new.tags)
+        faces = self.north.build(change.sinks)
+        if change.tags:
+            self.engine.retable(new.tags, new.rules, new.derived)
+            self.store.retable(new.tags)
+        self.site = new
+        changed = await self.south.replace(self._group, sources)
+        await self.north.replace(self._group, faces, change.gone)
+        self.pending.snapshot_wanted = True
+        self.inbox.wake()
+        self.say.system("configuration reloaded", differences=len(change.differences), sources=changed, sinks=sorted(faces))
+        return shown
+
+
+async def _within(seconds: float, what: Awaitable[object]) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await what

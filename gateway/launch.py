@@ -1,0 +1,151 @@
+"""Ways to start a gateway: the daemon (`run`), inside another program (`running`), and offline on a recording (`replay`)."""
+
+import asyncio
+import dataclasses
+import functools
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from gateway import logs
+from gateway.app import Gateway
+from gateway.contracts import ConfigError
+from gateway.engine.engine import Engine
+from gateway.events import of_transitions
+from gateway.model import quality
+from gateway.model.command import Caller, Command
+from gateway.model.event import Event
+from gateway.model.instant import iso
+from gateway.plugins import plugins
+from gateway.road import Clock
+from gateway.settings import SettingsError, Site, load
+from gateway.store.errors import SchemaTooNew, StoreLocked
+from gateway.store.recording import read
+from gateway.store.store import Store
+
+log = structlog.get_logger()
+
+DONE, FAILED, WRONG_USAGE = 0, 1, 2
+
+
+def load_site(path: Path, data_dir: Path | None = None, previous: Site | None = None) -> Site:
+    """The site of a file, with another data directory where one is given. Raises SettingsError."""
+    site = load(path, plugins(), None if previous is None else previous.tags)
+    if data_dir is None:
+        return site
+    return dataclasses.replace(site, gateway=site.gateway.model_copy(update={"data_dir": data_dir}))
+
+
+@asynccontextmanager
+async def running(path: Path, *, data_dir: Path | None = None) -> AsyncIterator[Gateway]:
+    """A gateway that has started, stopped in order at the end. Raises SettingsError, ConfigError, StoreLocked, SchemaTooNew."""
+    stop, started = asyncio.Event(), asyncio.Event()
+    site = await asyncio.to_thread(load_site, path, data_dir)
+    clock = Clock()
+    store = await Store.open(Path(site.gateway.data_dir), site.sections["store"], site.tags, clock.now_ns())
+    try:
+        gateway = Gateway(site, functools.partial(_again, path, data_dir), store, clock)
+        serving = asyncio.create_task(gateway.serve(stop, started))
+        ready = asyncio.create_task(started.wait())
+        await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        try:
+            if not serving.done():
+                yield gateway
+        finally:
+            stop.set()
+            await serving
+    finally:
+        await store.close()
+
+
+def _again(path: Path, data_dir: Path | None, previous: Site) -> Site:
+    return load_site(path, data_dir, previous)
+
+
+def run(path: Path) -> int:
+    """The daemon, as systemd starts it: until SIGTERM or SIGINT; SIGHUP reloads. The exit code."""
+    try:
+        site = load_site(path)
+    except SettingsError as wrong:
+        print(wrong, file=sys.stderr)  # noqa: T201  before logging is set up
+        return WRONG_USAGE
+    logs.configure(site.sections["log"])  # type: ignore[arg-type]  # the section's own model
+    del site
+    code = DONE
+    try:
+        _runner()(_serve(path))
+    except* (ConfigError, StoreLocked, SchemaTooNew) as wrong:
+        log.error("cannot start", why="; ".join(str(error) for error in wrong.exceptions))  # noqa: TRY400  the reason says it all
+        code = WRONG_USAGE
+    except* Exception:
+        log.exception("the gateway ended by an unexpected error")
+        code = FAILED
+    return code
+
+
+def _runner() -> Any:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run
+    return uvloop.run
+
+
+async def _serve(path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    async with running(path) as gateway:
+        hangup = asyncio.Event()
+        loop.add_signal_handler(signal.SIGHUP, hangup.set)
+        waits = [asyncio.create_task(wait) for wait in (ended.wait(), gateway.ended.wait(), _reload_on(hangup, gateway))]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+
+
+async def _reload_on(hangup: asyncio.Event, gateway: Gateway) -> None:
+    while True:
+        await hangup.wait()
+        hangup.clear()
+        outcome = await gateway.door.execute(Command("config.reload", {}, Caller("signal", "admin", "local:signal")))
+        if outcome.status == quality.GOOD:
+            log.info("configuration reloaded", differences=outcome.result.get("differences"))
+        else:
+            log.error("configuration not reloaded", why=outcome.message)
+
+
+def replay(recording: Path, path: Path) -> dict[str, Any]:
+    """Run the engine on a recording: its transitions, its state hash, whether both agree. Raises SettingsError, ValueError."""
+    site = load_site(path)
+    record = read(recording)
+    engine = Engine(site.tags, site.rules, site.derived, site.sync)
+    if record.snapshot:
+        engine.restore(record.snapshot)
+    alarms: list[dict[str, Any]] = []
+    steps = samples = 0
+    for entry in record.entries:
+        update = entry.apply(engine)
+        steps += 1
+        samples += len(update.rows) if update else 0
+        alarms.extend(_told(event) for event in of_transitions(update.transitions if update else ()))
+    state_hash = engine.state_hash()
+    return {
+        "steps": steps,
+        "samples": samples,
+        "alarms": alarms,
+        "state_hash": state_hash,
+        "recorded_hash": record.state_hash,
+        "equal": None if record.state_hash is None else record.state_hash == state_hash,
+    }
+
+
+def _told(event: Event) -> dict[str, Any]:
+    return {"time": iso(event.timestamp_ns), "source": event.source, "message": event.message, "details": dict(event.details)}

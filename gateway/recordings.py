@@ -1,0 +1,107 @@
+"""Recordings of the engine's input: on demand, and a rolling one where `store.record` asks for it."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gateway import __version__
+from gateway.engine.engine import Engine
+from gateway.model import quality
+from gateway.model.batch import SampleBatch
+from gateway.operations import Refused
+from gateway.settings import Site
+from gateway.store.recording import Recorder
+
+ROLL_NS = 3_600_000_000_000
+
+
+class Recordings:
+    """At most one recording on demand beside the rolling one. Both see every entry of the engine loop."""
+
+    def __init__(self, engine: Engine, site: Callable[[], Site], folder: Path, now_ns: Callable[[], int], keep_s: float | None) -> None:
+        self._engine, self._site, self._folder, self._now_ns = engine, site, folder, now_ns
+        self._keep_ns = None if keep_s is None else round(keep_s * 1e9)
+        self._asked: Recorder | None = None
+        self._asked_path: Path | None = None
+        self._until_ns: int | None = None
+        self._rolling: Recorder | None = None
+        self._rolled_ns = 0
+
+    @property
+    def on(self) -> bool:
+        return self._asked is not None or self._rolling is not None
+
+    def step(self, batch: SampleBatch, now_ns: int) -> None:
+        for recorder in self._running():
+            recorder.step(batch, now_ns)
+
+    def tick(self, now_ns: int) -> None:
+        for recorder in self._running():
+            recorder.tick(now_ns)
+
+    def command(self, kind: str, now_ns: int, **args: Any) -> None:
+        """A person's command that changes the engine: acknowledge, release, commit, rebase."""
+        for recorder in self._running():
+            recorder.command(kind, now_ns, args)
+
+    def start(self, path: str, seconds: float | None, *, local: bool) -> Mapping[str, Any]:
+        """Begin a recording. A caller from elsewhere names a file in the recordings folder; one on this machine may name any path."""
+        if self._asked is not None:
+            raise Refused(quality.BAD_INVALID_STATE, f"a recording is running already: {self._asked_path}")
+        target = Path(path)
+        if not local or not target.is_absolute():
+            if target.name != path or path.startswith("."):
+                raise Refused(quality.BAD_OUT_OF_RANGE, f"{path!r}: name a file, without a folder; it goes to {self._folder}")
+            target = self._folder / target
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._asked = self._open(target)
+        except OSError as error:
+            raise Refused(quality.BAD_NOT_WRITABLE, f"cannot write {target}: {error.strerror}") from error
+        self._asked_path = target
+        self._until_ns = None if seconds is None else self._now_ns() + round(seconds * 1e9)
+        return {"path": str(target), "seconds": seconds}
+
+    def stop(self) -> Mapping[str, Any]:
+        """End the recording on demand."""
+        if self._asked is None:
+            raise Refused(quality.BAD_INVALID_STATE, "no recording is running")
+        state_hash = self._engine.state_hash()
+        self._asked.close(state_hash)
+        self._asked, self._until_ns = None, None
+        return {"path": str(self._asked_path), "state_hash": state_hash}
+
+    def look(self) -> None:
+        """Called every few seconds: end what is over, roll the rolling one, remove what is too old."""
+        now_ns = self._now_ns()
+        if self._until_ns is not None and now_ns >= self._until_ns:
+            self.stop()
+        if self._keep_ns is not None and now_ns - self._rolled_ns >= min(ROLL_NS, self._keep_ns):
+            self._roll(now_ns, self._keep_ns)
+
+    def close(self) -> None:
+        """End both."""
+        if self._asked is not None:
+            self.stop()
+        if self._rolling is not None:
+            self._rolling.close(self._engine.state_hash())
+            self._rolling = None
+
+    def _roll(self, now_ns: int, keep_ns: int) -> None:
+        if self._rolling is not None:
+            self._rolling.close(self._engine.state_hash())
+        folder = self._folder / "rolling"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._rolling, self._rolled_ns = self._open(folder / f"{now_ns}.etrec"), now_ns
+        for old in folder.glob("*.etrec"):
+            if old.stat().st_mtime_ns < now_ns - keep_ns:
+                os.unlink(old)  # noqa: PTH108  missing_ok is not wanted: nobody else removes them
+
+    def _open(self, path: Path) -> Recorder:
+        site = self._site()
+        header = {"version": __version__, "gateway": site.gateway.name, "digest": site.digest, "began_ns": self._now_ns()}
+        return Recorder(path, header, self._engine.snapshot())
+
+    def _running(self) -> list[Recorder]:
+        return [recorder for recorder in (self._asked, self._rolling) if recorder is not None]

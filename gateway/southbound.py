@@ -1,0 +1,117 @@
+"""The sources: one driver, one task and one health unit each; started, stopped, and replaced on a reload without losing a sample."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gateway.contracts import Driver, DriverContext, Identity, Memory, TwinView, Windowed, Writable
+from gateway.health import Health, State, Unit
+from gateway.model import quality
+from gateway.model.tag import Tag, TagTable
+from gateway.plugins import driver_class
+from gateway.road import Inbox
+from gateway.runner import link_lost, run_driver
+from gateway.settings import Unit as Section
+from gateway.watch import Silence
+
+HANDOVER_S = 10.0
+_OBSERVED_INTERVALS = ("mqtt",)  # kinds whose tags are silent after three observed intervals
+
+
+@dataclass(slots=True)
+class Source:
+    """One running source."""
+
+    section: Section
+    tags: tuple[Tag, ...]
+    driver: Driver
+    unit: Unit
+    silence: Silence | None = None
+    task: "asyncio.Task[None] | None" = field(default=None)
+
+    def same_as(self, other: "Source") -> bool:
+        """Whether a reload may leave it running."""
+        return self.section == other.section and self.tags == other.tags
+
+
+class Southbound:
+    """All sources by name."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        memory: Callable[[str], Memory],
+        view: TwinView,
+        inbox: Inbox,
+        health: Health,
+        now_ns: Callable[[], int],
+    ) -> None:
+        self._identity, self._memory, self._view = identity, memory, view
+        self._inbox, self._health, self._now_ns = inbox, health, now_ns
+        self.sources: dict[str, Source] = {}
+
+    def build(self, sections: Mapping[str, Section], table: TagTable) -> dict[str, Source]:
+        """A source for each section, not started. Raises ConfigError."""
+        return {
+            name: self._build(section, [tag for tag in table if tag.source == name and tag.enabled]) for name, section in sections.items()
+        }
+
+    def _build(self, section: Section, tags: Sequence[Tag]) -> Source:
+        unit = self._health.fresh("source", section.name)
+        context = DriverContext(section.name, tags, self._memory(f"source/{section.name}"), unit, self._now_ns, self._identity)
+        driver = driver_class(section.kind)(section.config, context)
+        silence = Silence(tags, self._view) if section.kind in _OBSERVED_INTERVALS else None
+        return Source(section, tuple(tags), driver, unit, silence)
+
+    def start(self, group: asyncio.TaskGroup, sources: Mapping[str, Source]) -> None:
+        """Run them; each connects in its own time."""
+        for name, source in sources.items():
+            run = run_driver(source.driver, source.tags, self._inbox, source.unit, self._now_ns)
+            self._health.keep(source.unit)
+            source.task = group.create_task(run, name=f"source {name}")
+            self.sources[name] = source
+
+    async def stop(self) -> None:
+        """End all of them; what they have not handed over stays with their sources."""
+        await _ended([source.task for source in self.sources.values()])
+
+    async def replace(self, group: asyncio.TaskGroup, wanted: Mapping[str, Source]) -> list[str]:
+        """Bring the running sources to what is wanted: the new one stands before the old one goes. Names of what changed."""
+        old = dict(self.sources)
+        changed = {name: source for name, source in wanted.items() if name not in old or not old[name].same_as(source)}
+        gone = [name for name in old if name not in wanted]
+        self.start(group, changed)
+        await asyncio.gather(*(_stands(source) for name, source in changed.items() if name in old))
+        await _ended([old[name].task for name in [*gone, *(name for name in changed if name in old)]])
+        for name in gone:
+            self._inbox.put_now(link_lost(self.sources.pop(name).tags, self._now_ns(), quality.BAD_OUT_OF_SERVICE))
+            self._health.forget("source", name)
+        return sorted([*changed, *gone])
+
+    def silences(self) -> list[Silence]:
+        return [source.silence for source in self.sources.values() if source.silence is not None]
+
+    def writer(self, tag: Tag) -> Writable | None:
+        """The driver that can write that tag to the plant; None for a source that cannot."""
+        source = self.sources.get(tag.source)
+        return source.driver if source is not None and isinstance(source.driver, Writable) else None
+
+    @staticmethod
+    def hurries(driver: Driver, waiting: int) -> bool:
+        """Whether half of what the driver's source lets wait is waiting for a commit."""
+        return isinstance(driver, Windowed) and waiting * 2 >= driver.window
+
+
+async def _stands(source: Source) -> None:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + HANDOVER_S
+    while source.unit.state is not State.UP and loop.time() < deadline:  # noqa: ASYNC110  a state that a restart may change back
+        await asyncio.sleep(0.02)  # only in a reload, a few times
+
+
+async def _ended(tasks: Sequence["asyncio.Task[None] | None"]) -> None:
+    running = [task for task in tasks if task is not None and not task.done()]
+    for task in running:
+        task.cancel()
+    if running:
+        await asyncio.wait(running)

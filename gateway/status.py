@@ -1,0 +1,147 @@
+"""What the gateway says of itself: one status document for CLI, REST and doctor, and the same figures for Prometheus."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from gateway.contracts import Identity, TwinView
+from gateway.health import Health, Unit
+from gateway.model.instant import iso
+from gateway.model.sync import Sync
+from gateway.northbound import Northbound
+from gateway.road import Inbox, Pending
+from gateway.southbound import Southbound
+from gateway.store.store import Store
+from gateway.watch import process_figures
+
+Metric = tuple[str, Mapping[str, str], float, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The parts that it speaks of."""
+
+    identity: Identity
+    sync: Callable[[], Sync]
+    view: TwinView
+    health: Health
+    store: Store
+    inbox: Inbox
+    pending: Pending
+    counts: Counter[str]
+    north: Northbound
+    south: Southbound
+    urls: Callable[[], Mapping[str, str]]
+    now_ns: Callable[[], int]
+
+    def live(self) -> tuple[bool, list[str]]:
+        return self.health.live()
+
+    def ready(self) -> tuple[bool, list[str]]:
+        return self.health.ready()
+
+    def status(self) -> dict[str, Any]:
+        """JSON values. `state` is ok, degraded (something is away or full) or not_ready, with reasons."""
+        now_ns = self.now_ns()
+        ready, reasons = self.health.ready()
+        degraded = self.health.degraded() + [
+            f"outbox {fill['stream']}: {fill['dropped']} rows given up" for fill in self._outbox(now_ns) if fill["dropped"]
+        ]
+        return {
+            "name": self.identity.name,
+            "path": self.identity.path,
+            "version": self.identity.version,
+            "boot": self.identity.boot,
+            "time": iso(now_ns),
+            "uptime_s": round((now_ns - self.health.started_ns) / 1e9, 1),
+            "ready_after_s": self.health.ready_after_s,
+            "state": "not_ready" if not ready else "degraded" if degraded else "ok",
+            "reasons": reasons + degraded,
+            "urls": dict(self.urls()),
+            "twin": self._twin(),
+            "alarms": self._alarms(),
+            "sources": {
+                name: self._unit(source.unit) | {"kind": source.section.kind, "tags": len(source.tags)}
+                for name, source in self.south.sources.items()
+            },
+            "sinks": {name: self._unit(face.unit) for name, face in self.north.faces.items()},
+            "outbox": self._outbox(now_ns),
+            "store": self._store(),
+            "road": {
+                "inbox_samples": self.inbox.samples,
+                "given_up": self.pending.dropped,
+                "loop_lag_ms": round(self.health.loop_lag_s * 1e3, 2),
+            },
+            "counters": dict(self.counts),
+            "process": process_figures(),
+        }
+
+    def metrics(self) -> Iterator[Metric]:
+        """Base units and `_total` as Prometheus asks."""
+        yield "edgetwin_up", {}, 1.0, "gauge"
+        yield "edgetwin_ready", {}, float(self.health.ready()[0]), "gauge"
+        yield "edgetwin_uptime_seconds", {}, (self.now_ns() - self.health.started_ns) / 1e9, "gauge"
+        yield "edgetwin_event_loop_lag_seconds", {}, self.health.loop_lag_s, "gauge"
+        figures = process_figures()
+        yield "edgetwin_resident_memory_bytes", {}, figures["rss_mb"] * 2**20, "gauge"
+        yield "edgetwin_open_files", {}, figures["open_files"], "gauge"
+        yield "edgetwin_cpu_seconds_total", {}, figures["cpu_s"], "counter"
+        yield "edgetwin_inbox_samples", {}, float(self.inbox.samples), "gauge"
+        for word, number in self._twin()["quality"].items():
+            yield "edgetwin_tags", {"quality": word}, float(number), "gauge"
+        for word, number in self._alarms().items():
+            yield "edgetwin_conditions", {"state": word}, float(number), "gauge"
+        for name, number in self.counts.items():
+            yield f"edgetwin_{name}_total", {}, float(number), "counter"
+        for unit in self.health.units.values():
+            labels = {"kind": unit.kind, "name": unit.name}
+            yield "edgetwin_unit_up", labels, float(unit.state == "up"), "gauge"
+            yield "edgetwin_unit_problems", labels, float(len(unit.problems)), "gauge"
+            for name, number in unit.counters.items():
+                yield f"edgetwin_{unit.kind}_{name}_total", {"name": unit.name}, float(number), "counter"
+        for fill in self.store.outbox.fill():
+            labels = {"stream": fill.stream}
+            yield "edgetwin_outbox_rows", labels, float(fill.rows), "gauge"
+            yield "edgetwin_outbox_bytes", labels, float(fill.bytes), "gauge"
+            yield "edgetwin_outbox_dropped_total", labels, float(fill.dropped), "counter"
+            yield "edgetwin_outbox_quarantined_total", labels, float(fill.quarantined), "counter"
+
+    def _twin(self) -> dict[str, Any]:
+        severity = self.view.status >> np.uint32(30)
+        sync = self.sync()
+        return {
+            "state_version": self.view.version,
+            "mode": sync.mode.value,
+            "update_frequency": sync.update_frequency,
+            "tags": len(self.view.tags),
+            "quality": {
+                "good": int((severity == 0).sum()),
+                "uncertain": int((severity == 1).sum()),
+                "bad": int((severity >= 2).sum()),
+            },
+        }
+
+    def _alarms(self) -> dict[str, int]:
+        conditions = self.view.conditions()
+        return {
+            "active": sum(condition.active for condition in conditions),
+            "unacknowledged": sum(not condition.acknowledged for condition in conditions),
+            "rules": len(conditions),
+        }
+
+    def _outbox(self, now_ns: int) -> list[dict[str, Any]]:
+        return [
+            asdict(fill) | {"oldest_age_s": None if fill.oldest_ns is None else round((now_ns - fill.oldest_ns) / 1e9, 1)}
+            for fill in self.store.outbox.fill()
+        ]
+
+    def _store(self) -> dict[str, Any]:
+        stats = self.store.stats()
+        return (stats if isinstance(stats, dict) else asdict(stats)) | {"fault": self.health.store_fault}
+
+    @staticmethod
+    def _unit(unit: Unit) -> dict[str, Any]:
+        return unit.status() | {"since": iso(unit.since_ns)}

@@ -1,0 +1,94 @@
+"""The watch: once a second it measures the loop, follows the clock, looks for silent sources and feeds systemd's watchdog."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import structlog
+
+from gateway.contracts import TwinView
+from gateway.health import Health, notify
+from gateway.model import quality
+from gateway.model.batch import Origin, SampleBatch
+from gateway.model.tag import Tag
+from gateway.road import Clock
+
+log = structlog.get_logger()
+
+PERIOD_S = 1.0
+_SILENT_INTERVALS = 3
+_SHORTEST_SILENCE_NS = 5_000_000_000
+_GATEWAY_MADE = (quality.BAD_NO_COMMUNICATION, quality.BAD_WAITING_FOR_INITIAL_DATA, quality.UNCERTAIN_LAST_USABLE)
+
+
+class Silence:
+    """Tags whose source tells no interval (MQTT) are silent after three observed ones, and after 5 s at the least.
+
+    interval  float64[n]  longest recent time between receipts, ns, slowly forgotten; 0 until two have come
+    """
+
+    def __init__(self, tags: Sequence[Tag], view: TwinView) -> None:
+        self._view = view
+        self._ids = np.array([tag.tag_id for tag in tags if tag.stale_after_ns is None and tag.enabled], np.int32)
+        self._received = view.received_ns[self._ids].copy()
+        self._interval = np.zeros(self._ids.size)
+
+    def silent(self, now_ns: int) -> SampleBatch | None:
+        """The gateway's word on the tags that fell silent since the last look; None where none did."""
+        if not self._ids.size:
+            return None
+        received = self._view.received_ns[self._ids]
+        elapsed = received - self._received
+        heard = elapsed > 0
+        known = heard & (self._received > 0)
+        slower = np.maximum(elapsed, 0.9 * self._interval + 0.1 * elapsed)
+        self._interval = np.where(known, slower, self._interval)
+        self._received = received.copy()
+        limit = np.maximum(_SILENT_INTERVALS * self._interval, _SHORTEST_SILENCE_NS)
+        fresh = ~np.isin(self._view.status[self._ids], np.array(_GATEWAY_MADE, np.uint32))
+        rows = self._ids[(self._interval > 0) & (now_ns - received > limit) & fresh]
+        if not rows.size:
+            return None
+        nan = np.full(rows.size, np.nan)
+        return SampleBatch.of(rows, nan, quality.UNCERTAIN_LAST_USABLE, now_ns, received_ns=now_ns, origin=Origin.GATEWAY)
+
+
+async def watch(
+    health: Health,
+    clock: Clock,
+    rebase: Callable[[int], None],
+    silences: Callable[[], Sequence[Silence]],
+    put: Callable[[SampleBatch], None],
+) -> None:
+    """For ever. rebase(ns) is told when the wall clock was set."""
+    while True:
+        began = time.monotonic()
+        await asyncio.sleep(PERIOD_S)
+        health.loop_lag_s = max(0.0, time.monotonic() - began - PERIOD_S)
+        jump_ns = clock.step()
+        if jump_ns:
+            log.warning("the wall clock was set", by_s=jump_ns / 1e9)
+            rebase(jump_ns)
+        for silence in silences():
+            batch = silence.silent(clock.now_ns())
+            if batch is not None:
+                put(batch)
+        alive, reasons = health.live()
+        if alive:
+            notify("WATCHDOG=1")
+        else:
+            log.warning("not alive", reasons=reasons)
+
+
+def process_figures() -> dict[str, float]:
+    """This process alone: rss_mb, open_files, cpu_s."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    times = os.times()
+    return {
+        "rss_mb": round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1),
+        "open_files": sum(1 for _ in Path("/proc/self/fd").iterdir()),
+        "cpu_s": round(times.user + times.system, 2),
+    }
