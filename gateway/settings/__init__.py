@@ -1,0 +1,8 @@
+"""The configuration: YAML and CSV files to one frozen Site, or every fault of theirs by file, line and column."""
+
+from gateway.settings.faults import Fault, Place, SettingsError
+from gateway.settings.load import load
+from gateway.settings.site import Plugins, Site, Unit
+from gateway.settings.units import read_units
+
+__all__ = ["Fault", "Place", "Plugins", "SettingsError", "Site", "Unit", "load", "read_units"]

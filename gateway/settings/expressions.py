@@ -1,0 +1,61 @@
+"""Expressions of derived tags and interlocks: parsed once here, so that their faults carry a place."""
+
+from collections.abc import Mapping
+
+from gateway.engine.expression import ExpressionError, parse
+from gateway.model.derived import DerivedRule
+from gateway.model.tag import TagTable, TagType
+from gateway.settings.faults import Faults
+from gateway.settings.node import Node
+from gateway.settings.tags import Draft
+
+
+def read_expressions(draft: Draft, tags: TagTable) -> tuple[DerivedRule, ...]:
+    """The rules of derived tags; lists what cannot be parsed, inputs that are texts, and cycles by their path."""
+    numbers = {name: tags.index[name] for name in draft.declared if name in tags.index and tags[tags.index[name]].type is not TagType.TEXT}
+    inputs = dict[str, tuple[str, ...]]()
+    rules = list[DerivedRule]()
+    for tag, node, key in draft.expressions:
+        names = _parse(node, key, numbers, draft, stateful=True)
+        if names is not None:
+            inputs[tag.name] = names
+            rules.append(DerivedRule(tag.tag_id, tag.name, node.text))
+    for _, node, key in draft.interlocks:
+        _parse(node, key, numbers, draft, stateful=False)
+    _cycles(inputs, {tag.name: (node, key) for tag, node, key in draft.expressions}, draft.faults)
+    return tuple(rules)
+
+
+def _parse(node: Node, key: str, numbers: dict[str, int], draft: Draft, *, stateful: bool) -> tuple[str, ...] | None:
+    if isinstance(node.value, dict | list):
+        draft.faults.add(node.place, key, f"should be an expression, not {node.shape}")
+        return None
+    try:
+        return parse(node.text, numbers, stateful=stateful).names
+    except ExpressionError as error:
+        draft.faults.add(node.place, key, f"{error.why}, at character {error.position + 1}", error.hint)
+        return None
+
+
+def _cycles(inputs: Mapping[str, tuple[str, ...]], places: Mapping[str, tuple[Node, str]], faults: Faults) -> None:
+    """Lists each cycle once, by the path that leads round it."""
+    done, path = set[str](), dict[str, None]()
+
+    for start in inputs:
+        stack = [(start, iter(inputs[start]))]
+        path = {start: None}
+        while stack and start not in done:
+            name, rest = stack[-1]
+            following = next((one for one in rest if one in inputs and one not in done), None)
+            if following is None:
+                done.add(name)
+                path.pop(name, None)
+                stack.pop()
+            elif following in path:
+                names = list(path)
+                ring = [*names[names.index(following) :], following]
+                node, key = places[following]
+                faults.add(node.place, key, f"depends on itself: {' -> '.join(ring)}", "break the circle with a measured tag")
+            else:
+                path[following] = None
+                stack.append((following, iter(inputs[following])))
