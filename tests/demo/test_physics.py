@@ -1,0 +1,128 @@
+"""The virtual line obeys its balances, whatever happens to it."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.demo.disturbances import PERIOD_S, disturbed
+from gateway.demo.physics import MACHINES, Inputs, MachineState, Parameters, start, step
+
+PARAMETERS = Parameters()
+
+
+def run(seconds, *, dt=0.1, seed=1, inputs=None, script=False):
+    """Every state of a run from the start."""
+    rng, now, inputs = np.random.default_rng(seed), start(PARAMETERS), inputs or Inputs()
+    states = [now]
+    for _ in range(round(seconds / dt)):
+        now = step(now, disturbed(inputs, now.time_s) if script else inputs, dt, rng, PARAMETERS)
+        states.append(now)
+    return states
+
+
+inputs_of = st.builds(
+    Inputs,
+    temperature_setpoint=st.floats(15, 35),
+    speed_setpoint=st.lists(st.floats(0, 120), min_size=len(MACHINES), max_size=len(MACHINES)).map(np.array),
+    heat=st.floats(-30, 30),
+    jammed=st.lists(st.booleans(), min_size=len(MACHINES), max_size=len(MACHINES)).map(np.array),
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(inputs_of, st.floats(0.05, 5.0)), min_size=1, max_size=20), st.integers(0, 2**32))
+def test_modules_and_materials_are_neither_made_nor_lost(moments, seed):
+    """Whatever setpoints and jams come: taken = passed on + rejected + waiting in buffers, inventory = start + delivered - consumed."""
+    rng, first = np.random.default_rng(seed), start(PARAMETERS)
+    now = first
+    for inputs, dt in moments:
+        before, now = now, step(now, inputs, dt, rng, PARAMETERS)
+        for register in ("energy", "made", "rejected", "consumed", "waste", "delivered"):
+            assert (getattr(now, register) >= getattr(before, register)).all(), register
+        assert now.line_energy >= before.line_energy
+    waiting = now.buffer[1:] - first.buffer[1:]
+    np.testing.assert_allclose(now.good[:-1] - now.made[1:], waiting, atol=1e-9)
+    np.testing.assert_allclose(now.inventory, first.inventory + now.delivered - now.consumed, atol=1e-9)
+    assert (now.inventory >= 0).all()
+    assert (now.buffer >= -1e-9).all()
+    assert (now.buffer <= PARAMETERS.buffer_room + 1e-9).all()
+
+
+def test_material_drawn_is_half_a_wafer_and_a_fifth_of_a_glass_per_module():
+    last = run(60)[-1]
+    np.testing.assert_allclose(last.consumed, last.made[:2] * [0.5, 0.2])
+
+
+def test_energy_is_the_integral_of_power_and_a_stopped_machine_draws_none():
+    stopped = run(60, inputs=Inputs(speed_setpoint=np.zeros(len(MACHINES))))
+    assert stopped[-1].power.sum() == 0.0
+    running = run(60, seed=3)
+    integral = sum(state.power for state in running[1:]) * 0.1 / 3600.0
+    np.testing.assert_allclose(running[-1].energy, integral)
+
+
+def test_the_same_seed_gives_the_same_run():
+    assert repr(run(20, seed=5, script=True)[-1]) == repr(run(20, seed=5, script=True)[-1])
+    assert run(20, seed=5)[-1].temperature != run(20, seed=6)[-1].temperature
+
+
+@pytest.mark.parametrize("dt", [0.1, 1.0])
+def test_temperature_noise_does_not_depend_on_the_step(dt):
+    """0.1 of the distance and a noise of 0.1 per second: stationary variance 0.0526316 at any step (the exact discretisation)."""
+    seen = np.array([state.temperature for state in run(2000, dt=dt, seed=2)][200:])
+    assert seen.mean() == pytest.approx(22.5, abs=0.05)
+    assert seen.var() == pytest.approx(0.0526316, rel=0.2)
+
+
+def test_from_25_degrees_ten_seconds_lead_to_a_mean_of_23_37_and_a_variance_of_0_0462():
+    rng, warm = np.random.default_rng(9), replace(start(PARAMETERS), temperature=25.0)
+    ends = []
+    for _ in range(2000):
+        now = warm
+        for _ in range(10):
+            now = step(now, Inputs(), 1.0, rng, PARAMETERS)
+        ends.append(now.temperature)
+    standard_error = math.sqrt(0.0462328 / len(ends))
+    assert np.mean(ends) == pytest.approx(23.371696, abs=3 * standard_error)
+    assert np.var(ends) == pytest.approx(0.0462328, rel=0.1)
+
+
+def test_a_new_setpoint_is_approached_by_half_a_degree_per_second():
+    states = run(10, inputs=Inputs(temperature_setpoint=30.0))
+    assert states[50].target == pytest.approx(25.0)
+    assert states[100].target == pytest.approx(27.5)
+
+
+def test_a_jam_stops_its_machine_and_starves_those_behind_it():
+    jammed = np.array([machine == "framer" for machine in MACHINES])
+    last = run(240, inputs=Inputs(jammed=jammed))[-1]
+    states = dict(zip(MACHINES, map(MachineState, last.state), strict=True))
+    assert states["framer"] is MachineState.FAULT
+    assert states["stringer"] is states["laminator"] is MachineState.IDLE  # blocked
+    assert states["packer"] is MachineState.IDLE  # starved
+
+
+def test_within_20_seconds_alarms_come_and_go():
+    """HI of the hall's temperature, LO of humidity, HI of the vacuum and a jam begin and end within the first 20 s, for any seed."""
+    for seed in range(20):
+        states = run(20, seed=seed, script=True)
+        for breached in (
+            [state.temperature > 27.0 for state in states],
+            [state.humidity - state.draught < 30.0 for state in states],
+            [state.vacuum + state.leak > 3.0 for state in states],
+            [bool((state.state == MachineState.FAULT).any()) for state in states],
+        ):
+            assert any(breached)
+            assert not breached[-1]
+        assert states[-1].temperature < 26.5
+        assert states[-1].humidity - states[-1].draught > 32.0
+    assert disturbed(Inputs(), PERIOD_S + 4.0).heat == disturbed(Inputs(), 4.0).heat
+
+
+def test_a_step_of_no_length_is_refused():
+    with pytest.raises(ValueError, match="longer than nothing"):
+        step(start(PARAMETERS), Inputs(), 0.0, np.random.default_rng(1), PARAMETERS)
