@@ -1,0 +1,219 @@
+"""Upkeep of plant.db: blocks are cut from the tail, what is too old or too much goes, and the file shrinks.
+
+Reading and encoding run on a reader's thread; the writer only gets slices of a few milliseconds, so that no commit waits long behind one.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.contracts import Series
+from gateway.store import bounds, codec, journal, state, tail
+from gateway.store.config import StoreConfig
+from gateway.store.database import PAGE_BYTES, Database
+from gateway.store.outbox import Outbox
+from gateway.store.series import merge, take
+from gateway.store.stats import Figures
+
+BLOCK_SAMPLES: Final = 3600
+BLOCK_NS: Final = 3600 * 10**9
+TAIL_SAMPLES: Final = 4_000_000  # cut earlier than hourly beyond this
+PASS_SAMPLES: Final = 1_000_000  # of the tail held in memory at once while cutting
+SLICE_BLOCKS: Final = 200
+SLICE_ROWS: Final = 500
+SPARE_PAGES: Final = 4096  # free pages kept for the next blocks: giving them back would only wear the flash
+
+Block = tuple[int, int, int, int, bytes]  # store_id, start_ns, end_ns, samples, columns
+Gathered = list[tail.TailRow]
+
+
+async def upkeep(plant: Database, outbox: Outbox, config: StoreConfig, figures: Figures, now_ns: int, reader: int) -> None:
+    """All of it, in slices. Raises StoreUnavailable."""
+    while await plant.run(journal.prune, config.journal_events):
+        pass
+    await bounds.enforce(plant, outbox, config.outbox, now_ns)
+    if await _is_due(plant, figures, now_ns, reader):
+        await cut(plant, reader)
+    while await plant.run(_drop_tail):
+        pass
+    while await plant.run(_expire, now_ns - round(config.retention.age * 1e9), config.retention.bytes + outbox.bytes):
+        pass
+    if (await plant.pragma("PRAGMA freelist_count"))[0][0] > SPARE_PAGES:
+        await plant.pragma(f"PRAGMA incremental_vacuum({SLICE_ROWS})")
+    figures.load(*await plant.read(totals, reader=reader))
+
+
+async def _is_due(plant: Database, figures: Figures, now_ns: int, reader: int) -> bool:
+    if await plant.read(state.number, "cutting", reader=reader):
+        return True  # one was cut off by a crash
+    old = figures.oldest_tail_ns is not None and now_ns - figures.oldest_tail_ns >= BLOCK_NS
+    return old or figures.tail_samples >= TAIL_SAMPLES
+
+
+async def cut(plant: Database, reader: int) -> None:
+    """Cut blocks from the tail up to the engine's last snapshot. A crash on the way is taken up where it was."""
+    through = await plant.run(_begin_cut)
+    if through == 0:
+        return
+    counts = await plant.read(_counts, through, reader=reader)
+    done = await plant.read(state.number, "cut_tag", reader=reader)
+    for first, last in _passes(counts, done):
+        columns = await plant.read(_gather, through, first, last, reader=reader)
+        small = await plant.read(_small_blocks, first, last, reader=reader)
+        place = first
+        while place <= last:
+            following = min(place + SLICE_BLOCKS, last + 1)
+            blocks, replaced = await plant.read(_encode, columns, small, place, following, reader=reader)
+            await plant.run(_insert, blocks, replaced, following - 1)
+            place = following
+    await plant.run(_end_cut, through)
+
+
+def _passes(counts: NDArray[np.int64], done: int) -> list[tuple[int, int]]:
+    """Ranges of store_id whose samples fit into memory together, beyond those that are done."""
+    out, first, held = [], done + 1, 0
+    for store_id in range(done + 1, counts.size):
+        if held and held + counts[store_id] > PASS_SAMPLES:
+            out.append((first, store_id - 1))
+            first, held = store_id, 0
+        held += int(counts[store_id])
+    if first < counts.size:
+        out.append((first, counts.size - 1))
+    return out
+
+
+# --- on the writer's thread, a few milliseconds each -------------------------------------------------------------------------------------
+
+
+def _begin_cut(connection: sqlite3.Connection) -> int:
+    """The last tail row to cut, 0 where there is none. A cut under way keeps its own."""
+    through = state.number(connection, "cutting")
+    if through == 0:
+        limit = state.number(connection, "snapshot_tail")
+        found = connection.execute("SELECT max(id) FROM tail WHERE id<=? AND id>?", (limit, state.number(connection, "cut_through")))
+        through = found.fetchone()[0] or 0
+        if through:
+            state.put(connection, "cutting", through)
+            state.put(connection, "cut_tag", 0)
+    return through
+
+
+def _insert(connection: sqlite3.Connection, blocks: list[Block], replaced: list[int], cut_tag: int) -> None:
+    connection.executemany("DELETE FROM blocks WHERE id=?", [(block_id,) for block_id in replaced])
+    connection.executemany("INSERT INTO blocks(store_id, start_ns, end_ns, samples, columns) VALUES(?, ?, ?, ?, ?)", blocks)
+    state.put(connection, "cut_tag", cut_tag)
+    state.put(connection, "blocks", state.number(connection, "blocks") + len(blocks) - len(replaced))
+
+
+def _end_cut(connection: sqlite3.Connection, through: int) -> None:
+    state.put(connection, "cut_through", through)
+    state.put(connection, "cutting", 0)
+    state.put(connection, "cut_tag", 0)
+
+
+def _drop_tail(connection: sqlite3.Connection) -> int:
+    """Remove a slice of the tail rows that are in blocks; how many."""
+    sql = "DELETE FROM tail WHERE id IN (SELECT id FROM tail WHERE id<=? ORDER BY id LIMIT ?)"
+    return connection.execute(sql, (state.number(connection, "cut_through"), SLICE_ROWS)).rowcount
+
+
+def _expire(connection: sqlite3.Connection, before_ns: int, keep_bytes: int) -> int:
+    """Remove a slice of the oldest blocks that are too old or too many; how many."""
+    used = (_pragma(connection, "page_count") - _pragma(connection, "freelist_count")) * PAGE_BYTES
+    surplus = used - keep_bytes
+    gone = []
+    rows = connection.execute("SELECT id, end_ns, length(columns) FROM blocks ORDER BY id LIMIT ?", (SLICE_BLOCKS,))
+    for block_id, end_ns, size in rows:
+        if end_ns >= before_ns and surplus <= 0:
+            break
+        gone.append((block_id,))
+        surplus -= size
+    connection.executemany("DELETE FROM blocks WHERE id=?", gone)
+    if gone:
+        state.put(connection, "blocks", state.number(connection, "blocks") - len(gone))
+    return len(gone)
+
+
+# --- on the reader's thread --------------------------------------------------------------------------------------------------------------
+
+
+def totals(connection: sqlite3.Connection) -> tuple[int, int, int | None, int]:
+    """(tail rows, samples in them, time of the oldest, blocks); rows that are in blocks already do not count."""
+    sql = "SELECT count(*), coalesce(sum(samples), 0), min(now_ns) FROM tail WHERE id>?"
+    rows, samples, oldest = connection.execute(sql, (state.number(connection, "cut_through"),)).fetchone()
+    return rows, samples, oldest, state.number(connection, "blocks")
+
+
+def _counts(connection: sqlite3.Connection, through: int) -> NDArray[np.int64]:
+    """Samples per store_id in the tail rows to cut."""
+    highest = connection.execute("SELECT coalesce(max(store_id), 0) FROM names").fetchone()[0]
+    counts = np.zeros(highest + 1, np.int64)
+    for row in _rows(connection, through):
+        counts += np.bincount(row.store_id, minlength=counts.size)
+    return counts
+
+
+def _rows(connection: sqlite3.Connection, through: int) -> Iterator[tail.TailRow]:
+    sql = "SELECT columns FROM tail WHERE id>? AND id<=? ORDER BY id"
+    found = connection.execute(sql, (state.number(connection, "cut_through"), through))
+    return (tail.decode(row[0]) for row in found)
+
+
+def _gather(connection: sqlite3.Connection, through: int, first: int, last: int) -> dict[int, Series]:
+    """The samples of each store_id in first..last, in the order in which they were committed."""
+    ids, values, statuses, times, text, offset = [], [], [], [], {}, 0
+    for row in _rows(connection, through):
+        places = np.flatnonzero((row.store_id >= first) & (row.store_id <= last))
+        ids.append(row.store_id[places])
+        values.append(row.value[places])
+        statuses.append(row.status[places])
+        times.append(row.source_ns[places])
+        if row.text:
+            text.update({offset + k: row.text[place] for k, place in enumerate(places.tolist()) if place in row.text})
+        offset += places.size
+    if not offset:
+        return {}
+    joined = np.concatenate(ids)
+    order = np.argsort(joined, kind="stable")
+    whole = take(Series(np.concatenate(times), np.concatenate(values), np.concatenate(statuses), text), order)
+    found, begins = np.unique(joined[order], return_index=True)
+    ends = np.append(begins[1:], joined.size)
+    return {int(i): take(whole, slice(int(a), int(b))) for i, a, b in zip(found, begins, ends, strict=True)}
+
+
+def _small_blocks(connection: sqlite3.Connection, first: int, last: int) -> dict[int, tuple[int, int]]:
+    """The newest block of each store_id where it is less than half full: store_id -> (id, samples)."""
+    rows = connection.execute(
+        "SELECT store_id, id, samples, max(start_ns) FROM blocks WHERE store_id BETWEEN ? AND ? GROUP BY store_id", (first, last)
+    )
+    return {store_id: (block_id, samples) for store_id, block_id, samples, _ in rows if samples < BLOCK_SAMPLES // 2}
+
+
+def _encode(
+    connection: sqlite3.Connection, columns: dict[int, Series], small: dict[int, tuple[int, int]], first: int, following: int
+) -> tuple[list[Block], list[int]]:
+    """(new blocks, ids of those they replace) of the store_ids in first..following - 1: a slow tag's samples join its last block."""
+    blocks: list[Block] = []
+    replaced = []
+    for store_id in range(first, following):
+        series = columns.get(store_id)
+        if series is None:
+            continue
+        held = small.get(store_id)
+        if held is not None and held[1] + series.source_ns.size <= BLOCK_SAMPLES:
+            old = connection.execute("SELECT columns FROM blocks WHERE id=?", (held[0],)).fetchone()[0]
+            series = merge([codec.decode(old), series])
+            replaced.append(held[0])
+        else:
+            series = merge([series])
+        for begin in range(0, series.source_ns.size, BLOCK_SAMPLES):
+            part = take(series, slice(begin, begin + BLOCK_SAMPLES))
+            blocks.append((store_id, int(part.source_ns[0]), int(part.source_ns[-1]), part.source_ns.size, codec.encode(part)))
+    return blocks, replaced
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])

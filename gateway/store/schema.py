@@ -1,0 +1,59 @@
+"""The two files, version by version. A migration is a list of statements, run in one transaction; PRAGMA user_version counts them."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """application_id marks a file as ours (SQLite file format, 1.3.15); migrations[i] leads from version i to i + 1."""
+
+    application_id: int
+    migrations: tuple[tuple[str, ...], ...]
+
+    @property
+    def version(self) -> int:
+        return len(self.migrations)
+
+
+PLANT: Final = Schema(
+    int.from_bytes(b"ETwP", "big"),
+    (
+        (
+            "CREATE TABLE state(key TEXT PRIMARY KEY, value) WITHOUT ROWID",
+            "CREATE TABLE memory(unit TEXT, key TEXT, value TEXT, PRIMARY KEY(unit, key)) WITHOUT ROWID",
+            "CREATE TABLE names(store_id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
+            # one row per commit: every step's rows of all tags; first_ns and last_ns bound the source times inside
+            """CREATE TABLE tail(id INTEGER PRIMARY KEY, now_ns INTEGER NOT NULL, first_ns INTEGER NOT NULL, last_ns INTEGER NOT NULL,
+                                 samples INTEGER NOT NULL, columns BLOB NOT NULL)""",
+            """CREATE TABLE blocks(id INTEGER PRIMARY KEY, store_id INTEGER NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL,
+                                   samples INTEGER NOT NULL, columns BLOB NOT NULL)""",
+            "CREATE INDEX blocks_by_tag ON blocks(store_id, start_ns, end_ns, samples)",
+            """CREATE TABLE events(id INTEGER PRIMARY KEY, event_id TEXT NOT NULL UNIQUE, at_ns INTEGER NOT NULL, category TEXT NOT NULL,
+                                   level INTEGER NOT NULL, source TEXT NOT NULL, message TEXT NOT NULL, details TEXT NOT NULL,
+                                   acknowledged INTEGER NOT NULL)""",
+            "CREATE INDEX events_by_time ON events(at_ns, id)",
+            # what is known of a stream even while none of its rows waits: the sequence must not begin again
+            """CREATE TABLE streams(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, seq INTEGER NOT NULL, rows INTEGER NOT NULL,
+                                    bytes INTEGER NOT NULL, dropped INTEGER NOT NULL, quarantined INTEGER NOT NULL)""",
+            """CREATE TABLE outbox(stream INTEGER NOT NULL, seq INTEGER NOT NULL, topic TEXT NOT NULL, payload BLOB NOT NULL,
+                                   created_ns INTEGER NOT NULL, retain INTEGER NOT NULL, droppable INTEGER NOT NULL,
+                                   samples INTEGER NOT NULL, crc32 INTEGER NOT NULL, PRIMARY KEY(stream, seq)) WITHOUT ROWID""",
+            """CREATE TABLE quarantine(id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, seq INTEGER NOT NULL, topic TEXT NOT NULL,
+                                       payload BLOB NOT NULL, created_ns INTEGER NOT NULL, why TEXT NOT NULL)""",
+        ),
+    ),
+)
+
+EDGETWIN: Final = Schema(
+    int.from_bytes(b"ETwE", "big"),
+    (
+        (
+            """CREATE TABLE audit(seq INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, user TEXT NOT NULL, role TEXT NOT NULL,
+                                  origin TEXT NOT NULL, command TEXT NOT NULL, args TEXT NOT NULL, status INTEGER NOT NULL,
+                                  message TEXT NOT NULL, prev_hash BLOB NOT NULL, hash BLOB NOT NULL)""",
+            "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END",
+            "CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END",
+        ),
+    ),
+)
