@@ -186,13 +186,18 @@ class Reachable(Protocol):
 class Snapshot(Protocol):
     """The twin at one moment; never changes. Columns by tag_id."""
 
-    version: int
-    at_ns: int
-    value: Floats
-    status: Statuses
-    source_ns: Times
-    text: Mapping[int, str]
-
+    @property
+    def version(self) -> int: ...
+    @property
+    def at_ns(self) -> int: ...
+    @property
+    def value(self) -> Floats: ...
+    @property
+    def status(self) -> Statuses: ...
+    @property
+    def source_ns(self) -> Times: ...
+    @property
+    def text(self) -> Mapping[int, str]: ...
     def tree(self, tags: TagTable) -> dict[str, Any]:
         """The hierarchical dictionary: dots become levels; None where the status is Bad; `timestamp` at the top (ISO 8601, Z)."""
 

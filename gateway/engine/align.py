@@ -1,0 +1,56 @@
+"""The order of samples: by source time per tag; what is late, what is a duplicate, whose time cannot be believed."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from gateway.engine.where import occurrence
+from gateway.model.batch import Floats, Rows, SampleBatch, TagIds, Times
+from gateway.model.quality import Statuses
+
+YEAR_NS: Final = 365 * 86_400 * 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Samples of which each tag has one; row = their places in the batch, for the texts."""
+
+    tag_id: TagIds
+    value: Floats
+    status: Statuses
+    source_ns: Times
+    row: Rows
+
+
+def believable(source_ns: Times, received_ns: int) -> bool:
+    """Every source time is there and within a year of the receipt."""
+    low, high = int(source_ns.min()), int(source_ns.max())
+    return low > 0 and low >= received_ns - YEAR_NS and high <= received_ns + YEAR_NS
+
+
+def corrected(batch: SampleBatch, received_ns: int) -> tuple[Times, int]:
+    """The source times with the receipt in place of those that are missing (0) or more than a year off, and how many these are.
+
+    Several such samples of one tag keep the order in which they were read: each is a nanosecond after the one before.
+    """
+    times = batch.source_ns
+    wrong = (times <= 0) | (times < received_ns - YEAR_NS) | (times > received_ns + YEAR_NS)
+    places = np.flatnonzero(wrong)
+    if not places.size:
+        return times, 0
+    ids = batch.tag_id[places]
+    times = times.copy()
+    times[places] = received_ns + occurrence(ids, np.argsort(ids, kind="stable"))
+    return times, places.size
+
+
+def rounds(batch: SampleBatch, source_ns: Times, keep: Rows) -> list[Round]:
+    """The rows `keep` of a batch in rounds: the k-th sample of each tag in order of source time stands in round k, rows in order of the batch."""
+    ids, times = batch.tag_id[keep], source_ns[keep]
+    rank = occurrence(ids, np.lexsort((times, ids)))
+    found = []
+    for k in range(int(rank.max()) + 1 if rank.size else 0):
+        row = keep[rank == k]
+        found.append(Round(batch.tag_id[row], batch.value[row], batch.status[row], source_ns[row], row))
+    return found

@@ -1,0 +1,129 @@
+"""Derived tags: computed from other tags, in topological order, and only where an input changed."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Final
+
+import numpy as np
+
+from gateway.engine.expression import Expression, Memory, parse
+from gateway.model.batch import Floats, Mask, Rows, Times
+from gateway.model.derived import DerivedRule
+from gateway.model.quality import Statuses
+from gateway.model.tag import TagTable
+
+_NOTHING: Final = (np.zeros(0, np.uint32), np.zeros(0, np.int64))
+
+
+class CycleError(ValueError):
+    """Derived tags that need each other. path begins and ends with the same tag."""
+
+    def __init__(self, path: Sequence[str]) -> None:
+        super().__init__("derived tags in a circle: " + " -> ".join(path))
+        self.path = tuple(path)
+
+
+def ordered(inputs: Mapping[str, Collection[str]]) -> list[str]:
+    """The keys so that each comes after those of its inputs that are keys too. Raises CycleError with the path."""
+    done: dict[str, None] = {}
+    for start in inputs:
+        path: dict[str, Iterable[str]] = {start: iter(inputs[start])}
+        while path and start not in done:
+            name = next(reversed(path))
+            follower = next((other for other in path[name] if other in inputs and other not in done), None)
+            if follower is None:
+                path.pop(name)
+                done[name] = None
+            elif follower in path:
+                walked = list(path)
+                raise CycleError([*walked[walked.index(follower) :], follower])
+            else:
+                path[follower] = iter(inputs[follower])
+    return list(done)
+
+
+@dataclass(slots=True)
+class Formula:
+    """One derived tag at work: its expression, the rows that it reads, and what its integrals and rates remember."""
+
+    tag_id: int
+    tag: str
+    expression: Expression
+    inputs: tuple[int, ...]
+    memories: list[Memory]
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Derived samples, each tag once, inputs before what reads them. value is NaN where the status is Bad."""
+
+    rows: Rows
+    value: Floats
+    status: Statuses
+    source_ns: Times
+
+
+class Derived:
+    """All derived tags of a table. feeds: bool by tag_id, the tags that some expression reads."""
+
+    def __init__(self, rules: Sequence[DerivedRule], tags: TagTable) -> None:
+        """Raises ExpressionError, CycleError, and ValueError for a rule without its tag."""
+        by_name = {rule.tag: rule for rule in rules if rule.tag not in tags.index or tags[tags.index[rule.tag]].enabled}
+        for rule in rules:
+            if tags.index.get(rule.tag) != rule.tag_id:
+                near = get_close_matches(rule.tag, tags.index, 1)
+                raise ValueError(f"no tag {rule.tag!r} in the table" + (f" (did you mean {near[0]}?)" if near else ""))
+        parsed = {name: parse(rule.expression, tags.index) for name, rule in by_name.items()}
+        order = ordered({name: expression.names for name, expression in parsed.items()})
+        self.formulas = [self._formula(by_name[name].tag_id, parsed[name], tags) for name in order]
+        self.feeds: Mask = np.zeros(len(tags), bool)
+        self._reach: dict[int, tuple[int, ...]] = {}
+        self._index(len(tags))
+
+    @staticmethod
+    def _formula(tag_id: int, expression: Expression, tags: TagTable) -> Formula:
+        inputs = tuple(tags.index[name] for name in expression.names)
+        return Formula(tag_id, tags[tag_id].name, expression, inputs, expression.memories())
+
+    def _index(self, size: int) -> None:
+        """For each input, the formulas that a change of it reaches, in order of evaluation."""
+        reach: dict[int, set[int]] = {}
+        for place in reversed(range(len(self.formulas))):
+            formula = self.formulas[place]
+            downstream = {place} | reach.get(formula.tag_id, set())
+            for tag_id in formula.inputs:
+                reach.setdefault(tag_id, set()).update(downstream)
+        self._reach = {tag_id: tuple(sorted(places)) for tag_id, places in reach.items()}
+        self.feeds = np.zeros(size, bool)
+        self.feeds[list(reach)] = True
+
+    def evaluate(self, changed: Rows, value: Floats, status: Statuses, source_ns: Times, fixed: Collection[int]) -> Results:
+        """What follows from these changed rows (some of which feed an expression); columns of the twin, which stay as they are.
+
+        status = worst input, source_ns = newest input, no number = BadOutOfRange. fixed: tags under manual input, whose readers see that.
+        """
+        return self._run(sorted({place for row in changed.tolist() for place in self._reach.get(row, ())}), value, status, source_ns, fixed)
+
+    def constants(self, now_ns: int) -> Results:
+        """The formulas that read no tag, as of now."""
+        results = self._run([k for k, formula in enumerate(self.formulas) if not formula.inputs], np.zeros(0), *_NOTHING, ())
+        return Results(results.rows, results.value, results.status, np.full(results.rows.size, now_ns, np.int64))
+
+    def _run(self, places: Sequence[int], value: Floats, status: Statuses, source_ns: Times, fixed: Collection[int]) -> Results:
+        fresh: dict[int, tuple[float, int, int]] = {}
+        seen: dict[int, tuple[float, int, int]] = {}
+        for place in places:
+            formula = self.formulas[place]
+            known = [seen.get(row) or (value.item(row), status.item(row), source_ns.item(row)) for row in formula.inputs]
+            newest = max((at for _, _, at in known), default=0)
+            number, code = formula.expression.advance([v for v, _, _ in known], [s for _, s, _ in known], newest, formula.memories)
+            fresh[formula.tag_id] = (number, code, newest)
+            if formula.tag_id not in fixed:
+                seen[formula.tag_id] = fresh[formula.tag_id]
+        return Results(
+            np.fromiter(fresh, np.intp, len(fresh)),
+            np.array([number for number, _, _ in fresh.values()], np.float64),
+            np.array([code for _, code, _ in fresh.values()], np.uint32),
+            np.array([at for _, _, at in fresh.values()], np.int64),
+        )

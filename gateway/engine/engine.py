@@ -1,0 +1,340 @@
+"""The engine: samples in, the twin's change out. A pure function of (batches, times): equal calls give equal states, bit for bit.
+
+One step: delays that are over -> align -> validity -> twin -> deadband and alarms -> derived tags, which take the same road -> commit when due.
+Only + - * / sqrt, comparison and integers are used. A step costs by the batch; a tick or a commit may pass over the table.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from gateway.engine import align, keep
+from gateway.engine.alarms import Alarms
+from gateway.engine.deadband import Deadband
+from gateway.engine.derived import Derived, Results
+from gateway.engine.hold import Held
+from gateway.engine.outcome import Outcome
+from gateway.engine.pace import Pace
+from gateway.engine.stale import Staleness
+from gateway.engine.twin import Twin
+from gateway.engine.validity import Validity
+from gateway.engine.where import ALWAYS, NEVER, Where, distinct, every, some
+from gateway.model import quality
+from gateway.model.alarm import AlarmRule
+from gateway.model.batch import Mask, Origin, Rows, SampleBatch
+from gateway.model.derived import DerivedRule
+from gateway.model.quality import Statuses
+from gateway.model.sync import Sync
+from gateway.model.tag import DERIVED, MANUAL, TagTable
+from gateway.model.update import Columns, TwinUpdate
+
+
+class Engine:
+    """The live twin and everything that watches it. Build it once per boot; `retable` follows a reload."""
+
+    def __init__(self, tags: TagTable, rules: Sequence[AlarmRule], derived: Sequence[DerivedRule], sync: Sync) -> None:
+        """Raises ValueError (ExpressionError, CycleError) where rules and tags do not fit each other."""
+        self.twin = Twin(tags, sync)
+        self.alarms = self.twin.alarms = Alarms(rules, len(tags))
+        self.derived = Derived(derived, tags)
+        self.deadband = Deadband.of(tags.deadband)
+        self.validity = Validity.of(tags)
+        self.stale = Staleness(tags)
+        self.pace = Pace(sync)
+        self.held: dict[int, Held] = {}
+        self.computed: Mask = np.array([tag.source == DERIVED for tag in tags], bool)
+        self.owed: dict[int, int] = {}  # after a reload: the statuses to tell of at the next call, by tag_id
+        self.gone: list[AlarmRule] = []  # and the rules whose standing conditions end
+        self.recompute_due = False
+        self.constants_due = True  # formulas that read no tag are computed once
+
+    @property
+    def view(self) -> Twin:
+        """The TwinView for sinks and web; the same object for the engine's whole life."""
+        return self.twin
+
+    # --- the verbs ----------------------------------------------------------------------------------------------------------------------
+
+    def step(self, batch: SampleBatch, now_ns: int) -> TwinUpdate:
+        """Apply a batch at engine time now_ns. O(batch)."""
+        outcome = self._begin(now_ns)
+        if len(batch):
+            received_ns = batch.received_ns or now_ns
+            if batch.origin is Origin.SOURCE:
+                self._sources(outcome, batch, received_ns)
+            elif batch.origin is Origin.MANUAL:
+                self._manual(outcome, batch, received_ns)
+            else:
+                self._gateway(outcome, batch)
+        return self._end(outcome)
+
+    def tick(self, now_ns: int) -> TwinUpdate:
+        """What time alone brings: delays, silence, commits. May pass over the table."""
+        outcome = self._begin(now_ns)
+        if now_ns >= self.stale.due_min:
+            exempt = self.twin.made.copy()
+            exempt[list(self.held)] = True
+            silent = self.stale.silent(now_ns, self.twin.received_ns, self.twin.status, exempt)
+            if silent.size:
+                self._mark(outcome, silent, np.full(silent.size, quality.UNCERTAIN_LAST_USABLE, np.uint32))
+        return self._end(outcome)
+
+    def next_deadline(self) -> int | None:
+        """Engine ns at which tick has something to do (it may turn out to be nothing); None while there is nothing to wait for."""
+        if self.recompute_due:
+            return 0
+        due = min(self.alarms.due_min, self.stale.due_min, self.pace.deadline(self.twin.dirty))
+        return None if due == NEVER else due
+
+    def acknowledge(self, condition: str, now_ns: int, user: str, comment: str) -> TwinUpdate:
+        """Acknowledge a condition by its name; no transition where it is acknowledged already. Raises KeyError for an unknown name."""
+        row = self.alarms.place[condition]
+        outcome = self._begin(now_ns)
+        tag_id = int(self.alarms.tag[row])
+        value, status = self.twin.value.item(tag_id), self.twin.status.item(tag_id)
+        outcome.transitions += self.alarms.acknowledge(condition, now_ns, user, comment, value, status)
+        return self._end(outcome)
+
+    def release(self, tag_ids: Iterable[int], now_ns: int) -> TwinUpdate:
+        """End manual input: the newest sample that was kept aside is shown. Tags that are not overridden, or have no source, stay."""
+        outcome = self._begin(now_ns)
+        for tag_id in dict.fromkeys(tag_ids):
+            if tag_id in self.held and self.twin.tags[tag_id].source != MANUAL:
+                self._release(outcome, tag_id, self.held.pop(tag_id))
+        return self._end(outcome)
+
+    def commit(self, now_ns: int) -> TwinUpdate:
+        """End a twin commit now, whatever the mode."""
+        return self._end(self._begin(now_ns), asked=True)
+
+    def rebase(self, delta_ns: int) -> None:
+        """The wall clock stepped by delta_ns: everything that waits for an engine time, and every age, moves along."""
+        self.alarms.shift(delta_ns)
+        heard = self.twin.received_ns != 0
+        self.twin.received_ns[heard] += delta_ns
+        self.stale.due_min = 0 if self.stale.rows.size else NEVER
+        self.pace.shift(delta_ns)
+
+    def retable(self, tags: TagTable, rules: Sequence[AlarmRule], derived: Sequence[DerivedRule]) -> None:
+        """A reload: rows of names that stay keep their place and state, names that went are disabled, new ones are appended.
+
+        What changed by it (tags out of service, alarms whose rule is gone) comes with the next call; next_deadline is then 0. Raises ValueError
+        and leaves everything as it was where the new table does not fit.
+        """
+        keep.retable(self, tags, Alarms(rules, len(tags)), Derived(derived, tags))
+
+    def snapshot(self) -> bytes:
+        """Everything that a restart needs, by tag and condition name; the ring of commits is not part of it."""
+        return keep.snapshot(self)
+
+    def restore(self, blob: bytes) -> None:
+        """Take over a snapshot, also of another configuration: names that are gone are left out. Raises ValueError for a damaged blob."""
+        keep.restore(self, blob)
+
+    def state_hash(self) -> str:
+        """SHA-256 in hexadecimal over the state by name: equal for equal states, whatever the order of tags."""
+        return keep.state_hash(self)
+
+    # --- three origins ------------------------------------------------------------------------------------------------------------------
+
+    def _sources(self, outcome: Outcome, batch: SampleBatch, received_ns: int) -> None:
+        picked = distinct(batch.tag_id, self.twin.value.size)
+        if picked is not None and align.believable(batch.source_ns, received_ns):
+            where, rows = picked
+            if every(batch.source_ns > self.twin.gate_ns[where]):
+                columns = Columns(batch.tag_id, batch.value, batch.status, batch.source_ns, batch.text)
+                self._accept(outcome, where, rows, columns, received_ns)
+                return
+        self._sort_out(outcome, batch, received_ns)
+
+    def _accept(self, outcome: Outcome, where: Where, rows: Rows, sample: Columns, received_ns: int) -> None:
+        """New samples of sources, each tag once."""
+        twin = self.twin
+        value, status, refused = self.validity.check(where, sample.value, sample.status, twin.value[where])
+        outcome.n_refused += refused
+        twin.gate_ns[where] = sample.source_ns
+        twin.made[where] = False
+        twin.received_ns[where] = received_ns
+        self.stale.heard(received_ns)
+        self.apply(outcome, where, rows, Columns(sample.tag_id, value, status, sample.source_ns, sample.text))
+
+    def _sort_out(self, outcome: Outcome, batch: SampleBatch, received_ns: int) -> None:
+        """The slow road: repeated tags, doubtful times, late samples, tags that take none."""
+        source_ns, outcome.n_skewed = align.corrected(batch, received_ns)
+        known = self._known(outcome, batch)
+        for turn in align.rounds(batch, source_ns, known[~self.computed[batch.tag_id[known]]]):
+            self._one_round(outcome, batch, turn, received_ns)
+        outcome.n_refused += int(np.count_nonzero(self.computed[batch.tag_id[known]]))
+
+    def _known(self, outcome: Outcome, batch: SampleBatch) -> Rows:
+        """The batch's rows of tags that are in the table and enabled; the others are counted."""
+        inside = (batch.tag_id >= 0) & (batch.tag_id < self.twin.value.size)
+        inside[inside] = self.twin.tags.enabled[batch.tag_id[inside]]
+        outcome.n_refused += len(batch) - int(np.count_nonzero(inside))
+        return np.flatnonzero(inside)
+
+    def _one_round(self, outcome: Outcome, batch: SampleBatch, turn: align.Round, received_ns: int) -> None:
+        rows = turn.tag_id.astype(np.intp)
+        self.twin.received_ns[rows] = received_ns
+        self.stale.heard(received_ns)
+        held = np.array([row in self.held for row in rows.tolist()], bool) if self.held else np.zeros(rows.size, bool)
+        fresh = turn.source_ns > self.twin.gate_ns[rows]
+        if some(held):
+            self._set_aside(outcome, batch, turn, np.flatnonzero(held))
+        old = np.flatnonzero(~fresh & ~held)
+        if old.size:
+            self._late(outcome, batch, turn, old)
+        new = np.flatnonzero(fresh & ~held)
+        if new.size:
+            self._accept(outcome, rows[new], rows[new], _part(batch, turn, new), received_ns)
+
+    def _set_aside(self, outcome: Outcome, batch: SampleBatch, turn: align.Round, pick: Rows) -> None:
+        sample = _part(batch, turn, pick)
+        last = np.array([self.held[tag_id].value for tag_id in sample.tag_id.tolist()])
+        value, status, refused = self.validity.check(sample.tag_id.astype(np.intp), sample.value, sample.status, last)
+        outcome.n_refused += refused
+        outcome.n_overridden += pick.size
+        columns = zip(sample.tag_id.tolist(), value.tolist(), status.tolist(), sample.source_ns.tolist(), strict=True)
+        for row, (tag_id, number, code, at_ns) in enumerate(columns):
+            self.held[tag_id] = self.held[tag_id].newer(number, code, at_ns, sample.text.get(row))
+
+    def _late(self, outcome: Outcome, batch: SampleBatch, turn: align.Round, pick: Rows) -> None:
+        """Not newer than the newest: an exact duplicate of it is dropped, the rest is for history."""
+        sample, twin = _part(batch, turn, pick), self.twin
+        rows = sample.tag_id.astype(np.intp)
+        value, status, refused = self.validity.check(rows, sample.value, sample.status, np.full(rows.size, np.nan))
+        shown = twin.value[rows]
+        same = (sample.source_ns == twin.gate_ns[rows]) & (status == twin.status[rows])
+        same &= (value == shown) | np.isnan(value)
+        for row, text in sample.text.items():
+            same[row] &= twin.text.get(int(rows[row])) == text
+        outcome.n_duplicate += int(np.count_nonzero(same))
+        outcome.n_refused += refused
+        late = np.flatnonzero(~same)
+        if late.size:
+            text = {place: sample.text[row] for place, row in enumerate(late.tolist()) if row in sample.text}
+            outcome.add_late(Columns(sample.tag_id[late], value[late], status[late], sample.source_ns[late], text))
+
+    def _manual(self, outcome: Outcome, batch: SampleBatch, received_ns: int) -> None:
+        """Manual input: always the newest, GoodLocalOverride; what is no value of the tag's type is refused."""
+        source_ns, outcome.n_skewed = align.corrected(batch, received_ns)
+        for turn in align.rounds(batch, source_ns, self._known(outcome, batch)):
+            rows = turn.tag_id.astype(np.intp)
+            value, status, _ = self.validity.check(rows, turn.value, np.zeros(rows.size, np.uint32), self.twin.value[rows])
+            usable = np.flatnonzero(status < np.uint32(quality.BAD))
+            outcome.n_refused += rows.size - usable.size
+            if usable.size:
+                sample, rows = _part(batch, turn, usable), rows[usable]
+                self._override(rows)
+                self.twin.received_ns[rows] = received_ns
+                status = np.full(rows.size, quality.GOOD_LOCAL_OVERRIDE, np.uint32)
+                self.apply(outcome, rows, rows, Columns(sample.tag_id, value[usable], status, sample.source_ns, sample.text))
+
+    def _override(self, rows: Rows) -> None:
+        twin = self.twin
+        for row in rows.tolist():
+            if row not in self.held:
+                state = twin.value.item(row), twin.status.item(row), twin.source_ns.item(row), twin.gate_ns.item(row), twin.made.item(row)
+                self.held[row] = Held(*state, twin.text.get(row))
+        twin.gate_ns[rows], twin.made[rows] = NEVER, False
+
+    def _release(self, outcome: Outcome, tag_id: int, held: Held) -> None:
+        twin, rows = self.twin, np.array([tag_id], np.intp)
+        twin.gate_ns[rows], twin.made[rows] = held.gate_ns, held.made
+        value = twin.value.item(tag_id) if np.isnan(held.value) else held.value
+        source_ns = held.source_ns if held.source_ns > twin.source_ns.item(tag_id) else outcome.now_ns
+        columns = np.array([value]), np.array([held.status], np.uint32), np.array([source_ns], np.int64)
+        text = {} if held.text is None else {0: held.text}
+        self.apply(outcome, rows, rows, Columns(rows.astype(np.int32), *columns, text))
+
+    def _gateway(self, outcome: Outcome, batch: SampleBatch) -> None:
+        """The gateway's word on links: changes the status; keeps value, source time and the order of source times."""
+        for turn in align.rounds(batch, batch.source_ns, self._known(outcome, batch)):
+            rows = turn.tag_id.astype(np.intp)
+            take = ~self.computed[rows]
+            outcome.n_refused += rows.size - int(np.count_nonzero(take))
+            for place in np.flatnonzero(take).tolist():
+                row = int(rows[place])
+                if row in self.held:
+                    self.held[row] = self.held[row].marked(int(turn.status[place]))
+                    outcome.n_overridden += 1
+                    take[place] = False
+            told = take & self.twin.made[rows] & (self.twin.status[rows] == turn.status)
+            outcome.n_duplicate += int(np.count_nonzero(told))
+            pick = np.flatnonzero(take & ~told)
+            if pick.size:
+                self._mark(outcome, rows[pick], turn.status[pick])
+
+    def _mark(self, outcome: Outcome, rows: Rows, status: Statuses) -> None:
+        twin = self.twin
+        twin.gate_ns[rows] = np.where(twin.tags.enabled[rows], np.int64(ALWAYS), np.int64(NEVER))
+        twin.made[rows] = True
+        self.apply(outcome, rows, rows, Columns(rows.astype(np.int32), twin.value[rows], status, twin.source_ns[rows]))
+
+    # --- the one road -------------------------------------------------------------------------------------------------------------------
+
+    def apply(self, outcome: Outcome, where: Where, rows: Rows, sample: Columns, follow: bool = True) -> None:
+        """Show k samples, each tag once: twin, deadband, alarms, and then what is derived from them."""
+        twin = self.twin
+        also = self._texts(rows, sample) if sample.text else None
+        twin.put(where, rows, sample.value, sample.status, sample.source_ns)
+        reported = self.deadband.report(where, sample.value, sample.status, also)
+        plain = not np.count_nonzero(sample.status)
+        outcome.transitions += self.alarms.evaluate(where, rows, sample.value, sample.status, sample.source_ns, outcome.now_ns, plain)
+        outcome.rows.append(sample)
+        outcome.reported.append(reported)
+        if follow and some(self.derived.feeds[where]):
+            self.derive(outcome, rows[self.derived.feeds[where]])
+
+    def _texts(self, rows: Rows, sample: Columns) -> Mask:
+        changed = np.zeros(rows.size, bool)
+        for row, text in sample.text.items():
+            tag_id = int(rows[row])
+            changed[row] = self.twin.text.get(tag_id) != text
+            self.twin.put_text(tag_id, text)
+        return changed
+
+    def derive(self, outcome: Outcome, changed: Rows) -> None:
+        """What follows from these rows, each of which feeds an expression."""
+        twin = self.twin
+        self._derived(outcome, self.derived.evaluate(changed, twin.value, twin.status, twin.source_ns, self.held))
+
+    def _derived(self, outcome: Outcome, results: Results) -> None:
+        twin = self.twin
+        free = np.array([row not in self.held for row in results.rows.tolist()], bool)
+        for place in np.flatnonzero(~free).tolist():
+            tag_id = int(results.rows[place])
+            computed = results.value.item(place), results.status.item(place), results.source_ns.item(place)
+            self.held[tag_id] = self.held[tag_id].computed(*computed)
+        rows = results.rows[free]
+        if rows.size:
+            value, status, refused = self.validity.check(rows, results.value[free], results.status[free], twin.value[rows])
+            outcome.n_refused += refused
+            self.apply(outcome, rows, rows, Columns(rows.astype(np.int32), value, status, results.source_ns[free]), follow=False)
+
+    def _begin(self, now_ns: int) -> Outcome:
+        outcome = Outcome(now_ns)
+        twin = self.twin
+        outcome.transitions += self.alarms.expire(now_ns, twin.value, twin.status, twin.source_ns)
+        if self.recompute_due:
+            keep.pay(self, outcome)
+        if self.constants_due:
+            self.constants_due = False
+            self._derived(outcome, self.derived.constants(now_ns))
+        return outcome
+
+    def _end(self, outcome: Outcome, *, asked: bool = False) -> TwinUpdate:
+        twin = self.twin
+        if not asked and not self.pace.due(outcome.now_ns, twin.dirty):
+            return outcome.update(twin.version, None, 0)
+        self.pace.committed(outcome.now_ns)
+        rows = twin.commit(outcome.now_ns)
+        return outcome.update(twin.version, rows, rows.size)
+
+
+def _part(batch: SampleBatch, turn: align.Round, pick: Rows) -> Columns:
+    """Some rows of a round, with their texts."""
+    text: dict[int, str] = {}
+    if batch.text:
+        text = {place: batch.text[row] for place, row in enumerate(turn.row[pick].tolist()) if row in batch.text}
+    return Columns(turn.tag_id[pick], turn.value[pick], turn.status[pick], turn.source_ns[pick], text)

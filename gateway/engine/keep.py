@@ -1,0 +1,263 @@
+"""The engine's state by name: what survives a restart (snapshot), a reload (retable), and is compared (state hash)."""
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.engine import snapshot as blob_format
+from gateway.engine.alarms import Alarms, Note
+from gateway.engine.deadband import NOTHING, Deadband
+from gateway.engine.derived import Derived
+from gateway.engine.expression import Memory
+from gateway.engine.hold import Held
+from gateway.engine.stale import Staleness
+from gateway.engine.twin import shut
+from gateway.engine.validity import Validity
+from gateway.engine.where import ALWAYS, NEVER, least
+from gateway.model import quality
+from gateway.model.alarm import AlarmRule, Change, Transition
+from gateway.model.batch import Rows
+from gateway.model.tag import DERIVED, Tag, TagTable
+from gateway.model.update import Columns
+
+if TYPE_CHECKING:
+    from gateway.engine.engine import Engine
+    from gateway.engine.outcome import Outcome
+
+_TWIN: Final = ("value", "status", "source_ns", "received_ns", "gate_ns", "made")
+_ALARMS: Final = ("active", "acknowledged", "due_ns", "since_ns", "shown")
+_MEMORY: Final = (("output", np.float64), ("last", np.float64), ("at_ns", np.int64), ("known", np.bool_), ("ready", np.bool_))
+_HELD: Final = (("value", np.float64), ("status", np.uint32), ("source_ns", np.int64), ("gate_ns", np.int64), ("made", np.bool_))
+
+Column = NDArray[Any]
+
+
+def snapshot(engine: "Engine") -> bytes:
+    """The state as one blob."""
+    return blob_format.encode(*_state(engine))
+
+
+def state_hash(engine: "Engine") -> str:
+    """SHA-256 over the state, which stands in order of names."""
+    return hashlib.sha256(blob_format.encode(*_state(engine))).hexdigest()
+
+
+def restore(engine: "Engine", blob: bytes) -> None:
+    """Put a snapshot's state into a fresh engine; names that it does not know are left out."""
+    head, columns = blob_format.decode(blob)
+    try:
+        _restore(engine, head, columns)
+    except (KeyError, IndexError, TypeError) as broken:
+        raise ValueError(f"snapshot: {broken!r} is missing or wrong in it") from broken
+
+
+# --- out --------------------------------------------------------------------------------------------------------------------------------
+
+
+def _state(engine: "Engine") -> tuple[dict[str, Any], dict[str, Column]]:
+    twin, alarms = engine.twin, engine.alarms
+    order = np.array(sorted(range(len(twin.tags)), key=lambda k: twin.tags[k].name), np.intp)
+    dirty = np.zeros(len(twin.tags), bool)
+    dirty[twin.touched()] = True
+    columns: dict[str, Column] = {f"tag.{name}": getattr(twin, name)[order] for name in _TWIN}
+    columns |= {"tag.type": twin.tags.type[order].astype(np.int32), "tag.dirty": dirty[order]}
+    columns |= {"tag.reported": engine.deadband.value[order], "tag.reported_status": engine.deadband.status[order]}
+    rules = sorted(alarms.place.items())
+    rows = np.array([row for _, row in rules], np.intp)
+    columns |= {f"alarm.{name}": getattr(alarms, name)[rows] for name in _ALARMS}
+    formulas = sorted(engine.derived.formulas, key=lambda formula: formula.tag)
+    memories = [memory for formula in formulas for memory in formula.memories]
+    columns |= {f"memory.{name}": np.array([getattr(memory, name) for memory in memories], kind) for name, kind in _MEMORY}
+    held = sorted((twin.tags[tag_id].name, state) for tag_id, state in engine.held.items())
+    columns |= {f"held.{name}": np.array([getattr(state, name) for _, state in held], kind) for name, kind in _HELD}
+    for column in columns.values():
+        if column.dtype == np.float64:
+            column[np.isnan(column)] = np.nan  # one NaN for all
+    head = {
+        "tags": [twin.tags[k].name for k in order.tolist()],
+        "texts": {twin.tags[tag_id].name: twin.text[tag_id] for tag_id in sorted(twin.text, key=lambda k: twin.tags[k].name)},
+        "conditions": [name for name, _ in rules],
+        "notes": {name: [alarms.notes[row].user, alarms.notes[row].comment] for name, row in rules if row in alarms.notes},
+        "formulas": [[formula.tag, formula.expression.text, len(formula.memories)] for formula in formulas],
+        "held": [[name, state.text] for name, state in held],
+        "pace": [engine.pace.sync.mode.value, engine.pace.sync.period_ns, engine.pace.next_ns],
+        "version": twin.version,
+        "at_ns": twin.at_ns,
+        "constants": engine.constants_due,
+    }
+    return head, columns
+
+
+# --- in ---------------------------------------------------------------------------------------------------------------------------------
+
+
+def _restore(engine: "Engine", head: dict[str, Any], columns: dict[str, Column]) -> None:
+    twin, alarms = engine.twin, engine.alarms
+    twin.clear(twin.tags)
+    engine.deadband = Deadband.of(twin.tags.deadband)
+    old, new = _matched(head["tags"], columns["tag.type"], twin.tags)
+    for name in _TWIN:
+        getattr(twin, name)[new] = columns[f"tag.{name}"][old]
+    engine.deadband.value[new], engine.deadband.status[new] = columns["tag.reported"][old], columns["tag.reported_status"][old]
+    place = dict(zip((head["tags"][k] for k in old.tolist()), new.tolist(), strict=True))
+    twin.text.update({place[name]: text for name, text in head["texts"].items() if name in place})
+    _put_in_service(engine, new)
+    engine.held.clear()
+    _restore_held(engine, head, columns, place)
+    twin.adopt(head["version"], head["at_ns"], new[columns["tag.dirty"][old]])
+    _restore_alarms(alarms, head, columns, twin.tags)
+    _restore_memories(engine.derived, head, columns)
+    mode, period_ns, next_ns = head["pace"]
+    same = (mode, period_ns) == (engine.pace.sync.mode.value, engine.pace.sync.period_ns)
+    engine.pace.next_ns = next_ns if same else 0
+    engine.stale.due_min = 0 if engine.stale.rows.size else NEVER
+    engine.constants_due = bool(head["constants"])
+
+
+def _matched(names: list[str], types: Column, tags: TagTable) -> tuple[Rows, Rows]:
+    """Old and new rows of the tags that stay: of the same name (or `was`) and type."""
+    place = {name: row for row, name in enumerate(names)}
+    pairs = []
+    for tag in tags:
+        row = place.get(tag.name, place.get(tag.was) if tag.was else None)
+        if row is not None and types[row] == tag.type:
+            pairs.append((row, tag.tag_id))
+    found = np.array(pairs, np.intp).reshape(-1, 2)
+    return found[:, 0], found[:, 1]
+
+
+def _put_in_service(engine: "Engine", rows: Rows) -> None:
+    """After the columns came from elsewhere: tags that are out of service now, and such as are in service again."""
+    twin = engine.twin
+    off, closed = ~twin.tags.enabled[rows], shut(twin.tags)[rows]
+    out = np.uint32(quality.BAD_OUT_OF_SERVICE)
+    back = ~off & (twin.status[rows] == out) & (twin.gate_ns[rows] == NEVER)
+    twin.status[rows[off]] = out
+    twin.status[rows[back]] = quality.BAD_WAITING_FOR_INITIAL_DATA
+    twin.gate_ns[rows[closed]] = NEVER
+    twin.gate_ns[rows[back & ~closed]] = ALWAYS
+
+
+def _restore_held(engine: "Engine", head: dict[str, Any], columns: dict[str, Column], place: dict[str, int]) -> None:
+    held = [columns[f"held.{name}"].tolist() for name, _ in _HELD]
+    for (name, text), *state in zip(head["held"], *held, strict=True):
+        tag_id = place.get(name)
+        if tag_id is not None and engine.twin.tags.enabled[tag_id]:
+            engine.held[tag_id] = Held(*state, text)
+
+
+def _restore_alarms(alarms: Alarms, head: dict[str, Any], columns: dict[str, Column], tags: TagTable) -> None:
+    place = {name: row for row, name in enumerate(head["conditions"])}
+    for row, rule in enumerate(alarms.rules):
+        old_name = f"{tags[rule.tag_id].was}/Alarms/{rule.limit.value}"
+        old = place.get(rule.condition, place.get(old_name))
+        if old is None:
+            continue
+        for name in _ALARMS:
+            getattr(alarms, name)[row] = columns[f"alarm.{name}"][old]
+        if note := head["notes"].get(head["conditions"][old]):
+            alarms.notes[row] = Note(*note)
+    alarms.due_min = least(alarms.due_ns)
+
+
+def _restore_memories(derived: Derived, head: dict[str, Any], columns: dict[str, Column]) -> None:
+    states = zip(*(columns[f"memory.{name}"].tolist() for name, _ in _MEMORY), strict=True)
+    known = {}
+    for tag, text, count in head["formulas"]:
+        known[tag, text] = [next(states) for _ in range(count)]
+    for formula in derived.formulas:
+        kept = known.get((formula.tag, formula.expression.text))
+        if kept is not None:
+            formula.memories = [Memory(memory.kind, *state) for memory, state in zip(formula.memories, kept, strict=True)]
+
+
+# --- reload -----------------------------------------------------------------------------------------------------------------------------
+
+
+def retable(engine: "Engine", tags: TagTable, alarms: Alarms, derived: Derived) -> None:
+    """Engine.retable, with the new rooms already built."""
+    twin, before = engine.twin, engine.twin.tags
+    if len(tags) < len(before) or any(tags[tag.tag_id].name != tag.name for tag in before):
+        raise ValueError("a reloaded table keeps the row of every name")
+    deadband, old = Deadband.of(tags.deadband), engine.deadband
+    deadband.value[: len(before)], deadband.status[: len(before)] = old.value, old.status
+    twin.grow(tags)
+    engine.deadband, engine.validity, engine.stale = deadband, Validity.of(tags), Staleness(tags)
+    engine.stale.due_min = 0
+    engine.computed = np.array([tag.source == DERIVED for tag in tags], bool)
+    for tag in before:
+        _follow(engine, tag, tags[tag.tag_id])
+    for tag in tags.tags[len(before) :]:
+        engine.owed[tag.tag_id] = twin.status.item(tag.tag_id)
+    _carry_alarms(engine, alarms)
+    known = {(formula.tag, formula.expression.text): formula.memories for formula in engine.derived.formulas}
+    for formula in derived.formulas:
+        formula.memories = known.get((formula.tag, formula.expression.text), formula.memories)
+    engine.derived = derived
+    engine.recompute_due = engine.constants_due = True
+
+
+def _follow(engine: "Engine", was: Tag, now: Tag) -> None:
+    """One tag that stays in the table, under its new configuration."""
+    twin, row = engine.twin, was.tag_id
+    if not now.enabled:
+        if was.enabled:
+            engine.owed[row] = quality.BAD_OUT_OF_SERVICE
+        engine.held.pop(row, None)
+        twin.gate_ns[row] = NEVER
+        return
+    if not was.enabled or was.type != now.type:
+        engine.held.pop(row, None)
+        twin.text.pop(row, None)
+        engine.owed[row] = quality.BAD_WAITING_FOR_INITIAL_DATA
+        if was.type != now.type:
+            twin.value[row], engine.deadband.status[row] = np.nan, NOTHING
+    elif was.source == now.source:
+        return
+    if row not in engine.held:  # another source has a clock of its own
+        twin.gate_ns[row], twin.made[row] = (NEVER if now.source == DERIVED else ALWAYS), False
+
+
+def _carry_alarms(engine: "Engine", alarms: Alarms) -> None:
+    old = engine.alarms
+    for name, row in old.place.items():
+        new = alarms.place.get(name)
+        if new is not None and engine.twin.tags.enabled[alarms.rules[new].tag_id]:
+            for column in _ALARMS:
+                getattr(alarms, column)[new] = getattr(old, column)[row]
+            if row in old.notes:
+                alarms.notes[new] = old.notes[row]
+        elif old.active[row] or not old.acknowledged[row]:
+            engine.gone.append(old.rules[row])
+    alarms.due_min = least(alarms.due_ns)
+    engine.alarms = engine.twin.alarms = alarms
+
+
+def over(rule: AlarmRule, now_ns: int, value: float, status: int) -> Transition:
+    """The end of a condition whose rule is gone."""
+    return Transition(rule, Change.INACTIVE, active=False, acknowledged=True, at_ns=now_ns, source_ns=0, value=value, status=status)
+
+
+def pay(engine: "Engine", outcome: "Outcome") -> None:
+    """What a reload left to tell: ended conditions, statuses of tags, limits that stand elsewhere, formulas that read otherwise."""
+    twin = engine.twin
+    for rule in engine.gone:
+        outcome.transitions.append(over(rule, outcome.now_ns, twin.value.item(rule.tag_id), twin.status.item(rule.tag_id)))
+    rows = np.array(sorted(engine.owed), np.intp)
+    status = np.array([engine.owed[row] for row in rows.tolist()], np.uint32)
+    engine.owed, engine.gone, engine.recompute_due = {}, [], False
+    if rows.size:
+        engine.apply(outcome, rows, rows, Columns(rows.astype(np.int32), twin.value[rows], status, twin.source_ns[rows]))
+    inputs = np.flatnonzero(engine.derived.feeds)
+    if inputs.size:
+        engine.derive(outcome, inputs)
+    ruled = np.flatnonzero(engine.alarms.count > 0)
+    ruled = ruled[twin.status[ruled] != quality.BAD_WAITING_FOR_INITIAL_DATA]
+    ruled = ruled[twin.tags.enabled[ruled]]
+    if ruled.size:
+        found = engine.alarms.evaluate(
+            ruled, ruled, twin.value[ruled], twin.status[ruled], twin.source_ns[ruled], outcome.now_ns, plain=False
+        )
+        outcome.transitions += found

@@ -1,0 +1,74 @@
+"""Which samples can be believed: the value against its type and its range (Part 8, 5.3.2 and 6.3)."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from gateway.engine.where import Where, every, some
+from gateway.model import quality
+from gateway.model.batch import Floats, Mask
+from gateway.model.quality import Statuses
+from gateway.model.tag import EXACT_INT, TagTable, TagType
+
+_BAD: Final = np.uint32(quality.BAD)
+_LARGEST: Final = float(np.finfo(np.float64).max)
+_UINT32: Final = float(2**32 - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """Bounds by tag: hard ones of the type (beyond: BadOutOfRange), soft ones of eu_range (beyond: UncertainEngineeringUnitsExceeded).
+
+    least, most    float64[n]  the tighter of both: within them, and integral where that is asked, nothing is wrong
+    hard_low/high  float64[n]  the type's bounds; NaN and the infinities lie outside of all
+    integral       bool[n]     int, bool, enum
+    boolean, text  bool[n]
+    """
+
+    least: Floats
+    most: Floats
+    hard_low: Floats
+    hard_high: Floats
+    integral: Mask
+    boolean: Mask
+    text: Mask
+    any_integral: bool
+
+    @classmethod
+    def of(cls, tags: TagTable) -> "Validity":
+        low, high = np.full(len(tags), -_LARGEST), np.full(len(tags), _LARGEST)
+        low[tags.type == TagType.INT], high[tags.type == TagType.INT] = -EXACT_INT, EXACT_INT
+        low[tags.type == TagType.ENUM], high[tags.type == TagType.ENUM] = 0.0, _UINT32
+        boolean, text = tags.type == TagType.BOOL, tags.type == TagType.TEXT
+        least, most = np.maximum(low, tags.low), np.minimum(high, tags.high)
+        least[boolean], most[boolean] = 0.0, 1.0
+        integral = np.isin(tags.type, (TagType.INT, TagType.BOOL, TagType.ENUM))
+        return cls(least, most, low, high, integral, boolean, text, bool(integral.any()))
+
+    def check(self, where: Where, value: Floats, status: Statuses, last: Floats) -> tuple[Floats, Statuses, int]:
+        """value and status as the twin takes them, and how many samples became BadOutOfRange; k rows, the arrays given stay as they are.
+
+        A Bad sample takes `last`, the twin's values of these rows. A bool that is not 0 becomes 1.
+        """
+        fine = (value >= self.least[where]) & (value <= self.most[where])
+        if self.any_integral:
+            fine &= ~self.integral[where] | (value == np.rint(value))
+        if every(fine) and not np.count_nonzero(status):
+            return value, status, 0
+        return self._mend(where, value, status, last)
+
+    def _mend(self, where: Where, value: Floats, status: Statuses, last: Floats) -> tuple[Floats, Statuses, int]:
+        came_bad = status >= _BAD
+        finite = np.isfinite(value)
+        value = np.where(self.boolean[where] & finite, value != 0.0, value)
+        usable = finite & (value >= self.hard_low[where]) & (value <= self.hard_high[where])
+        usable &= ~self.integral[where] | (value == np.rint(value))
+        text = self.text[where]
+        usable |= text
+        status = np.where(came_bad | usable, status, np.uint32(quality.BAD_OUT_OF_RANGE))
+        outside = ~text & ((value < self.least[where]) | (value > self.most[where])) & (status < np.uint32(quality.UNCERTAIN))
+        if some(outside):
+            status = np.where(outside, np.uint32(quality.UNCERTAIN_EU_EXCEEDED), status)
+        value = np.where(text, np.nan, np.where(status >= _BAD, last, value))
+        return value, status, int(np.count_nonzero(~came_bad & ~usable))
