@@ -7,7 +7,9 @@ from fastapi import FastAPI
 from gateway.web import problems
 from gateway.web.context import WebContext
 from gateway.web.guard import Guard
-from gateway.web.routes import status, twin
+from gateway.web.routes import commands, events, history, pages, signin, status, twin
+from gateway.web.stream import Hub
+from gateway.web.stream import router as stream
 
 PREFIX: Final = "/api/v1"
 
@@ -25,8 +27,10 @@ def build(context: WebContext) -> FastAPI:
     )
     app.state.context = context
     problems.install(app)
-    for router in (status.router, twin.router):
+    app.state.hub = Hub(context.view, context.updates)
+    for router in (status.router, twin.router, events.router, history.router, commands.router, signin.router, stream):
         app.include_router(router, prefix=PREFIX)
-    app.include_router(status.probes)
+    for router in (status.probes, signin.page, pages.router):
+        app.include_router(router)
     app.add_middleware(Guard, config=context.config, sessions=context.sessions)
     return app

@@ -11,13 +11,13 @@ class WebConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    host: str = Field("127.0.0.1", description="address to listen on: loopback, or any other with insecure: true")
-    port: int = Field(8080, ge=0, le=65535, description="TCP port; 0 takes a free one")
-    insecure: bool = Field(False, description="plain HTTP beyond loopback, or an anonymous role: only in a closed network")
+    host: str = Field(default="127.0.0.1", description="address to listen on: loopback, or any other with insecure: true")
+    port: int = Field(default=8080, ge=0, le=65535, description="TCP port; 0 takes a free one")
+    insecure: bool = Field(default=False, description="plain HTTP beyond loopback, or an anonymous role: only in a closed network")
     anonymous: Literal["viewer", "operator", "engineer", "manager", "admin"] | None = Field(
-        None, description="role of a caller who has not signed in; only on loopback and with insecure: true"
+        default=None, description="role of a caller who has not signed in; only on loopback and with insecure: true"
     )
-    names: tuple[str, ...] = Field((), description="further host names under which the page is reached (Host header)")
+    names: tuple[str, ...] = Field(default=(), description="further host names under which the page is reached (Host header)")
 
     @property
     def loopback(self) -> bool:

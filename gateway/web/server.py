@@ -62,7 +62,8 @@ class WebServer:
 
     async def start(self) -> None:
         """Listens. Raises NotConnected where the port is taken, the address is not ours or the socket's directory is not writable."""
-        self._config.load()
+        if not self._config.loaded:
+            self._config.load()
         try:
             if self._host is not None:
                 await self._listen_tcp(self._host)

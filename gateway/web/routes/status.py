@@ -5,9 +5,8 @@ from collections.abc import Iterable, Mapping
 from fastapi import APIRouter
 from starlette.responses import PlainTextResponse
 
-from gateway.access import roles
 from gateway.web.context import Metric
-from gateway.web.depend import Anyone, Context, StatusReader
+from gateway.web.depend import Context, StatusReader
 from gateway.web.encode import Json
 
 router = APIRouter(tags=["status"], default_response_class=Json)
@@ -28,12 +27,6 @@ async def status(context: Context, caller: StatusReader) -> Json:  # noqa: ARG00
         "reasons": list(dict.fromkeys(live[1] + ready[1])),
     }
     return Json(head | context.health.status())
-
-
-@router.get("/session", response_model=None)
-async def session(caller: Anyone) -> Json:
-    """Who the caller is, and what the caller may do."""
-    return Json({"user": caller.user, "role": caller.role, "permissions": roles.permissions(caller.role)})
 
 
 @probes.get("/healthz", response_model=None)

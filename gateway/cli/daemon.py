@@ -1,0 +1,130 @@
+"""The way to a running daemon: HTTP on its local socket, or on the address given with --url."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from gateway import local
+from gateway.cli.failure import FAILED, UNREACHABLE, WRONG, Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import httpx
+    from websockets.sync.client import ClientConnection
+
+_TIMEOUT_S: Final = 10.0
+_HINT: Final = "is it running? `edgetwin run CONFIG` starts it, `systemctl status edgetwin` shows the service"
+
+
+class Daemon:
+    """One daemon, at a socket or at an address. Failures carry the exit code."""
+
+    def __init__(self, socket: Path | None, url: str) -> None:
+        self.socket, self.url = socket, url.rstrip("/")
+
+    @property
+    def place(self) -> str:
+        """Where it is, for messages."""
+        return self.url if self.socket is None else str(self.socket)
+
+    def get(self, path: str, **params: Any) -> Any:
+        """JSON of GET /api/v1<path>."""
+        return self._ask("GET", path, params={name: given for name, given in params.items() if given is not None})
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """JSON of POST /api/v1<path>."""
+        return self._ask("POST", path, json=dict(body))
+
+    def command(self, kind: str, args: Mapping[str, Any]) -> dict[str, Any]:
+        """The outcome of a command."""
+        outcome: dict[str, Any] = self.post("/commands", {"command": kind, "args": dict(args)})
+        return outcome
+
+    @contextmanager
+    def download(self, path: str, params: Mapping[str, Any]) -> Iterator[Iterator[bytes]]:
+        """The answer of GET /api/v1<path> in pieces."""
+        with self._client() as client, _reach(self.place), client.stream("GET", f"/api/v1{path}", params=dict(params)) as answer:
+            if answer.is_error:
+                answer.read()
+            _check(answer)
+            yield answer.iter_bytes()
+
+    def stream(self) -> ClientConnection:
+        """An open WebSocket to /api/v1/stream."""
+        from websockets.exceptions import InvalidHandshake
+        from websockets.sync.client import connect, unix_connect
+
+        try:
+            if self.socket is not None:
+                return unix_connect(str(self.socket), uri="ws://localhost/api/v1/stream", max_size=None, open_timeout=_TIMEOUT_S)
+            return connect(self.url.replace("http", "ws", 1) + "/api/v1/stream", max_size=None, open_timeout=_TIMEOUT_S)
+        except InvalidHandshake as error:
+            raise Failure(FAILED, f"{self.place} refuses: {error}") from None
+        except (OSError, TimeoutError) as error:
+            raise Failure(UNREACHABLE, f"cannot reach {self.place}: {error}", _HINT) from None
+
+    def _ask(self, verb: str, path: str, **more: Any) -> Any:
+        with self._client() as client, _reach(self.place):
+            answer = client.request(verb, f"/api/v1{path}", **more)
+        _check(answer)
+        return answer.json()
+
+    def _client(self) -> httpx.Client:
+        import httpx
+
+        transport = None if self.socket is None else httpx.HTTPTransport(uds=str(self.socket))
+        return httpx.Client(base_url=self.url, transport=transport, timeout=_TIMEOUT_S, trust_env=False)
+
+
+def find(url: str | None, name: str | None) -> Daemon:
+    """The daemon that is meant: the address, the socket of that name, or the only socket there is."""
+    if url is not None:
+        if not url.startswith(("http://", "https://")):
+            raise Failure(WRONG, f"--url {url}: write http://HOST:PORT")
+        return Daemon(None, url)
+    found = local.sockets()
+    if name is not None:
+        found = [path for path in found if path.stem == name]
+    if not found:
+        which = f"no gateway named {name}" if name else "no gateway"
+        raise Failure(UNREACHABLE, f"{which} has its socket in {' or '.join(map(str, local.folders()))}", _HINT)
+    if len(found) > 1:
+        alive = [path for path in found if _answers(path)]
+        if len(alive) != 1:
+            raise Failure(
+                WRONG, f"several gateways run here: {', '.join(sorted({path.stem for path in found}))}", "say which one with --name"
+            )
+        found = alive
+    return Daemon(found[0], "http://localhost")
+
+
+def _answers(path: Path) -> bool:
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(str(path)) == 0
+
+
+@contextmanager
+def _reach(place: str) -> Iterator[None]:
+    import httpx
+
+    try:
+        yield
+    except httpx.TransportError as error:
+        raise Failure(UNREACHABLE, f"cannot reach {place}: {error}", _HINT) from None
+
+
+def _check(answer: httpx.Response) -> None:
+    """Failure with the words of the problem document."""
+    if not answer.is_error:
+        return
+    kind = answer.headers.get("content-type", "")
+    problem = answer.json() if kind.endswith("json") else {}
+    why = problem.get("detail") or f"{answer.status_code} {answer.reason_phrase}"
+    hint = "without --url the local socket is used, which needs no session" if answer.status_code == 401 else ""
+    raise Failure(FAILED, why, hint)

@@ -1,0 +1,106 @@
+"""Export: history, events and state as csv, parquet or json, through the running gateway."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli import daemon, show
+from gateway.cli.failure import FAILED, WRONG, Failure
+from gateway.cli.options import AsJson, Name, Url
+
+
+class What(StrEnum):
+    history = "history"
+    events = "events"
+    state = "state"
+
+
+class Format(StrEnum):
+    csv = "csv"
+    parquet = "parquet"
+    json = "json"
+
+
+_EVENT_COLUMNS = ("event_id", "timestamp", "category", "severity", "level", "source", "message", "details", "acknowledged")
+
+
+def export(
+    what: Annotated[What, typer.Argument(help="What to export.")],
+    out: Annotated[Path, typer.Argument(help="File to write; its ending chooses the format: .csv, .parquet, .json.")],
+    tags: Annotated[list[str] | None, typer.Option("--tag", help="Tags whose history is wanted; all of them without it.")] = None,
+    start: Annotated[str, typer.Option("--from", help="Beginning: a time, or a distance like now-24h.")] = "now-24h",
+    end: Annotated[str, typer.Option("--to", help="End.")] = "now",
+    buckets: Annotated[int | None, typer.Option("--buckets", min=1, help="Downsample to so many buckets per tag.")] = None,
+    url: Url = None,
+    name: Name = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write history, events or the present state to a file."""
+    form = _format(out)
+    gateway = daemon.find(url, name)
+    if what is What.history:
+        size = _history(gateway, out, form, tags, {"from": start, "to": end, "buckets": buckets})
+    elif what is What.events:
+        size = _write(out, _events(gateway, form, {"since": start, "until": end, "limit": 10_000}))
+    elif form is Format.json:
+        size = _write(out, _pretty(gateway.get("/twin")))
+    else:
+        raise Failure(WRONG, "the state is a tree: write it to a .json file")
+    if as_json:
+        show.document({"what": what.value, "path": str(out), "bytes": size})
+    else:
+        show.note(f"{out}: {size} bytes")
+
+
+def _format(out: Path) -> Format:
+    try:
+        return Format(out.suffix.lstrip(".").lower())
+    except ValueError:
+        raise Failure(WRONG, f"{out}: end the name in .csv, .parquet or .json") from None
+
+
+def _history(gateway: daemon.Daemon, out: Path, form: Format, tags: list[str] | None, window: dict[str, Any]) -> int:
+    params = {
+        **({"tag": tags} if tags else {"prefix": ""}),
+        "format": form.value,
+        **{key: given for key, given in window.items() if given is not None},
+    }
+    part = out.with_name(out.name + ".part")
+    with gateway.download("/history", params) as pieces, part.open("wb") as file:
+        for piece in pieces:
+            file.write(piece)
+        size = file.tell()
+    part.replace(out)
+    return size
+
+
+def _events(gateway: daemon.Daemon, form: Format, params: dict[str, Any]) -> str:
+    rows = gateway.get("/events", **params)["events"]
+    if form is Format.json:
+        return _pretty({"events": rows})
+    if form is Format.parquet:
+        raise Failure(WRONG, "events are written to .csv or .json")
+    import csv
+    import io
+    import json
+
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(_EVENT_COLUMNS)
+    writer.writerows([json.dumps(row[name]) if name == "details" else row[name] for name in _EVENT_COLUMNS] for row in rows)
+    return out.getvalue()
+
+
+def _pretty(content: Any) -> str:
+    import json
+
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
+def _write(out: Path, text: str) -> int:
+    try:
+        return out.write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        raise Failure(FAILED, f"{out}: {error.strerror}") from None

@@ -1,0 +1,49 @@
+"""`edgetwin`: the table of its verbs."""
+
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from gateway.cli import change, exchange, inspect, run, user
+from gateway.cli.failure import Failure
+
+
+class Verbs(TyperGroup):
+    """Turns a Failure of any verb into a line on stderr and its exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Failure as failure:
+            print(f"edgetwin: {failure.why}", file=sys.stderr)  # noqa: T201 - this is the command line's own voice
+            if failure.hint:
+                print(f"  {failure.hint}", file=sys.stderr)  # noqa: T201 - likewise
+            raise typer.Exit(failure.code) from None
+
+
+app = typer.Typer(
+    name="edgetwin",
+    help="Industrial edge gateway with a live digital twin.",
+    cls=Verbs,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(run.run)
+app.command()(run.check)
+app.command()(run.schema)
+app.command()(inspect.status)
+app.command()(inspect.doctor)
+app.command()(change.reload)
+app.command()(inspect.browse)
+app.command()(inspect.read)
+app.command()(change.write)
+app.command()(inspect.watch)
+app.command()(change.record)
+app.command()(run.replay)
+app.command()(exchange.export)
+app.add_typer(user.app, name="user")
+app.command()(run.version)

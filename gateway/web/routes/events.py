@@ -1,0 +1,128 @@
+"""Alarms (conditions as they stand) and events (the journal)."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+
+from gateway.model.alarm import Condition, Limit, Transition
+from gateway.model.event import Category, Event, Severity
+from gateway.web.depend import Anyone, Context, EventReader, TwinReader, moment
+from gateway.web.encode import Json
+from gateway.web.routes.commands import COMMENT, Body, CommentBody, perform, validated
+from gateway.web.times import iso
+
+router = APIRouter(tags=["alarms and events"], default_response_class=Json)
+
+
+@router.get("/alarms", response_model=None)
+async def alarms(
+    context: Context,
+    caller: TwinReader,  # noqa: ARG001 - asked for its permission
+    state: Annotated[Literal["active", "retained", "all"], Query(description="retained: active or not acknowledged")] = "retained",
+) -> Json:
+    """Conditions as they stand, the most severe first."""
+    wanted = {"active": lambda c: c.active, "retained": lambda c: c.retained, "all": lambda _: True}[state]
+    found = sorted(filter(wanted, context.view.conditions()), key=lambda c: (-c.rule.severity, -c.since_ns))
+    return Json({"alarms": [condition_row(condition) for condition in found]})
+
+
+@router.post("/alarms/{condition:path}/acknowledge", response_model=None, openapi_extra=COMMENT)
+async def acknowledge_alarm(condition: str, context: Context, caller: Anyone, body: Body) -> Json:
+    """Acknowledges one condition, named `<tag>/Alarms/<limit>`."""
+    comment = validated(CommentBody, body).comment
+    return await perform(context, caller, "alarm.acknowledge", {"condition": condition, "comment": comment})
+
+
+@router.get("/events", response_model=None)
+async def events(
+    context: Context,
+    caller: EventReader,  # noqa: ARG001 - asked for its permission
+    category: Annotated[list[Category] | None, Query(max_length=20)] = None,
+    severity: Annotated[list[Severity] | None, Query(max_length=20)] = None,
+    source: str | None = None,
+    since: Annotated[str | None, Query(description="ISO 8601, milliseconds since 1970, or now-1h")] = None,
+    until: str | None = None,
+    acknowledged: bool | None = None,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
+) -> Json:
+    """The newest events that match, newest first."""
+    found = await context.events.query(
+        categories=category or (),
+        severities=severity or (),
+        source=source,
+        start_ns=None if since is None else moment("since", since, context),
+        end_ns=None if until is None else moment("until", until, context),
+        acknowledged=acknowledged,
+        limit=limit,
+    )
+    return Json({"events": [event_row(event) for event in found]})
+
+
+@router.post("/events/{event_id}/acknowledge", response_model=None)
+async def acknowledge_event(event_id: str, context: Context, caller: Anyone) -> Json:
+    """Marks one event as seen."""
+    return await perform(context, caller, "event.acknowledge", {"event_id": event_id})
+
+
+@router.delete("/events", response_model=None)
+async def clear_events(
+    context: Context, caller: Anyone, older_than_days: Annotated[float | None, Query(ge=0, le=100_000, allow_inf_nan=False)] = None
+) -> Json:
+    """Removes events from the journal: those older than so many days, or all of them; the result says how many."""
+    args: Mapping[str, Any] = {} if older_than_days is None else {"older_than_days": older_than_days}
+    return await perform(context, caller, "event.clear", args)
+
+
+def condition_row(condition: Condition) -> dict[str, Any]:
+    """A condition as JSON values."""
+    return _rule_row(condition) | {
+        "since": iso(condition.since_ns),
+        "retained": condition.retained,
+    }
+
+
+def transition_row(transition: Transition) -> dict[str, Any]:
+    """A transition as JSON values: those of the condition after it, what changed, and when."""
+    return _rule_row(transition) | {
+        "change": transition.change.value,
+        "since": iso(transition.at_ns),
+        "timestamp": iso(transition.source_ns) or iso(transition.at_ns),
+        "retained": transition.active or not transition.acknowledged,
+    }
+
+
+def _rule_row(condition: Condition | Transition) -> dict[str, Any]:
+    rule = condition.rule
+    return {
+        "condition": rule.condition,
+        "tag": rule.tag,
+        "limit": rule.limit.value,
+        "threshold": None if rule.limit is Limit.BAD else rule.threshold,
+        "severity": Severity.of_level(rule.severity).value,
+        "level": rule.severity,
+        "message": rule.message,
+        "active": condition.active,
+        "acknowledged": condition.acknowledged,
+        "value": condition.value,
+        "user": condition.user,
+        "comment": condition.comment,
+        "cause": rule.cause,
+        "consequence": rule.consequence,
+        "action": rule.action,
+    }
+
+
+def event_row(event: Event) -> dict[str, Any]:
+    """An event as JSON values, in the shape of the MQTT messages."""
+    return {
+        "event_id": event.event_id,
+        "timestamp": iso(event.timestamp_ns),
+        "category": event.category.value,
+        "severity": event.severity.value,
+        "level": event.level,
+        "source": event.source,
+        "message": event.message,
+        "details": dict(event.details),
+        "acknowledged": event.acknowledged,
+    }

@@ -1,0 +1,183 @@
+"""/api/v1/stream: values, alarms and events over one WebSocket.
+
+Client:  {"subscribe": {"tags": ["a.b"] | "*", "alarms": true, "events": true, "hz": 10}}      replaces what it had before
+Server:  hello  {boot, t, role}                      once
+         snap   {seq, t, i, v, s?, d, x?, n, unknown?}   the present: i = tag_id, n = names, v = values (null where Bad),
+                                                     s = StatusCodes (absent: all Good), d = source time - t in ms, x = text by tag_id
+         d      {same without n}                     what was reported since the message before
+         alarms {conditions}, al {transition}, ev {event}
+         resync                                      alarms or events were lost here: the list that follows replaces
+         hb     {t, seq}                             every five seconds
+         gone   {why}                                then the socket closes: 4401 signed out, 1013 too slow, 1008 not understood
+"""
+
+import asyncio
+import math
+from typing import Final
+
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from pydantic import ValidationError
+
+from gateway.contracts import TwinView
+from gateway.model.update import TwinUpdate
+from gateway.web.context import WebContext
+from gateway.web.depend import Context, TwinReader
+from gateway.web.encode import dumps, loads
+from gateway.web.updates import Updates
+from gateway.web.watch import Asked, Encoder, Watch
+
+router = APIRouter()
+
+HEARTBEAT_S: Final = 5.0
+SLOW_S: Final = 30.0  # a message that is not taken within this time ends the connection
+POLICY, TOO_SLOW, SIGNED_OUT = 1008, 1013, 4401
+
+
+class Hub:
+    """All clients of the stream: wakes them when there is something for them."""
+
+    def __init__(self, view: TwinView, updates: Updates) -> None:
+        self.encoder = Encoder(view, updates)
+        self._updates = updates
+        self._clients: set[Client] = set()
+        self._end = _nothing
+
+    def join(self, client: "Client") -> None:
+        """From now on the client is woken."""
+        if not self._clients:
+            self._end = self._updates.listen(self._on_update)
+        self._clients.add(client)
+
+    def leave(self, client: "Client") -> None:
+        """Idempotent; updates cost nothing once nobody is left."""
+        self._clients.discard(client)
+        if not self._clients:
+            self._end()
+
+    def __len__(self) -> int:
+        return len(self._clients)
+
+    def _on_update(self, update: TwinUpdate) -> None:
+        messages = self.encoder.transitions(update) if update.transitions else ()
+        for client in self._clients:
+            if messages and client.watch.wish.alarms:
+                for message in messages:
+                    client.watch.offer(message)
+            client.wake.set()
+
+
+def _nothing() -> None:
+    """Nobody listens."""
+
+
+class Client:
+    """One connection: a task that reads wishes, one that writes what is due, one that collects events."""
+
+    def __init__(self, socket: WebSocket, context: WebContext, hub: Hub) -> None:
+        self._socket, self._context, self._hub = socket, context, hub
+        self.watch = Watch()
+        self.wake = asyncio.Event()
+        self._asked = asyncio.Event()
+
+    async def run(self, role: str) -> None:
+        """Until one side leaves."""
+        context = self._context
+        hello = {"type": "hello", "boot": context.identity.boot, "t": context.now_ns() // 1_000_000, "role": role}
+        await self._send(dumps(hello))
+        self._hub.join(self)
+        tasks = [asyncio.create_task(part) for part in (self._read(), self._write(), self._collect())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            self._hub.leave(self)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                wish = Asked.model_validate(loads((await self._socket.receive_text()).encode())).subscribe
+            except (ValueError, ValidationError, KeyError) as error:
+                raise Gone(POLICY, f"not understood: {str(error)[:300]}") from None
+            if isinstance(wish.tags, str) and wish.tags != "*":
+                raise Gone(POLICY, 'tags is a list of names, or "*"')
+            self.watch.ask(wish)
+            self._asked.set()
+            self.wake.set()
+
+    async def _write(self) -> None:
+        loop = asyncio.get_running_loop()
+        await self._asked.wait()
+        beat_s = loop.time() + HEARTBEAT_S
+        while True:
+            try:
+                async with asyncio.timeout_at(beat_s):
+                    await self.wake.wait()
+            except TimeoutError:
+                beat_s = loop.time() + HEARTBEAT_S
+                await self._beat()
+                continue
+            if (
+                self.watch.since is not None
+            ):  # a snapshot goes at once; updates on a grid that all clients share, so that they share encodings
+                period_s = 1.0 / (self.watch.wish.hz or 1.0)
+                await asyncio.sleep((math.floor(loop.time() / period_s) + 1) * period_s - loop.time())
+            self.wake.clear()
+            self._check_session()
+            for message in self._hub.encoder.take(self.watch):
+                await self._send(message)
+
+    async def _beat(self) -> None:
+        self._check_session()
+        await self._send(dumps({"type": "hb", "t": self._context.now_ns() // 1_000_000, "seq": self._context.updates.seq}))
+
+    def _check_session(self) -> None:
+        if not self._socket.state.alive():
+            raise Gone(SIGNED_OUT, "the session has ended: sign in again")
+
+    async def _collect(self) -> None:
+        await self._asked.wait()
+        subscription = self._context.subscribe_events()
+        try:
+            async for event in subscription:
+                if self.watch.wish.events:
+                    self.watch.offer(self._hub.encoder.event(event))
+                    self.wake.set()
+        finally:
+            subscription.close()
+
+    async def _send(self, message: bytes) -> None:
+        try:
+            async with asyncio.timeout(SLOW_S):
+                await self._socket.send_text(message.decode())
+        except TimeoutError:
+            raise Gone(TOO_SLOW, f"took nothing for {SLOW_S:.0f} s") from None
+
+
+class Gone(Exception):
+    """This connection ends. code: of RFC 6455, 7.4."""
+
+    def __init__(self, code: int, why: str) -> None:
+        super().__init__(why)
+        self.code, self.why = code, why
+
+
+@router.websocket("/stream")
+async def stream(socket: WebSocket, context: Context, caller: TwinReader) -> None:
+    """One client from its first word to its last."""
+    await socket.accept()
+    hub = socket.app.state.hub
+    assert isinstance(hub, Hub)
+    try:
+        await Client(socket, context, hub).run(caller.role)
+    except WebSocketDisconnect:
+        return
+    except Gone as gone:
+        if gone.code == TOO_SLOW and (abort := getattr(socket.state, "abort", None)) is not None:
+            abort()  # it would not take a goodbye either
+            return
+        await socket.send_text(dumps({"type": "gone", "why": gone.why}).decode())
+        await socket.close(gone.code, gone.why[:100])

@@ -1,0 +1,157 @@
+"""What one client of the stream watches, and the messages it gets: pure, without socket and clock.
+
+Values are LATEST: a client that was busy gets the newest value of each tag once. Alarms and events are EVERY: they queue, and where the
+queue is full it is emptied and the client is told to begin anew (`resync`). A message is encoded once for all who need the same one.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.contracts import TwinView
+from gateway.model.batch import TagIds
+from gateway.model.event import Event
+from gateway.model.tag import TagTable
+from gateway.model.update import TwinUpdate
+from gateway.web.encode import dumps, numbers
+from gateway.web.routes.events import condition_row, event_row, transition_row
+from gateway.web.updates import Updates
+
+QUEUE: Final = 1000
+_NAMES: Final = 100_000
+
+
+class Wish(BaseModel):
+    """What a client subscribes to; a later one replaces it. hz 0 = no values for now, alarms and events go on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tags: tuple[str, ...] | str = Field(default=(), max_length=_NAMES, description='names, or "*" for all')
+    alarms: bool = False
+    events: bool = False
+    hz: float = Field(default=10.0, ge=0.0, le=10.0, allow_inf_nan=False)
+
+
+class Asked(BaseModel):
+    """A message of a client."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    subscribe: Wish
+
+
+@dataclass(slots=True)
+class Watch:
+    """One client's state. since: the sequence number up to which it has seen the values; None until the snapshot."""
+
+    wish: Wish = field(default_factory=Wish)
+    table: TagTable | None = None
+    key: object = None  # equal for clients that watch the same tags
+    tag_id: TagIds = field(default_factory=lambda: np.zeros(0, np.int32))
+    since: int | None = None
+    queue: deque[bytes] = field(default_factory=deque)
+    overflowed: bool = False
+
+    def ask(self, wish: Wish) -> None:
+        """Begin anew with that wish."""
+        self.wish, self.table, self.since, self.overflowed = wish, None, None, False
+        self.queue.clear()
+
+    def offer(self, message: bytes) -> None:
+        """An alarm or event message; a full queue is emptied and the client begins anew."""
+        if len(self.queue) >= QUEUE:
+            self.queue.clear()
+            self.overflowed = True
+        if not self.overflowed:
+            self.queue.append(message)
+
+
+class Encoder:
+    """Messages, encoded once per kind, set of tags and step."""
+
+    def __init__(self, view: TwinView, updates: Updates) -> None:
+        self._view, self._updates = view, updates
+        self._frames: dict[tuple[object, int | None], bytes] = {}
+        self._frames_seq = -1
+        self._event: tuple[Event | None, bytes] = (None, b"")
+
+    def take(self, watch: Watch) -> list[bytes]:
+        """All that this client is due now, in order: snapshots first. Afterwards it is up to date."""
+        due: list[bytes] = []
+        anew = watch.since is None
+        if watch.table is not self._view.tags:
+            self._resolve(watch)
+            watch.since = None
+        if watch.overflowed:
+            due.append(b'{"type":"resync"}')
+            watch.overflowed, anew = False, True
+        if anew and watch.wish.alarms:
+            watch.queue.clear()
+            due.append(self._alarms())
+        due.extend(watch.queue)
+        watch.queue.clear()
+        if watch.wish.hz > 0 or watch.since is None:
+            due.extend(self._values(watch))
+        return due
+
+    def transitions(self, update: TwinUpdate) -> list[bytes]:
+        """One message per transition."""
+        return [dumps({"type": "al", "seq": self._updates.seq, **transition_row(transition)}) for transition in update.transitions]
+
+    def event(self, event: Event) -> bytes:
+        """The message of an event; clients ask for the same one after another."""
+        if self._event[0] is not event:
+            self._event = (event, dumps({"type": "ev", **event_row(event)}))
+        return self._event[1]
+
+    def _resolve(self, watch: Watch) -> None:
+        watch.table, wish = self._view.tags, watch.wish
+        if isinstance(wish.tags, str):
+            watch.tag_id, watch.key = np.flatnonzero(watch.table.enabled).astype(np.int32), "*"
+            return
+        found = {watch.table.index[name]: None for name in wish.tags if name in watch.table.index}
+        watch.tag_id = np.fromiter(found, np.int32, len(found))
+        watch.key = watch.tag_id.tobytes()
+
+    def _alarms(self) -> bytes:
+        rows = [condition_row(condition) for condition in self._view.conditions() if condition.retained]
+        return dumps({"type": "alarms", "seq": self._updates.seq, "conditions": rows})
+
+    def _values(self, watch: Watch) -> list[bytes]:
+        since, seq = watch.since, self._updates.seq
+        watch.since = seq
+        if since is None:
+            names = watch.wish.tags if isinstance(watch.wish.tags, tuple) else ()
+            assert watch.table is not None
+            unknown = [name for name in names if name not in watch.table.index]
+            if unknown:
+                return [self._frame("snap", watch.tag_id, {"unknown": unknown[:100]})]
+        elif since == seq:
+            return []
+        if self._frames_seq != seq or since is None:  # a snapshot shows the columns as they are now: never an older encoding
+            self._frames.clear()
+            self._frames_seq = seq
+        key = (watch.key, since)
+        if key not in self._frames:
+            tag_id = watch.tag_id if since is None else self._updates.changed(watch.tag_id, since)
+            empty = since is not None and not tag_id.size
+            self._frames[key] = b"" if empty else self._frame("snap" if since is None else "d", tag_id, {})
+        return [self._frames[key]] if self._frames[key] else []
+
+    def _frame(self, kind: str, tag_id: TagIds, more: dict[str, Any]) -> bytes:
+        view = self._view
+        status, t_ms = view.status[tag_id], self._updates.now_ns // 1_000_000
+        frame: dict[str, Any] = {"type": kind, "seq": self._updates.seq, "t": t_ms, "i": tag_id}
+        frame["v"] = numbers(view.value[tag_id], status)
+        if status.any():
+            frame["s"] = status
+        frame["d"] = view.source_ns[tag_id] // 1_000_000 - t_ms
+        text = {one: view.text[one] for one in tag_id.tolist() if one in view.text} if view.text else {}
+        if text:
+            frame["x"] = text
+        if kind == "snap":
+            frame["n"] = [view.tags[one].name for one in tag_id.tolist()]
+        return dumps(frame | more)
