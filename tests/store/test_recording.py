@@ -1,0 +1,94 @@
+"""A recording gives back exactly what the engine was given, as far as it is whole."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.model.batch import Origin, SampleBatch
+from gateway.store.recording import BLOCK_NS, Header, Kind, Recorder, prune, read
+
+HEADER = Header({"site.yaml": "gateway: {name: täst}\n"}, "d1", "0.1.0", ("line.temp", "line.recipe"), b"\x00snapshot\xff", 7)
+BATCH = SampleBatch.of([0, 1], [1.5, np.nan], [0, 0x80310000], [5, 6], received_ns=9, text={1: "a\ud800b"}, origin=Origin.MANUAL)
+
+
+def written(path, blocks=3):
+    recorder = Recorder(path, HEADER)
+    for k in range(blocks):
+        recorder.step(BATCH, k * BLOCK_NS)
+        recorder.tick(k * BLOCK_NS + 1)
+        recorder.command(Kind.ACKNOWLEDGE, k * BLOCK_NS + 2, {"condition": "line.temp/Alarms/HI", "user": "ann", "comment": ""})
+    return recorder
+
+
+def test_header_entries_and_hash_come_back(tmp_path):
+    written(tmp_path / "a.etrec").close("hash")
+    recording = read(tmp_path / "a.etrec")
+    assert recording.header == HEADER
+    entries = list(recording.entries)
+    assert [entry.kind for entry in entries[:3]] == [Kind.STEP, Kind.TICK, Kind.ACKNOWLEDGE]
+    assert len(entries) == 9
+    batch = entries[0].batch
+    for name in ("tag_id", "value", "status", "source_ns"):
+        assert getattr(batch, name).tobytes() == getattr(BATCH, name).tobytes()
+    assert (batch.text, batch.received_ns, batch.origin) == (BATCH.text, 9, Origin.MANUAL)
+    assert entries[2].args["user"] == "ann"
+    assert (recording.state_hash, recording.fault) == ("hash", None)
+
+
+def test_a_recording_that_was_cut_off_is_read_up_to_its_last_whole_block_and_says_so(tmp_path):
+    path = tmp_path / "a.etrec"
+    written(path).close("hash")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-60])
+    recording = read(path)
+    entries = list(recording.entries)
+    assert 0 < len(entries) <= 9
+    assert recording.state_hash is None
+    assert "whole block" in recording.fault
+
+
+@given(st.data())
+def test_no_cut_and_no_flipped_byte_gives_a_wrong_entry(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("etrec") / "a.etrec"
+    written(path).close("hash")
+    raw = bytearray(path.read_bytes())
+    place = data.draw(st.integers(0, len(raw) - 1))
+    if data.draw(st.booleans()):
+        raw = raw[:place]
+    else:
+        raw[place] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(raw)
+    try:
+        recording = read(path)
+    except ValueError:
+        return
+    for entry, kind in zip(recording.entries, [Kind.STEP, Kind.TICK, Kind.ACKNOWLEDGE] * 3, strict=False):
+        assert entry.kind == kind
+
+
+def test_a_crash_loses_only_what_the_last_second_brought(tmp_path):
+    recorder = written(tmp_path / "a.etrec", blocks=5)
+    recorder._thread.shutdown(wait=True)  # the blocks that were due are on disk; the rest is gone with the process
+    kept = [entry.now_ns for entry in read(tmp_path / "a.etrec").entries]
+    assert max(kept) >= 3 * BLOCK_NS
+
+
+def test_a_full_disk_ends_the_recording_and_not_the_gateway(tmp_path):
+    recorder = Recorder(tmp_path / "missing" / "a.etrec", HEADER)
+    recorder.step(BATCH, 0)
+    recorder.close("hash")
+    assert "the recording ends here" in recorder.fault
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    path = tmp_path / "a.etrec"
+    path.write_bytes(b"PAR1 something")
+    with pytest.raises(ValueError, match="no recording"):
+        read(path)
+
+
+def test_old_recordings_go(tmp_path):
+    written(tmp_path / "a.etrec").close(None)
+    assert prune(tmp_path, 0) == 0
+    assert prune(tmp_path, 2**62) == 1
