@@ -1,10 +1,11 @@
 """The OPC UA source as the runner sees it: connect, read, accept, close, and setpoints."""
 
 import asyncio
-import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from gateway.wire.opcua import certificates
 from gateway.wire.opcua.client import Access, Link, Security
 from gateway.wire.opcua.decode import DataChange
 
+SETTLED_MOST: Final = 10_000
+
 
 class OpcUaDriver:
     """One OPC UA server. Raises ConfigError for an address that cannot be one."""
@@ -34,15 +37,17 @@ class OpcUaDriver:
         self._pump: Pump | None = None
         self._keeper: Keeper | None = None
         self._setpoints = Setpoints(self._plan, context)
+        self._drained = asyncio.Event()
         self._gone: str | None = None
-        self._ticket = 0
+        self._fault: BaseException | None = None
+        self._settled: OrderedDict[tuple[int, int], None] = OrderedDict()  # committed (subscription, sequence), the newest
 
     # --- contract ------------------------------------------------------------------------------------------------------------------------
 
     async def connect(self) -> None:
         """Session, subscriptions, items. A node that the server refuses is a Bad row and a problem by name, not a failed connect."""
         await self.close()
-        self._gone = None
+        self._gone = self._fault = None
         link = await Link.open(await self._access(), self._lost, self._context.now_ns() / 1e9)
         self._link = link
         try:
@@ -53,37 +58,48 @@ class OpcUaDriver:
 
     async def _subscribe(self, link: Link) -> None:
         config = self._config
-        keeper = Keeper(self._plan, config, self._context, link, self._put)
+        keeper = Keeper(self._plan, config, self._context, link, self._put, self._room)
         pump = Pump(
             link,
             self._plan.element,
-            Outlets(self._deliver, keeper.ended, keeper.gap, keeper.stray),
+            Outlets(self._notified, keeper.ended, keeper.gap, keeper.stray),
             self._context.report,
             requests=config.publish_requests,
             window=config.window,
             patience_s=config.request_timeout,
         )
         self._pump, self._keeper = pump, keeper
-        await keeper.start(pump, self._failed)
+        await keeper.start(pump, self._settled, self._failed)
         await self._setpoints.learn(link, keeper.namespaces)
 
     async def read(self) -> SampleBatch:
         """The next notification as a batch. A cancelled read has taken nothing."""
         while not self._inbox:
+            if self._fault is not None:
+                raise self._fault
             if self._gone is not None:
                 raise NotConnected(self._gone)
             if self._keeper is None:
                 raise NotConnected("not connected")
             self._wake.clear()
             await self._wake.wait()
-        return self._inbox.popleft()
+        batch = self._inbox.popleft()
+        if not self._inbox:
+            self._drained.set()
+        return batch
 
     def accept(self, receipt: object) -> None:
-        """Committed: the server may forget the notifications up to this one. A receipt of an earlier connection says nothing to this one."""
-        if not isinstance(receipt, tuple) or self._pump is None or self._keeper is None or receipt[0] is not self._pump:
+        """Committed: the server may forget the notifications up to this one, whichever connection they came over."""
+        if not isinstance(receipt, Receipt):
             return
-        self._pump.accept(receipt[1])
-        self._keeper.committed()
+        for pair in receipt.pump.settle(receipt.ticket):
+            self._settled[pair] = None
+            if self._pump is not None:
+                self._pump.acknowledge((pair,))
+        while len(self._settled) > SETTLED_MOST:
+            self._settled.popitem(last=False)
+        if self._keeper is not None:
+            self._keeper.committed()
 
     async def close(self) -> None:
         """Ends session and subscriptions; what was read and not taken is read again after the next connect."""
@@ -96,13 +112,14 @@ class OpcUaDriver:
         if link is not None:
             await link.close(keep_subscriptions=keeper is not None)
         self._inbox.clear()
+        self._drained.set()
         self._wake.set()
 
     async def write_setpoints(self, rows: Sequence[tuple[int, float | str]]) -> list[int]:
         """One StatusCode for each (tag_id, value)."""
-        if self._link is None or self._gone is not None:
+        if self._link is None or self._keeper is None or self._gone is not None:
             return [BAD_NOT_CONNECTED] * len(rows)
-        return await self._setpoints.write(self._link, rows)
+        return await self._setpoints.write(self._link, self._keeper.namespaces, rows)
 
     # --- inside ---------------------------------------------------------------------------------------------------------------------------
 
@@ -139,45 +156,58 @@ class OpcUaDriver:
             self._pump.close()
         self._wake.set()
 
-    def _failed(self, why: str) -> None:
-        if self._link is not None:
-            self._link.fail(why)
-
-    def _put(self, batch: SampleBatch) -> None:
-        self._inbox.append(batch)
+    def _failed(self, fault: BaseException) -> None:
+        self._fault = fault
         self._wake.set()
 
-    def _deliver(self, change: DataChange, ticket: int) -> None:
-        """A notification's rows under their tags."""
-        known = change.handle < self._plan.tag_id.size
-        if not known.all():
-            self._context.report.count("unknown_handles", int(np.count_nonzero(~known)))
-            change = _only(change, known)
+    async def _room(self) -> None:
+        await self._drained.wait()
+
+    def _notified(self, change: DataChange, ticket: int) -> None:
+        if self._keeper is not None and self._pump is not None:
+            change = self._known(change)
+            self._keeper.seen(change)
+            self._put(change, Receipt(self._pump, ticket))
+
+    def _known(self, change: DataChange) -> DataChange:
         if change.overflow:
             self._context.report.count("queue_overflows", change.overflow)
+        known = change.handle < self._plan.tag_id.size
+        if known.all():
+            return change
+        self._context.report.count("unknown_handles", int(np.count_nonzero(~known)))
+        return _only(change, known)
+
+    def _put(self, change: DataChange, receipt: "Receipt | None" = None) -> None:
+        """Rows under their tags, with a number for a text and a text for a number marked as such."""
         value, status, text = change.value, change.status, change.text
-        mismatch = self._plan.is_text[change.handle]
-        if text or mismatch.any():
-            mismatch = mismatch.copy()
-            rows = np.fromiter(text, np.intp, len(text))
-            mismatch[rows] = ~mismatch[rows]
-            mismatch &= status < np.uint32(BAD)
-            status[mismatch], value[mismatch] = BAD_TYPE_MISMATCH, np.nan
-            text = {row: words for row, words in text.items() if not mismatch[row]}
-        if self._keeper is not None:
-            self._keeper.seen(change)
+        wrong = self._plan.is_text[change.handle]
+        if text or wrong.any():
+            wrong[np.fromiter(text, np.intp, len(text))] ^= True
+            wrong &= status < np.uint32(BAD)
+            status[wrong], value[wrong] = BAD_TYPE_MISMATCH, np.nan
+            text = {row: words for row, words in text.items() if not wrong[row]}
         self._context.report.count("samples", change.handle.size)
-        self._put(
-            SampleBatch(
-                tag_id=self._plan.tag_id[change.handle],
-                value=value,
-                status=status,
-                source_ns=change.source_ns,
-                received_ns=self._context.now_ns(),
-                text=text,
-                receipt=(self._pump, ticket),
-            )
+        batch = SampleBatch(
+            tag_id=self._plan.tag_id[change.handle],
+            value=value,
+            status=status,
+            source_ns=change.source_ns,
+            received_ns=self._context.now_ns(),
+            text=text,
+            receipt=receipt,
         )
+        self._inbox.append(batch)
+        self._drained.clear()
+        self._wake.set()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A notification's place in the pump that read it."""
+
+    pump: Pump
+    ticket: int
 
 
 def _only(change: DataChange, rows: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> DataChange:

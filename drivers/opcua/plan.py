@@ -33,7 +33,7 @@ class Item:
 class Plan:
     """items in the order of handles; intervals: publishing interval of each group in seconds.
 
-    tag_id int32[n], element int32[n] (-1 scalar), is_text bool[n], probe_ns int64[n] (silence after which a tag is probed, 0 never): by handle
+    By handle: tag_id int32[n], element int32[n] (-1 scalar), is_text bool[n], probe_ns int64[n] (silence after which to probe, 0 never)
     """
 
     items: tuple[Item, ...]

@@ -1,14 +1,14 @@
 """The publish loop (Part 4, 5.14.1.2): several Publish under way, notifications in order, acknowledged only after the commit.
 
-What a server numbers, this counts: a message is acknowledged with the first Publish after accept(); a hole in the numbers is asked for again
-once, and what cannot be had is a gap that is counted and named. While `window` messages wait for their commit, no Publish is sent: the
+A message is acknowledged with the first Publish after its commit; a hole in the numbers is asked for again once, and what cannot be had is a
+gap that is counted and named. While `window` messages wait for their commit, no Publish is sent: the
 server's queues hold what comes meanwhile.
 """
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -83,20 +83,45 @@ class Pump:
 
     # --- for the owner -------------------------------------------------------------------------------------------------------------------
 
-    def add(self, granted: Granted, expected: int | None = 1) -> None:
-        """Listen to a subscription; a new one begins with 1."""
-        self.streams[granted.id] = Stream(granted, expected)
+    def add(self, granted: Granted, *, hold: bool = False, expected: int | None = 1) -> None:
+        """Listen to a subscription; a new one begins with 1. hold: keep its messages back until release()."""
+        self.streams[granted.id] = Stream(granted, expected, held=[] if hold else None)
         self.top_up()
 
     def remove(self, subscription: int) -> None:
         self.streams.pop(subscription, None)
 
-    def accept(self, receipt: int) -> None:
-        """All up to this receipt are committed. Never raises."""
+    def release(self, subscription: int) -> None:
+        """Let what was held back through, in order."""
+        stream = self.streams.get(subscription)
+        if stream is not None:
+            self._flush(stream)
+
+    async def resume(self, subscription: int, available: Iterable[int], settled: Container[tuple[int, int]]) -> None:
+        """Fetch again what a transferred subscription still holds, oldest first, but for what is committed already; then release it."""
+        stream = self.streams[subscription]
+        for sequence in sorted(available, key=lambda number: ahead(number, min(available, default=1))):
+            if (subscription, sequence) in settled:
+                self._acks.append((subscription, sequence))
+                continue
+            message = await self._republished(subscription, sequence)
+            if message is not None:
+                self._report.count("republished")
+                self._pass(stream, message)
+        self._flush(stream)
+
+    def settle(self, receipt: int) -> list[tuple[int, int]]:
+        """All up to this receipt are committed: the (subscription, sequence) that may be acknowledged, here or over a later link."""
+        settled = []
         while self._open and self._open[0][0] <= receipt:
             _, subscription, sequence = self._open.popleft()
-            if sequence and subscription in self.streams:
-                self._acks.append((subscription, sequence))
+            if sequence:
+                settled.append((subscription, sequence))
+        return settled
+
+    def acknowledge(self, settled: Iterable[tuple[int, int]]) -> None:
+        """With the next Publish tell the server that it may forget these. Never raises."""
+        self._acks.extend(pair for pair in settled if pair[0] in self.streams)
         self.top_up()
 
     def close(self) -> None:
@@ -240,11 +265,17 @@ class Pump:
                 self._pass(stream, message)
         if lost:
             self._out.gap(stream.granted.id, lost)
+        if stream.held:
+            stream.expected = stream.held[0].message.sequence
+        self._flush(stream)
+
+    def _flush(self, stream: Stream) -> None:
         waiting, stream.held = stream.held or [], None
-        if waiting:
-            stream.expected = waiting[0].message.sequence
-        for published in waiting:
+        for place, published in enumerate(waiting):
             self._take(published)
+            if stream.held is not None:  # a hole within what waited: the rest waits for it
+                stream.held.extend(waiting[place + 1 :])
+                break
         self.top_up()
 
     async def _republished(self, subscription: int, sequence: int) -> Message | None:

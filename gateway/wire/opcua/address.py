@@ -7,6 +7,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 _ADDRESS: Final = re.compile(r"(?:nsu=(?P<uri>[^;]*);)?(?P<kind>[sigb])=(?P<identifier>.*?)(?:\[(?P<element>\d{1,9})\])?", re.DOTALL)
 _INDEX: Final = re.compile(r"\s*ns=\d+;")
 _HINT: Final = 'write "nsu=<namespace uri>;s=<identifier>", or i=, g=, b=; "[3]" at the end means an element of an array'
@@ -48,15 +50,12 @@ def _identifier(kind: str, text: str) -> int | str | uuid.UUID | bytes:
     try:
         match kind:
             case "i":
-                number = int(text)
-                if not 0 <= number < 2**32:
-                    raise ValueError(f"{number} is no UInt32")
-                return number
+                return int(np.uint32(int(text)))
             case "g":
                 return uuid.UUID(text)
             case "b":
                 return base64.b64decode(text, validate=True)
             case _:
                 return text
-    except (ValueError, binascii.Error) as fault:
+    except (ValueError, OverflowError, binascii.Error) as fault:
         raise ValueError(f"{kind}={text}: {fault}; {_HINT}") from fault

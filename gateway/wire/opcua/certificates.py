@@ -154,17 +154,15 @@ def check_peer(der: bytes, pki: Path, pinned: Path | None, now_s: float) -> None
     rejected = pki / "rejected"
     rejected.mkdir(parents=True, exist_ok=True, mode=0o700)
     _replace(rejected / f"{print_}.der", der, 0o644)
-    raise Untrusted(
-        f"the server's certificate {print_} ({certificate.subject.rfc4514_string()}) is not trusted: check it, then move it from {rejected} to trusted/"
-    )
+    whose = certificate.subject.rfc4514_string()
+    raise Untrusted(f"the server's certificate {print_} ({whose}) is not trusted: check it, then move it from {rejected} to trusted/")
 
 
 def _check_form(certificate: x509.Certificate, now_s: float) -> None:
     now = dt.datetime.fromtimestamp(now_s, dt.UTC)
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-        raise Untrusted(
-            f"the server's certificate is valid from {certificate.not_valid_before_utc:%Y-%m-%d} to {certificate.not_valid_after_utc:%Y-%m-%d}"
-        )
+        span = f"{certificate.not_valid_before_utc:%Y-%m-%d} to {certificate.not_valid_after_utc:%Y-%m-%d}"
+        raise Untrusted(f"the server's certificate is valid from {span}")
     key = certificate.public_key()
     if not isinstance(key, rsa.RSAPublicKey) or not KEY_BITS[0] <= key.key_size <= KEY_BITS[1]:
         raise Untrusted(f"the server's key is not RSA of {KEY_BITS[0]} to {KEY_BITS[1]} bits")

@@ -1,7 +1,8 @@
 """One session to one OPC UA server: the client's only door to asyncua.
 
-What asyncua 2.1.0 gives is used for channel, session, security and the slow services. Publish goes past it: a request packed by hand, an answer
-handed on as bytes, several under way at once. A link is opened once; after a loss make a new one (a reused client hangs on black-holed packets).
+What asyncua 2.1.0 gives is used for channel, session, security and the slow services. Publish goes past it: a request packed by hand, an
+answer handed on as bytes, several under way at once. A link is opened once; after a loss make a new one: a reused client hangs on black-holed
+packets.
 """
 
 import asyncio
@@ -15,21 +16,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from asyncua import Client, ua
+from asyncua import ua as _ua
+from asyncua.client.client import Client
 from asyncua.client.ua_client import UaClientState
 from asyncua.common.utils import Buffer
-from asyncua.crypto import security_policies, uacrypto
+from asyncua.crypto import security_policies
 from asyncua.crypto.uacrypto import CertProperties
 from asyncua.ua.ua_binary import nodeid_to_binary, struct_from_binary
 from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 
 from gateway.contracts import NotConnected
+from gateway.model.quality import BAD_TIMEOUT
 from gateway.wire.opcua import certificates
 from gateway.wire.opcua.ticks import EPOCH_1970
 
+ua: Any = _ua  # its types are NewTypes over int and str that nobody builds by hand
 T = TypeVar("T")
 
-POLICIES: Final = {
+POLICIES: Final[dict[str, Any]] = {
     "Basic256Sha256": security_policies.SecurityPolicyBasic256Sha256,
     "Aes128Sha256RsaOaep": security_policies.SecurityPolicyAes128Sha256RsaOaep,
     "Aes256Sha256RsaPss": security_policies.SecurityPolicyAes256Sha256RsaPss,
@@ -143,7 +147,7 @@ class Link:
         policy, mode = POLICIES[security.policy], MODES[security.mode]
         endpoints = await client.connect_and_get_server_endpoints()
         endpoint = Client.find_endpoint(endpoints, mode, policy.URI)
-        der = uacrypto.der_from_x509(uacrypto.x509_from_der(_first_certificate(endpoint.ServerCertificate or b"")))
+        der = _first_certificate(endpoint.ServerCertificate or b"")
         await asyncio.to_thread(certificates.check_peer, der, security.pki, security.pinned, now_s)
         await client.set_security(
             policy, str(security.certificate), str(security.key), server_certificate=CertProperties(der, "der"), mode=mode
@@ -183,10 +187,10 @@ class Link:
         """asyncua's session, for the services that it has; call it through `ask`."""
         return self._client.uaclient.session
 
-    async def ask(self, what: str, answer: Awaitable[T]) -> T:
+    async def ask(self, what: str, answer: Awaitable[T], timeout_s: float | None = None) -> T:
         """The answer of a service. Raises Refused (the server said no) and NotConnected (the link is gone, or too slow)."""
         try:
-            async with asyncio.timeout(self._access.request_timeout):
+            async with asyncio.timeout(timeout_s or self._access.request_timeout):
                 return await answer
         except UaStatusCodeError as refusal:
             if refusal.code in _LINK_CODES:
@@ -207,13 +211,26 @@ class Link:
 
         return await self.ask(what, answer())
 
+    async def raw(self, what: str, request: Any, patience_s: float | None = None) -> bytes:
+        """The answer's bytes, for an answer that becomes columns. Raises Refused for a ServiceFault, NotConnected.
+
+        With a patience of its own the service may be slow without a doubt about the link: Refused with BadTimeout.
+        """
+        if patience_s is None:
+            return bytes(await self.ask(what, self.session._send_request(request)))
+        try:
+            async with asyncio.timeout(patience_s):
+                return bytes(await self.ask(what, self.session._send_request(request, patience_s + 1.0), 2 * patience_s))
+        except TimeoutError as fault:
+            raise Refused(BAD_TIMEOUT, what) from fault
+
     async def namespaces(self) -> list[str]:
         """The server's NamespaceArray. Raises Refused, NotConnected."""
         value = await self.read([(ua.NodeId(ua.ObjectIds.Server_NamespaceArray), ua.AttributeIds.Value)])
         found = value[0].Value.Value if value[0].Value is not None else None
         return [str(uri) for uri in found or []]
 
-    async def read(self, wanted: Sequence[tuple[ua.NodeId, ua.AttributeIds]], index_range: Sequence[str | None] = ()) -> list[ua.DataValue]:
+    async def read(self, wanted: Sequence[tuple[Any, Any]], index_range: Sequence[str | None] = ()) -> list[Any]:
         """Attributes as they are, Bad or not, in one request."""
         parameters = ua.ReadParameters()
         parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
@@ -224,10 +241,19 @@ class Link:
             parameters.NodesToRead.append(item)
         return list(await self.ask("Read", self.session.read(parameters)))
 
+    async def inverse(self, node: Any, reference: Any) -> list[Any]:
+        """NodeIds at the other end of a node's inverse references of one type. Raises Refused, NotConnected."""
+        wanted = ua.BrowseDescription()
+        wanted.NodeId, wanted.ReferenceTypeId = node, reference
+        wanted.BrowseDirection, wanted.IncludeSubtypes = ua.BrowseDirection.Inverse, True
+        parameters = ua.BrowseParameters(NodesToBrowse=[wanted])
+        found = await self.ask("Browse", self.session.browse(parameters))
+        return [one.NodeId for one in found[0].References or []] if found else []
+
     # --- Publish, past asyncua's objects -----------------------------------------------------------------------------------------------
 
     def publish(self, acknowledged: Sequence[tuple[int, int]], answered: "Answered") -> None:
-        """Send one PublishRequest; acknowledged = (subscription, sequence). Raises NotConnected. answered is called once with the bytes or the fault."""
+        """Send one PublishRequest; acknowledged = (subscription, sequence). answered is called once. Raises NotConnected."""
         request = self._header(826) + _I32.pack(len(acknowledged)) + b"".join(_ACK.pack(*pair) for pair in acknowledged)
         self._send(request, answered)
 
@@ -269,7 +295,8 @@ class Link:
         protocol.revolve_security_token()
         protocol._request_id += 1
         packed = protocol._connection.message_to_binary(request, request_id=protocol._request_id)
-        protocol._callbackmap[protocol._request_id] = _Reply(answered)
+        waiting: dict[int, Any] = protocol._callbackmap  # of futures; a reply does what is asked of one
+        waiting[protocol._request_id] = _Reply(answered)
         protocol.transport.write(packed)
 
 

@@ -1,8 +1,8 @@
 """PublishResponse and NotificationMessage (Part 4, 5.14.5, 7.26) to columns, without an object per value.
 
-A DataChangeNotification is a list of (client handle, DataValue). Items of one layout (mask, type) have one size as long as the type has, so a
-run of them is one array; mixed ones are walked once for their places and gathered by layout. Texts, arrays and values without a fixed size
-are read one by one.
+A DataChangeNotification is a list of (client handle, DataValue). Items of one layout (mask, type) have one size where the type has one, so
+a run of them is one array; mixed ones are walked once for their places and gathered by layout. Texts, arrays and other values without a fixed
+size are read one by one.
 """
 
 import math
@@ -43,7 +43,8 @@ Elements = NDArray[np.int32]
 MAX_TEXT_BYTES: Final = 65_536
 OVERFLOW: Final = 0x0480  # InfoType DataValue and Overflow (Part 4, 7.39.1): the server's queue dropped samples before this one
 
-_SERVICE_FAULT, _PUBLISH_RESPONSE, _REPUBLISH_RESPONSE, _DATA_CHANGE, _STATUS_CHANGE = 397, 829, 835, 811, 820
+_SERVICE_FAULT, _PUBLISH_RESPONSE, _REPUBLISH_RESPONSE = 397, 829, 835
+_DATA_CHANGE, _STATUS_CHANGE = 811, 820
 _BAD_INDEX_RANGE_NO_DATA: Final = 0x8037_0000
 _NUMBERS: Final = {
     1: "u1",
@@ -164,7 +165,9 @@ def _message(at: Cursor, element: Elements) -> Message:
 
 
 @dataclass(slots=True)
-class _Columns:
+class Columns:
+    """A DataChange in the making."""
+
     handle: Handles
     value: Floats
     status: Statuses
@@ -172,7 +175,7 @@ class _Columns:
     text: dict[int, str]
 
     @classmethod
-    def of(cls, n: int) -> "_Columns":
+    def of(cls, n: int) -> "Columns":
         return cls(np.empty(n, np.uint32), np.empty(n), np.zeros(n, np.uint32), np.zeros(n, np.int64), {})
 
 
@@ -180,7 +183,7 @@ def data_change(data: bytes, start: int, end: int, element: Elements) -> DataCha
     """The DataChangeNotification in data[start:end]. Raises Malformed."""
     at = Cursor(data, start, end)
     n = at.count(5)
-    columns = _Columns.of(n)
+    columns = Columns.of(n)
     _walk(at, n, columns, element)
     status = columns.status
     overflow = 0
@@ -192,7 +195,7 @@ def data_change(data: bytes, start: int, end: int, element: Elements) -> DataCha
     return DataChange(columns.handle, columns.value, status, columns.source_ns, columns.text, overflow)
 
 
-def _walk(at: Cursor, n: int, columns: _Columns, element: Elements) -> None:
+def _walk(at: Cursor, n: int, columns: Columns, element: Elements) -> None:
     """Run by run; what stands alone is noted by layout and gathered at the end."""
     data, end, row = at.data, at.end, 0
     singles: dict[int, tuple[list[int], list[int]]] = {}
@@ -247,7 +250,7 @@ def _run(data: bytes, place: int, end: int, key: int, layout: np.dtype[Any], mos
     return records.size if not other[first] else first
 
 
-def _gather(data: bytes, singles: dict[int, tuple[list[int], list[int]]], columns: _Columns) -> None:
+def _gather(data: bytes, singles: dict[int, tuple[list[int], list[int]]], columns: Columns) -> None:
     octets = np.frombuffer(data, np.uint8)
     for key, (rows, places) in singles.items():
         layout = _LAYOUTS[key]
@@ -255,7 +258,7 @@ def _gather(data: bytes, singles: dict[int, tuple[list[int], list[int]]], column
         _fill(columns, np.array(rows), picked.view(layout).reshape(-1), key >> 8)
 
 
-def _fill(columns: _Columns, rows: slice | NDArray[np.intp], records: NDArray[Any], kind: int) -> None:
+def _fill(columns: Columns, rows: slice | NDArray[np.intp], records: NDArray[Any], kind: int) -> None:
     columns.handle[rows] = records["handle"]
     names = records.dtype.names or ()
     if "status" in names:
@@ -274,7 +277,7 @@ def _fill(columns: _Columns, rows: slice | NDArray[np.intp], records: NDArray[An
 
 
 def _unix_ns(ticks: Times) -> Times:
-    if _PLAIN_AFTER < ticks.min() and ticks.max() < _PLAIN_BEFORE:
+    if ticks.min() > _PLAIN_AFTER and ticks.max() < _PLAIN_BEFORE:
         return (ticks - EPOCH_1970) * 100
     return to_ns(ticks)
 
@@ -282,11 +285,15 @@ def _unix_ns(ticks: Times) -> Times:
 # --- one item without a fixed size -----------------------------------------------------------------------------------------------------
 
 
-def _one(at: Cursor, row: int, columns: _Columns, element: Elements) -> None:
+def _one(at: Cursor, row: int, columns: Columns, element: Elements) -> None:
     handle = at.u32()
     columns.handle[row] = handle
+    data_value(at, row, columns, int(element[handle]) if handle < element.size else -1)
+
+
+def data_value(at: Cursor, row: int, columns: Columns, wanted: int) -> None:
+    """Reads one DataValue into a row; wanted = index of the array element, -1 for a scalar."""
     mask = at.byte()
-    wanted = int(element[handle]) if handle < element.size else -1
     value, fault = _variant(at, wanted) if mask & 0x01 else (math.nan, BAD_NO_DATA)
     status = at.u32() if mask & 0x02 else 0
     columns.source_ns[row] = to_ns(np.array([at.i64()]))[0] if mask & 0x04 else 0
@@ -299,7 +306,7 @@ def _one(at: Cursor, row: int, columns: _Columns, element: Elements) -> None:
         if columns.status[row] < BAD:
             columns.text[row] = value
     else:
-        columns.value[row] = value
+        columns.value[row] = value if columns.status[row] < BAD else math.nan
 
 
 def _variant(at: Cursor, wanted: int) -> tuple[float | str, int]:

@@ -1,18 +1,29 @@
-"""The services a source needs, in slices, with one answer per item: subscriptions, monitored items, transfer, limits (Part 4, 5.12-5.14)."""
+"""The services a source needs, in slices, with one answer per item: subscriptions, monitored items, transfer, history (Part 4, 5.10-5.14)."""
 
+import functools
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
 
-from asyncua import ua
+import numpy as np
+from asyncua import ua as _ua
 
-from gateway.model.quality import BAD, BAD_NODE_ID_UNKNOWN
+from gateway.model.quality import BAD, BAD_DECODING_ERROR, BAD_NODE_ID_UNKNOWN
 from gateway.wire.opcua.address import Address
 from gateway.wire.opcua.client import Link, Refused
+from gateway.wire.opcua.cursor import Malformed
+from gateway.wire.opcua.decode import DataChange, Elements
+from gateway.wire.opcua.values import decode_history, decode_read
+
+ua: Any = _ua  # its types are NewTypes over int and str that nobody builds by hand
+T = TypeVar("T")
 
 BAD_TOO_MANY_OPERATIONS: Final = 0x8010_0000
 BAD_ENCODING_LIMITS: Final = 0x8008_0000
+HISTORY_PAGE: Final = 5000
+HISTORY_PATIENCE_S: Final = 30.0
 _SPLIT: Final = frozenset(
     {BAD_TOO_MANY_OPERATIONS, BAD_ENCODING_LIMITS, 0x80B8_0000, 0x80B9_0000}
 )  # .. BadRequestTooLarge, BadResponseTooLarge
@@ -54,7 +65,7 @@ class Monitored:
     id: int = 0
 
 
-def node_id(address: Address, namespaces: Sequence[str]) -> ua.NodeId | None:
+def node_id(address: Address, namespaces: Sequence[str]) -> Any | None:
     """The NodeId on this server now; None where it does not know the namespace."""
     uri = address.uri
     if uri and uri not in namespaces:
@@ -145,7 +156,7 @@ async def monitor(
             yield item.handle, answer
 
 
-async def _create_items(link: Link, subscription: int, wanted: Sequence[tuple[Wanted, ua.NodeId]]) -> list[Monitored]:
+async def _create_items(link: Link, subscription: int, wanted: Sequence[tuple[Wanted, Any]]) -> list[Monitored]:
     request = ua.CreateMonitoredItemsRequest()
     request.Parameters.SubscriptionId = subscription
     request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Source
@@ -173,3 +184,86 @@ async def forget_items(link: Link, subscription: int, ids: Sequence[int]) -> Non
     request.Parameters.SubscriptionId = subscription
     request.Parameters.MonitoredItemIds = list(ids)
     await link.request("DeleteMonitoredItems", request, ua.DeleteMonitoredItemsResponse)
+
+
+def _value_of(node: Any, element: int) -> Any:
+    found = ua.ReadValueId(NodeId=node, AttributeId=ua.AttributeIds.Value)
+    if element >= 0:
+        found.IndexRange = str(element)
+    return found
+
+
+async def read_values(link: Link, items: Sequence[tuple[int, Address]], namespaces: Sequence[str], element: Elements) -> DataChange | None:
+    """The values of these (handle, address) now, in one Read; nodes in unknown namespaces are left out. Raises Refused, NotConnected."""
+    known = [(handle, node, address.element) for handle, address in items if (node := node_id(address, namespaces)) is not None]
+    if not known:
+        return None
+    request = ua.ReadRequest()
+    request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Source
+    request.Parameters.NodesToRead = [_value_of(node, index) for _, node, index in known]
+    body = await link.raw("Read", request)
+    handles = np.array([handle for handle, _, _ in known], np.uint32)
+    return _answered("Read", lambda: decode_read(body, handles, element))
+
+
+async def historizing(link: Link, items: Sequence[tuple[int, Address]], namespaces: Sequence[str], slice_: int) -> list[int]:
+    """Handles of the nodes whose history the server keeps (Part 3, 5.6.2). Raises Refused, NotConnected."""
+    known = [(handle, node) for handle, address in items if (node := node_id(address, namespaces)) is not None]
+    kept = []
+    for start in range(0, len(known), slice_):
+        part = known[start : start + slice_]
+        answers = await link.read([(node, ua.AttributeIds.Historizing) for _, node in part])
+        kept += [
+            handle for (handle, _), answer in zip(part, answers, strict=True) if answer.Value is not None and answer.Value.Value is True
+        ]
+    return kept
+
+
+async def history(
+    link: Link, item: tuple[int, Address], namespaces: Sequence[str], span_ns: tuple[int, int], element: Elements
+) -> AsyncIterator[DataChange]:
+    """Raw history of one node from span_ns[0] to span_ns[1], page by page, oldest first. Raises Refused, NotConnected."""
+    handle, address = item
+    node = node_id(address, namespaces)
+    continuation: bytes | None = None
+    while node is not None:
+        body = await link.raw("HistoryRead", _history_request(node, address.element, span_ns, continuation), HISTORY_PATIENCE_S)
+        pages = _answered("HistoryRead", functools.partial(decode_history, body, np.array([handle], np.uint32), element))
+        if not pages:
+            return
+        page = pages[0]
+        if page.status >= BAD:
+            raise Refused(page.status, "HistoryRead")
+        if page.values.handle.size:
+            yield page.values
+        if not page.continuation or page.continuation == continuation:
+            return
+        continuation = page.continuation
+
+
+def _history_request(node: Any, element: int, span_ns: tuple[int, int], continuation: bytes | None) -> Any:
+    details = ua.ReadRawModifiedDetails()
+    details.IsReadModified = False
+    details.StartTime, details.EndTime = (datetime.fromtimestamp(ns / 1e9, UTC) for ns in span_ns)
+    details.NumValuesPerNode = HISTORY_PAGE
+    details.ReturnBounds = False
+    wanted = ua.HistoryReadValueId()
+    wanted.NodeId = node
+    if element >= 0:
+        wanted.IndexRange = str(element)
+    wanted.ContinuationPoint = continuation
+    request = ua.HistoryReadRequest()
+    request.Parameters.HistoryReadDetails = details
+    request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Source
+    request.Parameters.NodesToRead = [wanted]
+    return request
+
+
+def _answered(what: str, decode: Callable[[], tuple[int, T]]) -> T:
+    try:
+        result, found = decode()
+    except Malformed as fault:
+        raise Refused(BAD_DECODING_ERROR, f"{what} ({fault})") from fault
+    if result >= BAD:
+        raise Refused(result, what)
+    return found
