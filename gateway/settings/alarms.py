@@ -1,15 +1,16 @@
 """The sections `alarms` and `thresholds`: from nodes to alarm rules (IEC 62682 / ISA-18.2)."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Final
 
 from gateway.model.alarm import AlarmRule, Limit
 from gateway.model.tag import Tag, TagTable, TagType
 from gateway.model.unit import Unit
 from gateway.settings.faults import Faults, Place, nearest, quote
-from gateway.settings.fields import LATER_ALARM, Fields
+from gateway.settings.fields import LATER_ALARM, Fields, elements
 from gateway.settings.node import BROKEN, Node
-from gateway.settings.tags import NUMBERS, _elements
+from gateway.settings.tags import NUMBERS
 
 LIMITS: Final = {"hihi": Limit.HIHI, "hi": Limit.HI, "lo": Limit.LO, "lolo": Limit.LOLO}
 SHARED: Final = frozenset({"hysteresis", "on_delay", "off_delay", "severity", "message", "cause", "consequence", "action"})
@@ -34,7 +35,7 @@ class Alarms:
 
     def read(self, section: Node) -> None:
         """Takes the section `alarms`."""
-        for number, node in enumerate(_elements(section, "alarms", self._faults)):
+        for number, node in enumerate(elements(section, "alarms", self._faults)):
             fields = Fields(node, f"alarms[{number}]", self._faults)
             fields.allow(ALARM_KEYS, LATER_ALARM)
             fields.require("tag")
@@ -62,7 +63,7 @@ class Alarms:
         tags = dict.fromkeys(tag for tag, _ in self._at)
         for tag in tags:
             limits = [self._at[tag, limit] for limit in _ORDER if (tag, limit) in self._at]
-            for (below, _, _), (above, place, key) in zip(limits, limits[1:], strict=False):
+            for (below, _, _), (above, place, key) in pairwise(limits):
                 if below.threshold >= above.threshold:
                     why = f"{above.limit} {above.threshold:g} is not above {below.limit} {below.threshold:g}"
                     self._faults.add(place, key, why, "lolo < lo < hi < hihi")

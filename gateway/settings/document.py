@@ -28,12 +28,7 @@ class _Stop(Exception):
 
 def parse(text: str, file: str, env: Mapping[str, str], faults: Faults) -> Node | None:
     """The tree of a text; None where it cannot be read, with the fault listed. `${NAME}` is replaced in every scalar."""
-    control = _CONTROL.search(text)
-    if control is not None:
-        line, column = position(text, control.start())
-        faults.add(
-            Place(file, line, column), "", f"holds the control character U+{ord(control[0]):04X}", "write it as an escape, or remove it"
-        )
+    if not readable(text, file, faults):
         return None
     builder = _Builder(file, env, faults)
     try:
@@ -50,11 +45,6 @@ def parse(text: str, file: str, env: Mapping[str, str], faults: Faults) -> Node 
     if builder.root is None:
         faults.add(Place(file, 1, 1), "", "is empty", "a configuration begins with version: 1")
     return builder.root
-
-
-def position(text: str, index: int) -> tuple[int, int]:
-    """Line and column of a character, from 1."""
-    return text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index)
 
 
 def _syntax(error: yaml.MarkedYAMLError, text: str, file: str, faults: Faults) -> None:
@@ -191,7 +181,7 @@ class _Builder:
         plain = event.style is None or event.style == ""
         forced = event.tag is not None and self._tag(event)
         if "${" in text:
-            expanded = self._expand(text, place)
+            expanded = expand(text, place, self._env, self._faults)
             if expanded is None:
                 return Node(BROKEN, place, text)
             text, origin = expanded
@@ -199,34 +189,47 @@ class _Builder:
             self._faults.add(place, "", f"holds the control character U+{ord(control[0]):04X}", "remove it")
         return Node(resolve(text) if plain and not forced else text, place, text, origin)
 
-    def _expand(self, text: str, place: Place) -> tuple[str, str] | None:
-        """The text with its variables in place, and their names; None where one is missing."""
-        parts, names, end = list[str](), list[str](), 0
-        for match in _VARIABLE.finditer(text):
-            parts.append(text[end : match.start()])
-            end = match.end()
-            if match[1]:
-                parts.append(match[0][1:])  # $${NAME} is the text ${NAME}
-                continue
-            value = self._variable(match, place)
-            if value is None:
-                return None
-            parts.append(value)
-            names.append(match[2])
-        parts.append(text[end:])
-        return "".join(parts), "env:" + ",".join(names) if names else ""
 
-    def _variable(self, match: re.Match[str], place: Place) -> str | None:
-        name, default = match[2], match[3]
-        if name is None:
-            self._faults.add(place, "", "this is not a variable", "write ${NAME} or ${NAME:-default}; $${ for a literal ${")
-            return None
-        value = self._env.get(name)
-        if value is None or (not value and default is not None):
-            value = default
+def expand(text: str, place: Place, env: Mapping[str, str], faults: Faults) -> tuple[str, str] | None:
+    """A text with its variables in place, and their names as an origin; None where one is missing, with the fault listed."""
+    parts, names, end = list[str](), list[str](), 0
+    for match in _VARIABLE.finditer(text):
+        parts.append(text[end : match.start()])
+        end = match.end()
+        if match[1]:
+            parts.append(match[0][1:])  # $${NAME} is the text ${NAME}
+            continue
+        value = _variable(match, place, env, faults)
         if value is None:
-            self._faults.add(place, "", f"the environment variable {name} is not set", f"set it, or write ${{{name}:-default}}")
-        elif _CONTROL.search(value):
-            self._faults.add(place, "", f"the environment variable {name} holds a control character or is not UTF-8")
             return None
-        return value
+        parts.append(value)
+        names.append(match[2])
+    parts.append(text[end:])
+    return "".join(parts), "env:" + ",".join(names) if names else ""
+
+
+def _variable(match: re.Match[str], place: Place, env: Mapping[str, str], faults: Faults) -> str | None:
+    name, default = match[2], match[3]
+    if name is None:
+        faults.add(place, "", "this is not a variable", "write ${NAME} or ${NAME:-default}; $${ for a literal ${")
+        return None
+    value = env.get(name)
+    if value is None or (not value and default is not None):
+        value = default
+    if value is None:
+        faults.add(place, "", f"the environment variable {name} is not set", f"set it, or write ${{{name}:-default}}")
+    elif _CONTROL.search(value):
+        faults.add(place, "", f"the environment variable {name} holds a control character or is not UTF-8")
+        return None
+    return value
+
+
+def readable(text: str, file: str, faults: Faults) -> bool:
+    """False for a text with control characters, with the first one listed."""
+    control = _CONTROL.search(text)
+    if control is None:
+        return True
+    start = control.start()
+    place = Place(file, text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start))
+    faults.add(place, "", f"holds the control character U+{ord(control[0]):04X}", "write it as an escape, or remove it")
+    return False

@@ -19,7 +19,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault. key is the path of the key in the configuration, empty where the file itself is at fault; a warning does not stop a start."""
+    """One fault. key is its path in the configuration, empty where the file itself is at fault. A warning does not stop a start."""
 
     place: Place
     key: str

@@ -129,3 +129,10 @@ class Fields:
             self.fault(name, f"{quote(node.text)} is more than ten years")
             return default
         return round(length * 1e9)
+
+
+def elements(section: Node, key: str, faults: Faults) -> list[Node]:
+    """The elements of a section that is a list."""
+    if not isinstance(section.value, list) and section.value is not None and section.value is not BROKEN:
+        faults.add(section.place, key, f"should be a list, not {section.shape}", f"each of the {key} begins with a dash")
+    return section.list

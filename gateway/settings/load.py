@@ -14,10 +14,10 @@ from gateway.settings.assemble import Assembly
 from gateway.settings.digest import digest
 from gateway.settings.expressions import read_expressions
 from gateway.settings.faults import Faults, nearest, quote
-from gateway.settings.fields import LATER, Fields
+from gateway.settings.fields import LATER, Fields, elements
 from gateway.settings.node import BROKEN, Node
 from gateway.settings.plugin import Filler, loopback
-from gateway.settings.sections import NAME, Events, Gateway, Kpi, Log
+from gateway.settings.sections import NAME, Events, Gateway, Kpi
 from gateway.settings.site import Plugins, Site, Unit
 from gateway.settings.tags import AddressCheck, Draft
 from gateway.settings.units import read_units
@@ -46,11 +46,11 @@ class _Loader:
     def __init__(self, root: Node, plugins: Plugins, previous: TagTable | None, filler: Filler, faults: Faults) -> None:
         self.root, self.plugins, self.previous, self.filler, self.faults = root, plugins, previous, filler, faults
         self.fields = Fields(root, "", faults)
-        self.models: dict[str, type[BaseModel]] = {"log": Log, **plugins.sections}
+        self.models = plugins.sections
 
     def site(self, assembly: Assembly) -> Site:
         """The site; raises SettingsError once everything was looked at."""
-        self.fields.allow((*OWN, *self.models, "include", "tags_from", "digital_twin"), LATER | {"opcua", "web", "store"})
+        self.fields.allow((*OWN, *self.models, "include", "tags_from", "digital_twin"), LATER | {"opcua", "web", "store", "log"})
         self._version()
         gateway = self.filler.fill(Gateway, self._section("gateway"), "gateway")
         events = self.filler.fill(Events, self._section("events"), "events")
@@ -95,9 +95,8 @@ class _Loader:
         node = self.root.map.get("version")
         if node is None:
             self.fields.fault("version", "is missing", "write version: 1")
-        elif node.value != 1 or isinstance(node.value, bool | float):
-            if node.value is not BROKEN:
-                self.fields.fault("version", f"{quote(node.text)} is not a version of this configuration", "write version: 1")
+        elif node.value is not BROKEN and (node.value != 1 or isinstance(node.value, bool | float)):
+            self.fields.fault("version", f"{quote(node.text)} is not a version of this configuration", "write version: 1")
 
     def _exposure(self, sections: Mapping[str, BaseModel | None]) -> None:
         """Without access control nothing listens beyond this machine."""
@@ -126,10 +125,8 @@ class _Loader:
         return found, checks
 
     def _upstream(self) -> list[Unit]:
-        section, found, names = self._section("upstream"), list[Unit](), dict[str, Node]()
-        if not isinstance(section.value, list) and section.value is not None and section.value is not BROKEN:
-            self.faults.add(section.place, "upstream", f"should be a list, not {section.shape}", "each begins with a dash")
-        for number, node in enumerate(section.list):
+        found, names = list[Unit](), dict[str, Node]()
+        for number, node in enumerate(elements(self._section("upstream"), "upstream", self.faults)):
             fields = Fields(node, f"upstream[{number}]", self.faults)
             name = fields.text("name")
             fields.require("name")
@@ -140,7 +137,7 @@ class _Loader:
             elif name:
                 names[name] = fields.map["name"]
             model = self._kind(fields, "kind", self.plugins.upstream)
-            config = model and self.filler.fill(model, node, fields.path, frozenset({"name", "kind"}))
+            config = None if model is None else self.filler.fill(model, node, fields.path, frozenset({"name", "kind"}))
             if config is not None:
                 found.append(Unit(name, fields.text("kind"), config))
         return found

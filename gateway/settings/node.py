@@ -68,8 +68,10 @@ def resolve(text: str) -> object:
     """What a plain scalar means (YAML 1.2, 10.3.2: no octal by a leading zero, no yes/no/on/off, no base 60)."""
     if text in _WORDS:
         return _WORDS[text]
-    if text[0] not in "+-.0123456789" or len(text) > 100:
-        return text
+    return _number(text) if text[0] in "+-.0123456789" and len(text) <= 100 else text
+
+
+def _number(text: str) -> object:
     if _INT.fullmatch(text):
         return int(text)
     if _FLOAT.fullmatch(text):
@@ -77,6 +79,4 @@ def resolve(text: str) -> object:
     if _HEX.fullmatch(text):
         return int(text, 16)
     word = text.lower()
-    if word in {".inf", "+.inf", "-.inf"}:
-        return float(word.replace(".", ""))
-    return float("nan") if word == ".nan" else text
+    return float(word.replace(".", "")) if word in {".inf", "+.inf", "-.inf", ".nan"} else text

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -81,10 +81,3 @@ class Shift(Model):
 
 class Kpi(Model):
     shifts: tuple[Shift, ...] = ()
-
-
-class Log(Model):
-    """level as in the standard library; format json for a log collector, text for a terminal, auto by where stderr leads."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["auto", "json", "text"] = "auto"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.settings.document import parse
+from gateway.settings.document import expand, parse, readable
 from gateway.settings.faults import Faults, Place
 from gateway.settings.node import BROKEN, Node, resolve
 
@@ -14,9 +14,13 @@ _VERBATIM: Final = frozenset({"name", "source", "address", "description", "was",
 
 def rows(text: str, file: str, env: Mapping[str, str], faults: Faults) -> list[Node]:
     """One map per line, empty cells left out. The separator is that of the header: comma, semicolon or tab."""
-    lines = text.splitlines()
-    if not lines:
-        faults.add(Place(file, 1, 1), "", "is empty", "the first line names the columns, for example name,source,address,unit")
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    if not readable(text, file, faults):
+        return []
+    if not lines[0].strip():
+        faults.add(
+            Place(file, 1, 1), "", "begins with an empty line", "the first line names the columns, for example name,source,address,unit"
+        )
         return []
     reader = _Reader(file, env, faults)
     separator = max(",;\t", key=lines[0].count)
@@ -46,9 +50,8 @@ class _Reader:
             )
         entries = {}
         for name, (text, column) in zip(names, cells, strict=False):
-            text = text.strip()
-            if text:
-                entries[name] = self.cell(name, text, Place(self.file, line, column))
+            if stripped := text.strip():
+                entries[name] = self.cell(name, stripped, Place(self.file, line, column))
         return Node(entries, Place(self.file, line, 1))
 
     def cells(self, written: str, line: int, separator: str) -> list[tuple[str, int]]:
@@ -77,11 +80,8 @@ class _Reader:
         return found
 
     def cell(self, name: str, text: str, place: Place) -> Node:
-        if "${" not in text:
-            if name in _VERBATIM:
-                return Node(text, place, text)
-            if text[0] not in "[{\"'":
-                return Node(resolve(text), place, text)
+        if name in _VERBATIM or text[0] not in "[{\"'":
+            return self._scalar(name, text, place)
         known = self._parsed.get(text)
         if known is not None:
             return _moved(known, place)
@@ -92,6 +92,15 @@ class _Reader:
         if parsed is not None and not inner.found:
             self._parsed[text] = parsed
         return node
+
+    def _scalar(self, name: str, text: str, place: Place) -> Node:
+        origin = ""
+        if "${" in text:
+            expanded = expand(text, place, self.env, self.faults)
+            if expanded is None:
+                return Node(BROKEN, place, text)
+            text, origin = expanded
+        return Node(text if name in _VERBATIM else resolve(text), place, text, origin)
 
 
 def _moved(node: Node, place: Place) -> Node:

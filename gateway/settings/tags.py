@@ -9,8 +9,8 @@ from gateway.model.tag import DERIVED, Tag, TagTable, TagType, WriteRule
 from gateway.model.unit import Unit
 from gateway.settings import names
 from gateway.settings.faults import Faults, nearest, quote
-from gateway.settings.fields import Fields
-from gateway.settings.node import BROKEN, Node
+from gateway.settings.fields import Fields, elements
+from gateway.settings.node import Node
 from gateway.settings.units import unit_hint
 
 TAG_KEYS: Final = frozenset({
@@ -43,12 +43,12 @@ class Draft:
 
     def read_tags(self, section: Node) -> None:
         """Takes the section `tags`."""
-        for number, node in enumerate(_elements(section, "tags", self.faults)):
+        for number, node in enumerate(elements(section, "tags", self.faults)):
             self._tag(Fields(node, f"tags[{number}]", self.faults))
 
     def read_derived(self, section: Node) -> None:
         """Takes the section `derived`."""
-        for number, node in enumerate(_elements(section, "derived", self.faults)):
+        for number, node in enumerate(elements(section, "derived", self.faults)):
             self._derived(Fields(node, f"derived[{number}]", self.faults))
 
     def table(self) -> TagTable:
@@ -87,7 +87,7 @@ class Draft:
                 self._writable(fields, name, kind, eu_range) if "writable" in fields.map else None,
                 fields.flag("enabled", True),
                 self._renamed(fields, name) if "was" in fields.map else None,
-            )  # fmt: skip
+            )
         )
 
     def _derived(self, fields: Fields) -> None:
@@ -97,15 +97,16 @@ class Draft:
         fields.word("type", ("float",), "float")
         unit, eu_range, deadband = self._quantity(fields, TagType.FLOAT)
         tag_id = self._take(name, fields)
-        expression = fields.get("expr")
-        if tag_id is None or expression is None:
+        if tag_id is None:
             return
         tag = Tag(
             tag_id, name, DERIVED, "", TagType.FLOAT, unit, eu_range, deadband,
             description=fields.text("description"), enabled=fields.flag("enabled", True), was=self._renamed(fields, name),
         )  # fmt: skip
         self.tags.append(tag)
-        self.expressions.append((tag, expression, fields.key("expr")))
+        expression = fields.get("expr")
+        if expression is not None:
+            self.expressions.append((tag, expression, fields.key("expr")))
 
     def _name(self, fields: Fields) -> str:
         fields.require("name")
@@ -200,8 +201,8 @@ class Draft:
                 fields.fault("labels", f"a {kind.name.lower()} tag has none", "only bool and enum have labels")
             return {}
         if node is None:
-            if kind is TagType.ENUM and fields.map.get("labels", node) is None:
-                fields.fault("labels", "an enum needs labels", "write labels: {0: stopped, 1: running}")
+            if kind is TagType.ENUM:
+                fields.require("labels", "write labels: {0: stopped, 1: running}")
             return {}
         if not isinstance(node.value, dict):
             fields.fault("labels", f"should be a map from numbers to words, not {node.shape}", "write {0: stopped, 1: running}")
@@ -283,12 +284,6 @@ class Draft:
             if was in self.declared:
                 node, key = self.declared[name]
                 self.faults.add(node.place, key, f"{name} was {was}, but {was} is still declared", "remove was, or the older tag")
-
-
-def _elements(section: Node, key: str, faults: Faults) -> list[Node]:
-    if not isinstance(section.value, list) and section.value is not None and section.value is not BROKEN:
-        faults.add(section.place, key, f"should be a list, not {section.shape}", f"each of the {key} begins with a dash")
-    return section.list
 
 
 def _number(text: str) -> float | None:

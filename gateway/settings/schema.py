@@ -1,0 +1,175 @@
+"""The JSON Schema of a configuration file, for editors and for generators (draft 2020-12)."""
+
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from gateway.model.duration import seconds
+from gateway.settings.alarms import LIMITS
+from gateway.settings.sections import Events, Gateway, Kpi
+from gateway.settings.site import Plugins
+from gateway.settings.tags import DERIVED_KEYS, ROLES, TYPES
+from gateway.settings.units import read_units
+
+Schema = dict[str, Any]
+_TEXT: Final[Schema] = {"type": "string"}
+_NUMBER: Final[Schema] = {"type": "number"}
+_FLAG: Final[Schema] = {"type": "boolean"}
+_DURATION: Final[Schema] = {"$ref": "#/$defs/duration"}
+_NAME: Final[Schema] = {"type": "string", "pattern": r"^(?!_)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", "maxLength": 256}
+_DEFS: Final[Schema] = {
+    "duration": {
+        "description": "500ms, 10s, 5min, 24h, 365d; a bare number is seconds",
+        "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(ms|s|min|h|d)?\s*$|\$\{"}],
+    },
+    "secret": {
+        "description": "a secret from a file, or a systemd credential",
+        "type": "object",
+        "properties": {"file": _TEXT, "credential": _TEXT},
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": False,
+    },
+}
+
+
+def schema(plugins: Plugins) -> Schema:
+    """The schema of the whole file with the given drivers, sinks and sections."""
+    definitions = dict(_DEFS)
+    sections: dict[str, type[BaseModel]] = {"gateway": Gateway, "events": Events, "kpi": Kpi, **plugins.sections}
+    properties: Schema = {
+        "version": {"const": 1},
+        "include": {"description": "more files, relative to this one", "type": "array", "items": _TEXT},
+        "tags_from": {"description": "CSV files whose columns are the keys of a tag", "type": "array", "items": _TEXT},
+        "sources": {
+            "type": "object",
+            "propertyNames": {"pattern": "^[A-Za-z0-9_-]{1,64}$"},
+            "additionalProperties": {
+                "oneOf": [_unit(model, {"driver": {"const": kind}}, definitions) for kind, model in plugins.drivers.items()]
+            },
+        },
+        "upstream": {
+            "type": "array",
+            "items": {
+                "oneOf": [_unit(model, {"name": _TEXT, "kind": {"const": kind}}, definitions) for kind, model in plugins.upstream.items()]
+            },
+        },
+        "tags": {"type": "array", "items": _tag()},
+        "derived": {"type": "array", "items": _derived()},
+        "alarms": {"type": "array", "items": _alarm()},
+        "thresholds": {
+            "description": "short form of alarms: tag name to [low, high]",
+            "type": "object",
+            "additionalProperties": {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2},
+        },
+        "sync": _sync(),
+        "digital_twin": {"description": "older names of keys of gateway, sync and log", "type": "object"},
+    }
+    properties |= {name: _unit(model, {}, definitions) for name, model in sections.items()}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Edgetwin configuration",
+        "type": "object",
+        "properties": properties,
+        "required": ["version"],
+        "additionalProperties": False,
+        "$defs": definitions,
+    }
+
+
+class _Generator(GenerateJsonSchema):
+    """Fields that are written as text and parsed: durations, sizes and the like."""
+
+    def function_before_schema(self, schema: core_schema.BeforeValidatorFunctionSchema) -> JsonSchemaValue:
+        if schema["function"]["function"] is seconds:
+            return dict(_DEFS["duration"])
+        return {"anyOf": [super().function_before_schema(schema), {"type": "string"}]}
+
+
+def _unit(model: type[BaseModel], keys: Schema, definitions: Schema) -> Schema:
+    """A plugin's own schema with the keys that the gateway reads beside it; its parts go to the definitions."""
+    own = model.model_json_schema(ref_template=f"#/$defs/{model.__module__}.{{model}}", schema_generator=_Generator, by_alias=True)
+    for name, part in own.pop("$defs", {}).items():
+        definitions[f"{model.__module__}.{name}"] = _with_secrets(part)
+    own = _with_secrets(own)
+    own["properties"] = {**keys, **own.get("properties", {})}
+    own["required"] = [*keys, *own.get("required", [])]
+    own["additionalProperties"] = False
+    return own
+
+
+def _with_secrets(part: Schema) -> Schema:
+    """A text may come from a file or a credential; any other plain value may come from ${NAME}."""
+    part = dict(part)
+    for name, field in part.get("properties", {}).items():
+        if field.get("type") == "string" or {"type": "string"} in field.get("anyOf", []) or "writeOnly" in str(field):
+            kept = {key: value for key, value in field.items() if key in {"title", "description", "default"}}
+            rest = {key: value for key, value in field.items() if key not in kept and key != "anyOf"}
+            branches = [*field.get("anyOf", []), *([rest] if rest else []), {"$ref": "#/$defs/secret"}]
+            part["properties"] = {**part["properties"], name: {**kept, "anyOf": branches}}
+    return part
+
+
+def _tag() -> Schema:
+    bounds = {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}
+    return _object(
+        {
+            "name": _NAME,
+            "source": _TEXT,
+            "address": _TEXT,
+            "type": {"enum": list(TYPES)},
+            "unit": {"description": "UCUM code", "enum": list(read_units())},
+            "range": bounds,
+            "deadband": {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*%$"}]},
+            "sampling_interval": _DURATION,
+            "stale_after": _DURATION,
+            "labels": {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}},
+            "description": _TEXT,
+            "writable": {"anyOf": [_FLAG, _write_rule()]},
+            "enabled": _FLAG,
+            "was": _NAME,
+        },
+        "name",
+    )
+
+
+def _write_rule() -> Schema:
+    rate = {"anyOf": [_NUMBER, {"type": "string", "description": "1/min, 0.5/s"}]}
+    return _object({"min": _NUMBER, "max": _NUMBER, "max_rate": rate, "role": {"enum": list(ROLES)}, "reason": _FLAG, "interlock": _TEXT})
+
+
+def _derived() -> Schema:
+    known = _tag()["properties"] | {"expr": _TEXT, "type": {"const": "float"}}
+    return _object({key: known[key] for key in sorted(DERIVED_KEYS)}, "name", "expr")
+
+
+def _alarm() -> Schema:
+    shared = {
+        "hysteresis": {"type": "number", "minimum": 0},
+        "on_delay": _DURATION,
+        "off_delay": _DURATION,
+        "severity": {"type": "integer", "minimum": 1, "maximum": 1000},
+        **dict.fromkeys(("message", "cause", "consequence", "action"), _TEXT),
+    }
+    state = {"type": ["string", "integer", "boolean"]}
+    limits: Schema = {key: {"anyOf": [_NUMBER, _object({"limit": _NUMBER, **shared}, "limit")]} for key in LIMITS}
+    limits["state"] = {"anyOf": [state, _object({"limit": state, **shared}, "limit")]}
+    limits["bad_quality"] = {"anyOf": [_FLAG, _object(shared)]}
+    return {**_object({"tag": _NAME, **limits, **shared}, "tag"), "anyOf": [{"required": [key]} for key in limits]}
+
+
+def _sync() -> Schema:
+    length = {"type": "integer", "minimum": 1, "maximum": 10_000_000}
+    return _object({
+        "mode": {"enum": ["real_time", "scheduled", "manual"]},
+        "update_frequency": {"type": "number", "minimum": 0.001, "maximum": 1000},
+        "history_length": length,
+        "default_history_length": {**length, "description": "the older name of history_length"},
+        "history_bytes": {"type": "integer", "minimum": 1},
+    })  # fmt: skip
+
+
+def _object(properties: Schema, *required: str) -> Schema:
+    return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
