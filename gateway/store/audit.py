@@ -39,7 +39,7 @@ class AuditRecord:
     message: str
 
 
-def append(connection: sqlite3.Connection, at_ns: int, command: Command, outcome: Outcome) -> int:
+def append(connection: sqlite3.Connection, command: Command, outcome: Outcome, at_ns: int) -> int:
     """Add one record; its seq."""
     last = connection.execute("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
     seq, before = (last[0] + 1, last[1]) if last else (1, _FIRST)

@@ -1,7 +1,7 @@
 """Recordings, `*.etrec`: everything that the engine was given, in order, so that a replay reaches the same state bit for bit.
 
     file     8 magic bytes, then blocks: kind (H, B or E), bytes, crc32 (uint32 each), one zstd frame
-    H        JSON: configuration texts by name, digest, version, names of the tags by tag_id, engine snapshot (base64), start
+    H        JSON: version, digest and texts of the configuration as given, and the engine's snapshot (base64)
     B        entries: kind, now_ns, bytes; a step's columns, or a command's JSON
     E        JSON: number of entries and the engine's state hash; missing where the recording was cut off
 
@@ -22,7 +22,9 @@ from zlib import crc32
 
 import numpy as np
 
+from gateway.engine.engine import Engine
 from gateway.model.batch import Origin, SampleBatch
+from gateway.model.update import TwinUpdate
 from gateway.store.packing import pack, to_bytes, to_text, unpack
 
 MAGIC: Final = b"ETREC\x01\r\n"
@@ -36,7 +38,7 @@ _TEXT: Final = np.dtype([("row", "<u4"), ("bytes", "<u4")])
 
 
 class Kind(IntEnum):
-    """What an entry does to the engine."""
+    """What an entry does to the engine; a command's word is its name in small letters."""
 
     STEP = 0
     TICK = 1
@@ -44,18 +46,6 @@ class Kind(IntEnum):
     RELEASE = 3
     COMMIT = 4
     REBASE = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What a replay starts from. tags: the name of each tag_id; configuration: file name -> text."""
-
-    configuration: Mapping[str, str]
-    digest: str
-    version: str
-    tags: tuple[str, ...]
-    snapshot: bytes | None
-    started_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +57,21 @@ class Entry:
     batch: SampleBatch | None = None
     args: Mapping[str, Any] = field(default_factory=dict)
 
+    def apply(self, engine: Engine) -> TwinUpdate | None:
+        """Give it to an engine again; what that changed, None for a rebase."""
+        if self.kind is Kind.STEP and self.batch is not None:
+            return engine.step(self.batch, self.now_ns)
+        if self.kind is Kind.TICK:
+            return engine.tick(self.now_ns)
+        if self.kind is Kind.ACKNOWLEDGE:
+            return engine.acknowledge(self.args["condition"], self.now_ns, self.args["user"], self.args["comment"])
+        if self.kind is Kind.RELEASE:
+            return engine.release(self.args["tag_ids"], self.now_ns)
+        if self.kind is Kind.COMMIT:
+            return engine.commit(self.now_ns)
+        engine.rebase(self.args["delta_ns"])
+        return None
+
 
 class Recorder:
     """Collects entries on the engine's side and writes blocks on a thread of its own.
@@ -74,17 +79,18 @@ class Recorder:
     A disk that is full or too slow ends the recording: `fault` says why, and what was written stays readable.
     """
 
-    def __init__(self, path: Path, header: Header) -> None:
+    def __init__(self, path: Path, header: Mapping[str, Any], snapshot: bytes | None = None) -> None:
+        """header: JSON values (version, digest, configuration texts). snapshot: of the engine before the first entry. Raises OSError."""
         self.path = path
         self.fault: str | None = None
         self._entries = 0
         self._raw: list[bytes] = []
         self._bytes = 0
         self._since_ns: int | None = None
-        self._file: BinaryIO | None = None
+        self._file: BinaryIO | None = path.open("xb")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="recorder")
         self._waiting: list[Future[None]] = []
-        self._submit(b"H", _encode_header(header))
+        self._submit(b"H", _encode_header(header, snapshot))
 
     def step(self, batch: SampleBatch, now_ns: int) -> None:
         """What `Engine.step` is given."""
@@ -94,9 +100,9 @@ class Recorder:
         """What `Engine.tick` is given."""
         self._add(Kind.TICK, now_ns, b"")
 
-    def command(self, kind: Kind, now_ns: int, args: Mapping[str, Any]) -> None:
-        """An acknowledgement, release, commit or rebase, with its arguments by name."""
-        self._add(kind, now_ns, json.dumps(dict(args)).encode())
+    def command(self, kind: str, now_ns: int, args: Mapping[str, Any]) -> None:
+        """acknowledge, release, commit or rebase, with the engine's arguments by name."""
+        self._add(Kind[kind.upper()], now_ns, json.dumps(dict(args)).encode())
 
     def flush(self) -> None:
         """Hand what is collected to the disk."""
@@ -132,14 +138,11 @@ class Recorder:
         self._waiting.append(self._thread.submit(self._write, kind, raw))
 
     def _write(self, kind: bytes, raw: bytes) -> None:
-        if self.fault is not None:
+        if self.fault is not None or self._file is None:
             return
         try:
-            if self._file is None:
-                self._file = self.path.open("xb")
-                self._file.write(MAGIC)
             frame = pack(raw, 1)
-            self._file.write(_FRAME.pack(kind, len(frame), crc32(frame)) + frame)
+            self._file.write((MAGIC if kind == b"H" else b"") + _FRAME.pack(kind, len(frame), crc32(frame)) + frame)
             self._file.flush()
         except OSError as error:
             self.fault = f"{self.path}: {error}; the recording ends here"
@@ -148,10 +151,11 @@ class Recorder:
         if self._file is None:
             return
         try:
-            os.fsync(self._file.fileno())
+            if self.fault is None:
+                os.fsync(self._file.fileno())
+            self._file.close()
         except OSError as error:
-            self.fault = f"{self.path}: {error}; its end may not be on the disk"
-        self._file.close()
+            self.fault = self.fault or f"{self.path}: {error}; its end may not be on the disk"
         self._file = None
 
 
@@ -169,7 +173,9 @@ class Recording:
             first = _read_block(file)
             if first is None or first[0] != b"H":
                 raise ValueError(f"{path} has no whole header")
-            self.header = _decode_header(first[1])
+            self.header: Mapping[str, Any] = json.loads(first[1])
+            snapshot = self.header.get("snapshot")
+            self.snapshot = None if snapshot is None else base64.b64decode(snapshot)
             self._begin = file.tell()
             self._look_for_the_end(file)
 
@@ -227,30 +233,8 @@ def _read_block(file: BinaryIO) -> tuple[bytes, bytes] | None:
     return kind, unpack(packed)
 
 
-def _encode_header(header: Header) -> bytes:
-    return json.dumps(
-        {
-            "configuration": dict(header.configuration),
-            "digest": header.digest,
-            "version": header.version,
-            "tags": list(header.tags),
-            "snapshot": None if header.snapshot is None else base64.b64encode(header.snapshot).decode(),
-            "started_ns": header.started_ns,
-        }
-    ).encode()
-
-
-def _decode_header(raw: bytes) -> Header:
-    found = json.loads(raw)
-    snapshot = found["snapshot"]
-    return Header(
-        configuration=found["configuration"],
-        digest=found["digest"],
-        version=found["version"],
-        tags=tuple(found["tags"]),
-        snapshot=None if snapshot is None else base64.b64decode(snapshot),
-        started_ns=found["started_ns"],
-    )
+def _encode_header(header: Mapping[str, Any], snapshot: bytes | None) -> bytes:
+    return json.dumps({**header, "snapshot": None if snapshot is None else base64.b64encode(snapshot).decode()}).encode()
 
 
 def _encode_batch(batch: SampleBatch) -> bytes:

@@ -3,6 +3,7 @@
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import disk_usage
 from time import monotonic
 from typing import Final
 
@@ -15,6 +16,7 @@ from gateway.store.tail import TailRow
 WARN_SHARE: Final = 0.80  # raise an alarm
 STOP_SHARE: Final = 0.95  # stop writers that may be stopped
 _DURATIONS: Final = 1000
+_SETTLED_DAYS: Final = 600 / 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class StoreStats:
     """samples and commits count since the open; tail and blocks are what is on disk now.
 
     disk_bytes             both files with their logs
+    bytes_per_day          by which they grow, from ten minutes after the open
     written_bytes_per_day  what this process gave to the disk, at the rate since the open; None where the system does not tell
     commit_*_ms            of the last thousand commits
     outbox_warning         80 % of the bound is used; outbox_full: 95 %
@@ -34,6 +37,8 @@ class StoreStats:
     tail_samples: int
     blocks: int
     disk_bytes: int
+    disk_free_bytes: int
+    bytes_per_day: float | None
     written_bytes_per_day: float | None
     commit_p50_ms: float
     commit_p99_ms: float
@@ -50,7 +55,7 @@ class Figures:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._durations_ns: deque[int] = deque(maxlen=_DURATIONS)
-        self._since, self._written = monotonic(), _written_bytes()
+        self._since, self._written, self._disk_bytes = monotonic(), _written_bytes(), self._on_disk()
         self.samples = self.commits = self.tail_rows = self.tail_samples = self.blocks = 0
         self.oldest_tail_ns: int | None = None
 
@@ -72,17 +77,18 @@ class Figures:
     def stats(self, outbox: Outbox, damage: str | None) -> StoreStats:
         p50, p99 = np.percentile(self._durations_ns, (50, 99)) / 1e6 if self._durations_ns else (0.0, 0.0)
         written = _written_bytes()
-        per_day = None
-        if written is not None and self._written is not None:
-            per_day = (written - self._written) / max(monotonic() - self._since, 1.0) * 86_400
+        days = max(monotonic() - self._since, 1.0) / 86_400
+        disk_bytes = self._on_disk()
         return StoreStats(
             samples=self.samples,
             commits=self.commits,
             tail_rows=self.tail_rows,
             tail_samples=self.tail_samples,
             blocks=self.blocks,
-            disk_bytes=sum(file.stat().st_size for file in self._path.glob("*.db*") if ".corrupt" not in file.name),
-            written_bytes_per_day=per_day,
+            disk_bytes=disk_bytes,
+            disk_free_bytes=disk_usage(self._path).free,
+            bytes_per_day=None if days < _SETTLED_DAYS else (disk_bytes - self._disk_bytes) / days,
+            written_bytes_per_day=None if written is None or self._written is None else (written - self._written) / days,
             commit_p50_ms=float(p50),
             commit_p99_ms=float(p99),
             outbox=outbox.fill(),
@@ -91,6 +97,9 @@ class Figures:
             outbox_full=outbox.share >= STOP_SHARE,
             damage=damage,
         )
+
+    def _on_disk(self) -> int:
+        return sum(file.stat().st_size for file in self._path.glob("*.db*") if ".corrupt" not in file.name)
 
 
 def _written_bytes() -> int | None:

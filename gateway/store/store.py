@@ -189,9 +189,9 @@ class Store:
         ]
         return Restored(snapshot, steps)
 
-    async def audit(self, at_ns: int, command: Command, outcome: Outcome) -> int:
+    async def audit(self, command: Command, outcome: Outcome, at_ns: int) -> int:
         """Append one record to the audit; its seq."""
-        return await self._edgetwin.run(audit.append, at_ns, command, outcome)
+        return await self._edgetwin.run(audit.append, command, outcome, at_ns)
 
     async def audit_verify(self) -> AuditCheck:
         """Read the whole chain."""
