@@ -1,0 +1,1 @@
+"""The OPC UA server: the twin for SCADA clients."""

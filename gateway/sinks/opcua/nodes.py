@@ -1,0 +1,270 @@
+"""The address space, made from the TagTable when somebody asks (Part 3, Part 5, Part 8): folders, variables, their properties. Nothing is kept but the tree's edges.
+
+`Objects/<gateway name>/` (key `/`) is the asset tree: the dots of the tag names are its levels. A tag's Variable has the tag's name as identifier, a folder its
+path, a property `<tag>/<property>`. No name is a level of another and none holds a slash, so identifiers never collide.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from gateway.model import quality
+from gateway.model.tag import Tag, TagTable, TagType
+from gateway.model.unit import Unit
+from gateway.wire.opcua.face import (
+    Builtin,
+    Columns,
+    Content,
+    EnumValue,
+    EuInformation,
+    Node,
+    NodeClass,
+    Range,
+    Reading,
+    Reference,
+    Target,
+)
+
+ROOT: Final = "/"
+
+# ReferenceTypes, ObjectTypes, VariableTypes and DataTypes of namespace 0 (Part 3, Part 5, Part 8).
+ORGANIZES: Final = 35
+HAS_PROPERTY: Final = 46
+HAS_COMPONENT: Final = 47
+OBJECTS_FOLDER: Final = 85
+BASE_OBJECT_TYPE: Final = 58
+FOLDER_TYPE: Final = 61
+BASE_DATA_VARIABLE_TYPE: Final = 63
+PROPERTY_TYPE: Final = 68
+ANALOG_ITEM_TYPE: Final = 2368
+ANALOG_UNIT_TYPE: Final = 17497
+ANALOG_UNIT_RANGE_TYPE: Final = 17570
+TWO_STATE_DISCRETE_TYPE: Final = 2373
+MULTI_STATE_DISCRETE_TYPE: Final = 2376
+MULTI_STATE_VALUE_DISCRETE_TYPE: Final = 11238
+_LOCALIZED_TEXT: Final = 21
+_RANGE: Final = 884
+_EU_INFORMATION: Final = 887
+_ENUM_VALUE_TYPE: Final = 7594
+
+BUILTINS: Final[Mapping[TagType, Builtin]] = {
+    TagType.FLOAT: Builtin.DOUBLE,
+    TagType.INT: Builtin.INT64,
+    TagType.BOOL: Builtin.BOOLEAN,
+    TagType.TEXT: Builtin.STRING,
+    TagType.ENUM: Builtin.UINT32,
+}
+
+_ROLES: Final = ("viewer", "operator", "engineer", "manager", "admin")
+_OBJECTS: Final = Target(OBJECTS_FOLDER, NodeClass.OBJECT, "Objects", FOLDER_TYPE, standard=True)
+
+Property = tuple[str, int, bool, Callable[[], Reading]]
+"""Name, DataType, array, value."""
+
+
+class AddressSpace:
+    """The Space of the gateway's namespace over one TwinView. role is that of the clients, for the tags' write permission."""
+
+    def __init__(self, name: str, view: Columns, units: Mapping[str, Unit], role: str, now_ns: Callable[[], int]) -> None:
+        self._view, self._units, self._now_ns = view, units, now_ns
+        self._rank = _ROLES.index(role)
+        self._root = Target(ROOT, NodeClass.OBJECT, name, FOLDER_TYPE)
+        self._objects = {
+            "Twin": Target("Twin", NodeClass.OBJECT, "Twin", BASE_OBJECT_TYPE),
+            "Gateway": Target("Gateway", NodeClass.OBJECT, "Gateway", BASE_OBJECT_TYPE),
+        }
+        self._figures = self._all_figures()
+        self._table: TagTable | None = None
+        self._folders: dict[str, list[str | int]] = {}  # folder -> folders (by path) and tags (by tag_id) in it
+
+    def roots(self) -> Sequence[Reference]:
+        """What hangs below Objects: the asset tree and the fixed objects."""
+        return [Reference(ORGANIZES, True, target) for target in (self._root, *self._objects.values())]
+
+    def tag_id(self, key: str) -> int | None:
+        return self._view.tags.index.get(key)
+
+    def node(self, key: str) -> Node | None:
+        tag = self._view.tags.named(key)
+        if tag is not None:
+            return self._variable(tag)
+        if "/" in key and key != ROOT:
+            return self._below(*key.split("/", 1))
+        if key in self._objects:
+            return self._object(key)
+        return self._folder(key)
+
+    def properties(self, tag: Tag) -> list[Property]:
+        """The properties that a tag's VariableType asks for (Part 8, 5.3)."""
+        found: list[Property] = []
+        if tag.type in (TagType.FLOAT, TagType.INT):
+            if tag.eu_range is not None:
+                low, high = tag.eu_range
+                found.append(("EURange", _RANGE, False, _constant(Range(low, high))))
+            if tag.unit:
+                found.append(("EngineeringUnits", _EU_INFORMATION, False, _constant(self._unit(tag.unit))))
+        elif tag.type is TagType.BOOL and tag.labels:
+            found.append(("FalseState", _LOCALIZED_TEXT, False, _constant(tag.labels.get(0, "false"), Builtin.LOCALIZED_TEXT)))
+            found.append(("TrueState", _LOCALIZED_TEXT, False, _constant(tag.labels.get(1, "true"), Builtin.LOCALIZED_TEXT)))
+        elif tag.type is TagType.ENUM:
+            found += self._states(tag)
+        return found
+
+    def _states(self, tag: Tag) -> list[Property]:
+        if type_definition(tag) == MULTI_STATE_DISCRETE_TYPE:
+            names = tuple(tag.labels[number] for number in range(len(tag.labels)))
+            return [("EnumStrings", _LOCALIZED_TEXT, True, _constant(names, Builtin.LOCALIZED_TEXT))]
+        values = tuple(EnumValue(number, tag.labels[number]) for number in sorted(tag.labels))
+
+        def as_text() -> Reading:
+            now = self.read(tag.tag_id)
+            content = tag.labels.get(int(now.content), str(now.content)) if isinstance(now.content, int) else None
+            return Reading(content, Builtin.LOCALIZED_TEXT, now.status, now.source_ns, now.server_ns)
+
+        return [
+            ("EnumValues", _ENUM_VALUE_TYPE, True, _constant(values)),
+            ("ValueAsText", _LOCALIZED_TEXT, False, as_text),
+        ]
+
+    def read(self, tag_id: int) -> Reading:
+        """A tag's value as it stands in the columns. A Bad one keeps its last value; null is for what never had one."""
+        view = self._view
+        kind = TagType(int(view.tags.type[tag_id]))
+        return Reading(
+            _content(kind, float(view.value[tag_id]), view.text.get(tag_id)),
+            BUILTINS[kind],
+            int(view.status[tag_id]),
+            int(view.source_ns[tag_id]),
+            int(view.received_ns[tag_id]),
+        )
+
+    def writable(self, tag: Tag) -> bool:
+        """UserAccessLevel: whether the clients' role is enough for the tag's write rule."""
+        return tag.write_rule is not None and self._rank >= _ROLES.index(tag.write_rule.role)
+
+    def _variable(self, tag: Tag) -> Node:
+        target = _target(tag)
+        parent = tag.name.rpartition(".")[0]
+        references = [Reference(HAS_COMPONENT, False, self._folder_target(parent))]
+        references += [
+            Reference(HAS_PROPERTY, True, Target(f"{tag.name}/{name}", NodeClass.VARIABLE, name, PROPERTY_TYPE, standard=True))
+            for name, _, _, _ in self.properties(tag)
+        ]
+        return Node(
+            target,
+            references,
+            tag.description,
+            int(BUILTINS[tag.type]),
+            read=lambda: self.read(tag.tag_id),
+            writable=self.writable(tag),
+            sampling_ms=tag.sampling_interval_ns / 1e6,
+        )
+
+    def _below(self, owner: str, name: str) -> Node | None:
+        if owner in self._figures:
+            figures, kind, reference, above = self._figures[owner], BASE_DATA_VARIABLE_TYPE, HAS_COMPONENT, self._objects[owner]
+        else:
+            tag = self._view.tags.named(owner)
+            if tag is None:
+                return None
+            figures, kind, reference, above = self.properties(tag), PROPERTY_TYPE, HAS_PROPERTY, _target(tag)
+        for found, data_type, array, read in figures:
+            if found == name:
+                target = Target(f"{owner}/{name}", NodeClass.VARIABLE, name, kind, standard=kind == PROPERTY_TYPE)
+                return Node(target, [Reference(reference, False, above)], "", data_type, array, read)
+        return None
+
+    def _object(self, key: str) -> Node:
+        figures = [
+            Reference(HAS_COMPONENT, True, Target(f"{key}/{name}", NodeClass.VARIABLE, name, BASE_DATA_VARIABLE_TYPE))
+            for name, _, _, _ in self._figures[key]
+        ]
+        return Node(self._objects[key], [Reference(ORGANIZES, False, _OBJECTS), *figures])
+
+    def _folder(self, path: str) -> Node | None:
+        self._grow()
+        children = self._folders.get(path)
+        if children is None:
+            return None
+        tags = self._view.tags
+        above = Reference(ORGANIZES, False, _OBJECTS if path == ROOT else self._folder_target(path.rpartition(".")[0]))
+        below = [
+            Reference(ORGANIZES, True, self._folder_target(child))
+            if isinstance(child, str)
+            else Reference(HAS_COMPONENT, True, _target(tags[child]))
+            for child in children
+        ]
+        return Node(self._folder_target("" if path == ROOT else path), [above, *below])
+
+    def _folder_target(self, path: str) -> Target:
+        return Target(path, NodeClass.OBJECT, path.rpartition(".")[2], FOLDER_TYPE) if path else self._root
+
+    def _grow(self) -> None:
+        """The tree's edges, anew whenever the table is another one."""
+        tags = self._view.tags
+        if tags is self._table:
+            return
+        folders: dict[str, list[str | int]] = {ROOT: []}
+        for tag in tags:
+            parent = tag.name.rpartition(".")[0] or ROOT
+            if parent not in folders:
+                _plant(folders, parent)
+            folders[parent].append(tag.tag_id)
+        self._folders, self._table = folders, tags
+
+    def _unit(self, code: str) -> EuInformation:
+        unit = self._units.get(code)
+        return EuInformation(-1, code, code) if unit is None else EuInformation(unit.unit_id, unit.symbol, unit.name)
+
+    def _all_figures(self) -> dict[str, list[Property]]:
+        view, now_ns = self._view, self._now_ns
+
+        def figure(content: Callable[[], Content], kind: Builtin) -> Callable[[], Reading]:
+            return lambda: Reading(content(), kind, quality.GOOD, now_ns(), now_ns())
+
+        return {
+            "Twin": [("StateVersion", Builtin.INT64, False, figure(lambda: view.version, Builtin.INT64))],
+            "Gateway": [
+                ("Tags", Builtin.UINT32, False, figure(lambda: len(view.tags), Builtin.UINT32)),
+                ("TagsBad", Builtin.UINT32, False, figure(lambda: int(quality.is_bad(view.status).sum()), Builtin.UINT32)),
+            ],
+        }
+
+
+def type_definition(tag: Tag) -> int:
+    """The VariableType of a tag (Part 8, 5.3)."""
+    if tag.type in (TagType.FLOAT, TagType.INT):
+        if tag.eu_range is not None:
+            return ANALOG_UNIT_RANGE_TYPE if tag.unit else ANALOG_ITEM_TYPE
+        return ANALOG_UNIT_TYPE if tag.unit else BASE_DATA_VARIABLE_TYPE
+    if tag.type is TagType.BOOL and tag.labels:
+        return TWO_STATE_DISCRETE_TYPE
+    if tag.type is TagType.ENUM:
+        contiguous = bool(tag.labels) and sorted(tag.labels) == list(range(len(tag.labels)))
+        return MULTI_STATE_DISCRETE_TYPE if contiguous else MULTI_STATE_VALUE_DISCRETE_TYPE
+    return BASE_DATA_VARIABLE_TYPE
+
+
+def _target(tag: Tag) -> Target:
+    return Target(tag.name, NodeClass.VARIABLE, tag.name.rpartition(".")[2], type_definition(tag))
+
+
+def _plant(folders: dict[str, list[str | int]], path: str) -> None:
+    folders[path] = []
+    parent = path.rpartition(".")[0] or ROOT
+    if parent not in folders:
+        _plant(folders, parent)
+    folders[parent].append(path)
+
+
+def _constant(content: Content, kind: Builtin = Builtin.STRING) -> Callable[[], Reading]:
+    return lambda: Reading(content, kind)
+
+
+def _content(kind: TagType, value: float, text: str | None) -> Content:
+    if kind is TagType.TEXT:
+        return text
+    if value != value:  # noqa: PLR0124 NaN: no value yet
+        return None
+    if kind is TagType.FLOAT:
+        return value
+    return bool(value) if kind is TagType.BOOL else int(value)

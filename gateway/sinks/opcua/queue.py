@@ -1,0 +1,177 @@
+"""The queues of one subscription's items (Part 4, 5.12.1.5), kept together as columns in order of arrival and bounded when they are read or grow."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from gateway.model.batch import Floats, Mask, Rows, Times
+from gateway.model.quality import Statuses
+
+OVERFLOW: Final = 0x0000_0480
+"""InfoType DataValue with the Overflow bit (Part 4, 7.39)."""
+_LONGEST: Final = 1_000
+_SLACK: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """k queued values in order of arrival. slot: the item's row; source, server: unix ns; text by row."""
+
+    slot: Rows
+    value: Floats
+    status: Statuses
+    source: Times
+    server: Times
+    text: Mapping[int, str] = field(default_factory=dict)
+
+    def rows(self, keep: Mask | Rows | slice) -> "Chunk":
+        """Some of it, in the order given."""
+        if not self.text:
+            text: Mapping[int, str] = self.text
+        else:
+            kept = np.arange(self.slot.size)[keep].tolist()
+            text = {place: self.text[row] for place, row in enumerate(kept) if row in self.text}
+        return Chunk(self.slot[keep], self.value[keep], self.status[keep], self.source[keep], self.server[keep], text)
+
+
+@dataclass(slots=True)
+class Budget:
+    """Queue places that all subscriptions of the server share: what a client that stays away may fill."""
+
+    places: int = 4_000_000
+
+    def grant(self, wanted: int, held: int) -> int:
+        """How many of the wanted places an item gets that holds some; one is always granted."""
+        granted = max(1, min(wanted, self.places + held))
+        self.places -= granted - held
+        return granted
+
+    def give_back(self, held: int) -> None:
+        self.places += held
+
+
+class Queue:
+    """size and newest per slot: how many values are kept, and whether a full queue gives up its newest instead of its oldest."""
+
+    def __init__(self, budget: Budget, room: int) -> None:
+        self._budget = budget
+        self._size = np.zeros(room, np.int64)
+        self._newest = np.zeros(room, np.bool_)
+        self._dead = np.zeros(room, np.bool_)
+        self._any_dead = False
+        self._chunks: list[Chunk] = []
+        self._count = 0
+        self._bounded = True  # what is queued obeys the queue sizes already
+        self.hold = False  # some items only sample: their values wait
+
+    def room(self, size: int) -> None:
+        for name in ("_size", "_newest", "_dead"):
+            column = getattr(self, name)
+            grown = np.zeros(size, column.dtype)
+            grown[: column.size] = column
+            setattr(self, name, grown)
+
+    def resize(self, slot: int, wanted: int, *, newest: bool) -> int:
+        """The revised queue size; 0 and 1 both mean one value (Part 4, 7.21)."""
+        size = self._budget.grant(max(1, min(wanted, _LONGEST)), int(self._size[slot]))
+        self._size[slot], self._newest[slot], self._bounded = size, newest, False
+        return size
+
+    def release(self, slot: int) -> None:
+        """The item is gone, with what it had queued."""
+        self._budget.give_back(int(self._size[slot]))
+        self._size[slot] = 0
+        self.forget(slot)
+
+    def forget(self, slot: int) -> None:
+        """Deletes what this item has queued."""
+        self._dead[slot] = self._any_dead = True
+
+    def purge(self) -> None:
+        if self._any_dead:
+            self._chunks = [kept for kept in (chunk.rows(~self._dead[chunk.slot]) for chunk in self._chunks) if kept.slot.size]
+            self._count = sum(chunk.slot.size for chunk in self._chunks)
+            self._dead[:] = self._any_dead = False
+
+    def append(self, chunk: Chunk) -> None:
+        """Values that passed; no slot stands twice in one chunk."""
+        self.purge()
+        self._bounded = not self._chunks
+        self._chunks.append(chunk)
+        self._count += chunk.slot.size
+        if self._count > _SLACK + 2 * int(self._size.sum()):
+            self._bound()
+
+    def ready(self, reporting: Mask) -> bool:
+        self.purge()
+        return any(reporting[chunk.slot].any() for chunk in self._chunks) if self.hold else self._count > 0
+
+    def take(self, limit: int, reporting: Mask) -> Chunk | None:
+        """At most limit values of the items that report, oldest first; the rest stays."""
+        self.purge()
+        if not self._count:
+            return None
+        chunk = self._bound()
+        held = None
+        if self.hold:
+            reports = reporting[chunk.slot]
+            held, chunk = chunk.rows(~reports), chunk.rows(reports)
+        taken, rest = (chunk, None) if chunk.slot.size <= limit else (chunk.rows(slice(0, limit)), chunk.rows(slice(limit, None)))
+        self._chunks = [part for part in (held, rest) if part is not None and part.slot.size]
+        self._count = sum(part.slot.size for part in self._chunks)
+        self._bounded = len(self._chunks) < 2
+        return taken if taken.slot.size else None
+
+    def close(self) -> None:
+        self._budget.give_back(int(self._size.sum()))
+        self._size[:] = 0
+        self._chunks, self._count = [], 0
+
+    def _bound(self) -> Chunk:
+        """One chunk that obeys the queue sizes."""
+        if self._bounded and len(self._chunks) == 1:
+            return self._chunks[0]
+        chunk = _bounded(_joined(self._chunks), self._size, self._newest)
+        self._chunks, self._count, self._bounded = [chunk], chunk.slot.size, True
+        return chunk
+
+
+def _joined(chunks: list[Chunk]) -> Chunk:
+    if len(chunks) == 1:
+        return chunks[0]
+    text: dict[int, str] = {}
+    start = 0
+    for chunk in chunks:
+        text |= {start + row: value for row, value in chunk.text.items()}
+        start += chunk.slot.size
+    return Chunk(
+        np.concatenate([chunk.slot for chunk in chunks]),
+        np.concatenate([chunk.value for chunk in chunks]),
+        np.concatenate([chunk.status for chunk in chunks]),
+        np.concatenate([chunk.source for chunk in chunks]),
+        np.concatenate([chunk.server for chunk in chunks]),
+        text,
+    )
+
+
+def _bounded(chunk: Chunk, size: Rows, newest: Mask) -> Chunk:
+    """Part 4, 5.12.1.5: a full queue gives up its oldest value and marks the next one, or replaces its newest and marks that. A queue of one is never marked."""
+    slot = chunk.slot
+    count = np.bincount(slot, minlength=size.size)
+    over = count > size
+    if not over.any():
+        return chunk
+    order = np.argsort(slot, kind="stable")
+    ordered = slot[order]
+    start = np.cumsum(count) - count
+    nth = np.empty(slot.size, np.int64)
+    nth[order] = np.arange(slot.size) - start[ordered]
+    full, length, total = over[slot], size[slot], count[slot]
+    last = newest[slot] & (length > 1)
+    keep = ~full | np.where(last, (nth < length - 1) | (nth == total - 1), nth >= total - length)
+    marked = full & keep & (length > 1) & np.where(last, nth == total - 1, nth == total - length)
+    return Chunk(
+        slot, chunk.value, np.where(marked, chunk.status | np.uint32(OVERFLOW), chunk.status), chunk.source, chunk.server, chunk.text
+    ).rows(keep)

@@ -1,0 +1,97 @@
+"""The OPC UA server as a sink: the twin's columns for SCADA clients, without a second copy of any value."""
+
+from pathlib import Path
+
+import numpy as np
+
+from gateway.contracts import Delivery, SinkContext
+from gateway.model.command import Caller, Command
+from gateway.model.update import TwinUpdate
+from gateway.sinks.opcua.config import Config
+from gateway.sinks.opcua.items import TagItems
+from gateway.sinks.opcua.nodes import AddressSpace
+from gateway.sinks.opcua.queue import Budget
+from gateway.sinks.opcua.subscriptions import Subscription
+from gateway.wire.opcua.face import Columns, Items, Machine
+from gateway.wire.opcua.limits import Limits
+from gateway.wire.opcua.server import OpcUaServer, Settings
+
+_LONGEST_PUBLISHING_MS = 3_600_000.0
+
+
+class OpcUaSink:
+    """`sink.url` is the endpoint once connect() has returned."""
+
+    delivery = Delivery.LATEST
+
+    def __init__(self, config: Config, context: SinkContext) -> None:
+        self._config, self._context = config, context
+        self._publishing_ms = (config.min_publishing_interval * 1000.0, _LONGEST_PUBLISHING_MS)
+        self._space = AddressSpace(context.gateway.name, context.view, context.units, config.anonymous, context.now_ns)
+        self._items: dict[TagItems, None] = {}
+        self._budget = Budget()
+        self._server = OpcUaServer(
+            Settings(
+                name=context.gateway.name,
+                host=config.host,
+                port=config.port,
+                version=context.gateway.version,
+                cache=Path(context.gateway.data_dir) / "cache",
+                limits=Limits(config.max_sessions, self._publishing_ms),
+            ),
+            self,
+        )
+
+    @property
+    def url(self) -> str:
+        """The endpoint's address; with port 0 in the configuration, right once connect() has returned."""
+        return self._server.url
+
+    async def connect(self) -> None:
+        """Starts the server. Raises NotConnected where the port is taken."""
+        await self._server.start()
+
+    async def close(self) -> None:
+        """Ends subscriptions and connections at once."""
+        await self._server.stop()
+
+    async def write(self, update: TwinUpdate) -> None:
+        """Every applied sample to the items that stand on its tag: a client's filter is its own, the tag's deadband is not applied."""
+        rows = update.rows
+        if not self._items or not len(rows):
+            return
+        repeats = bool(np.bincount(rows.tag_id).max() > 1) if len(rows) > 1 else False
+        for items in self._items:
+            items.push(rows, repeats=repeats, now_ns=update.now_ns)
+
+    # --- what the server asks (wire's Face) ---
+
+    @property
+    def space(self) -> AddressSpace:
+        return self._space
+
+    @property
+    def columns(self) -> Columns:
+        return self._context.view
+
+    def open_subscription(self) -> tuple[Machine, Items]:
+        machine = Subscription(self._publishing_ms)
+        items = TagItems(self._context.view, self._budget, lambda: machine.publishing_ms, self._closed)
+        self._items[items] = None
+        return machine, items
+
+    def _closed(self, items: TagItems) -> None:
+        self._items.pop(items, None)
+
+    async def set_tag(self, tag_id: int, content: bool | int | float | str, origin: str) -> int:
+        """A client's Write of a writable tag, through the one door for changes; the StatusCode is the answer."""
+        caller = Caller("anonymous", self._config.anonymous, origin)
+        tag = self._context.view.tags[tag_id]
+        outcome = await self._context.commands.execute(Command("tag.write", {"tag": tag.name, "value": content}, caller))
+        return outcome.status
+
+    def now_ns(self) -> int:
+        return self._context.now_ns()
+
+    def count(self, name: str, n: int = 1) -> None:
+        self._context.report.count(name, n)

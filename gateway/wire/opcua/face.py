@@ -1,0 +1,250 @@
+"""What a server of ours is told about the things it shows: plain values and a few questions, so that no other room needs the protocol library.
+
+Node keys: an int is a numeric identifier of namespace 0, a str a string identifier of the gateway's own namespace (index 2).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.model.tag import TagTable
+
+Key = int | str
+
+
+class NodeClass(IntEnum):
+    """Part 3, 8.29."""
+
+    OBJECT = 1
+    VARIABLE = 2
+
+
+class Builtin(IntEnum):
+    """Part 6, 5.1.2: the built-in types that our nodes use."""
+
+    BOOLEAN = 1
+    BYTE = 3
+    INT32 = 6
+    UINT32 = 7
+    INT64 = 8
+    DOUBLE = 11
+    STRING = 12
+    LOCALIZED_TEXT = 21
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Part 8, 5.6.2."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class EuInformation:
+    """Part 8, 5.6.4."""
+
+    unit_id: int
+    symbol: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnumValue:
+    """Part 3, 8.39 (EnumValueType)."""
+
+    value: int
+    name: str
+
+
+Content = bool | int | float | str | Range | EuInformation | tuple[str, ...] | tuple[EnumValue, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A Variable's value. type is of the scalar; None as content is a null value. Times 0 = none."""
+
+    content: Content
+    type: Builtin = Builtin.STRING
+    status: int = 0
+    source_ns: int = 0
+    server_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a reference says of its other end (Part 4, 7.30). standard: the BrowseName is of namespace 0, as for properties of the standard's types."""
+
+    key: Key
+    node_class: NodeClass
+    name: str
+    type_definition: int
+    standard: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    type: int  # ReferenceType, namespace 0
+    forward: bool
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An Object, or a Variable where read is given (Part 3, 5.5 and 5.6). references hold everything but HasTypeDefinition."""
+
+    target: Target
+    references: Sequence[Reference]
+    description: str = ""
+    data_type: int = 0  # namespace 0
+    array: bool = False
+    read: Callable[[], Reading] | None = None
+    writable: bool = False
+    sampling_ms: float = 0.0
+
+
+class Columns(Protocol):
+    """The tags' live columns, row = tag_id."""
+
+    @property
+    def tags(self) -> TagTable: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def value(self) -> NDArray[np.float64]: ...
+    @property
+    def status(self) -> NDArray[np.uint32]: ...
+    @property
+    def source_ns(self) -> NDArray[np.int64]: ...
+    @property
+    def received_ns(self) -> NDArray[np.int64]: ...
+    @property
+    def text(self) -> Any: ...
+
+
+class Space(Protocol):
+    """The nodes of the gateway's namespace, made when asked for."""
+
+    def node(self, key: str) -> Node | None:
+        """The node, or None where there is none of that identifier."""
+
+    def tag_id(self, key: str) -> int | None:
+        """The tag whose Variable has this identifier."""
+
+    def roots(self) -> Sequence[Reference]:
+        """What hangs below the standard's Objects folder."""
+
+
+# --- subscriptions ---------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """DataChangeFilter (Part 4, 7.22.2)."""
+
+    trigger: int = 1  # 0 Status, 1 StatusValue, 2 StatusValueTimestamp
+    deadband_type: int = 0  # 0 none, 1 absolute, 2 percent of EURange
+    deadband: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRequest:
+    """What a client asks of one MonitoredItem on a tag's Value (Part 4, 7.21)."""
+
+    client_handle: int
+    sampling_ms: float
+    queue_size: int
+    discard_oldest: bool
+    filter: Filter | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemResult:
+    status: int
+    sampling_ms: float = 0.0
+    queue_size: int = 0
+
+
+class Mode(IntEnum):
+    """Part 4, 7.23 (MonitoringMode)."""
+
+    DISABLED = 0
+    SAMPLING = 1
+    REPORTING = 2
+
+
+class Items(Protocol):
+    """The MonitoredItems of one subscription that stand on tags."""
+
+    def __len__(self) -> int: ...
+    def __contains__(self, item_id: int) -> bool: ...
+
+    def create(self, item_id: int, tag_id: int, request: ItemRequest, mode: Mode, stamps: int, now_ns: int) -> ItemResult:
+        """stamps: 0 source, 1 server, 2 both, 3 neither (Part 4, 7.40)."""
+
+    def modify(self, item_id: int, request: ItemRequest, stamps: int) -> ItemResult: ...
+    def set_mode(self, item_id: int, mode: Mode, now_ns: int) -> int: ...
+    def delete(self, item_id: int) -> int: ...
+
+    def sample(self, now_ns: int) -> None:
+        """The publishing timer's call: items that sample slower than their tag changes, and what new items first report."""
+
+    def ready(self) -> bool:
+        """Whether anything waits to be reported."""
+
+    def take(self, limit: int) -> list[bytes]:
+        """Bodies of DataChangeNotifications with at most limit values in all, oldest first; they leave the queues."""
+
+    def close(self) -> None: ...
+
+
+class Action(IntEnum):
+    """What the owner of a subscription has to do next."""
+
+    WAIT = 0
+    NOTIFY = 1
+    KEEP_ALIVE = 2
+    CLOSE = 3
+
+
+class Machine(Protocol):
+    """The state of one subscription (Part 4, 5.13.1.2). It holds no clock: the caller says when the publishing timer expired."""
+
+    publishing_enabled: bool
+    publishing_ms: float
+    lifetime_count: int
+    keep_alive_count: int
+    max_notifications: int
+    priority: int
+
+    @property
+    def late(self) -> bool: ...
+
+    def timer(self, *, queued: bool, available: bool) -> Action: ...
+    def publish(self, *, available: bool) -> Action: ...
+    def used(self) -> None:
+        """A service of the client concerned this subscription: its lifetime starts anew."""
+
+    def revise(self, publishing_ms: float, lifetime_count: int, keep_alive_count: int, max_notifications: int, priority: int) -> None:
+        """Takes what a client asks for and sets what it gets."""
+
+
+class Face(Protocol):
+    """All that the server asks of its owner."""
+
+    @property
+    def space(self) -> Space: ...
+    @property
+    def columns(self) -> Columns: ...
+
+    def open_subscription(self) -> tuple[Machine, Items]: ...
+
+    async def set_tag(self, tag_id: int, content: bool | int | float | str, origin: str) -> int:
+        """Ask for a change of a writable tag; the StatusCode is the answer."""
+
+    def now_ns(self) -> int: ...
+    def count(self, name: str, n: int = 1) -> None: ...

@@ -1,0 +1,137 @@
+"""What the library leaves open towards a hostile or broken peer is closed here: lengths while decoding, sizes on the socket, numbers that are none.
+
+`guard_codec()` works on the library's codec for the whole process, clients included; the rest are classes that the server uses.
+"""
+
+import asyncio
+import functools
+import math
+import struct
+from collections.abc import Callable
+from typing import Any, Final
+
+from asyncua import ua
+from asyncua.common.connection import SecureConnection
+from asyncua.common.utils import Buffer, NotEnoughData
+from asyncua.server.binary_server_asyncio import OPCUAProtocol
+from asyncua.ua import ua_binary
+from asyncua.ua.uaerrors import UaError
+
+from gateway.wire.opcua import limits
+
+MALFORMED: Final = (
+    UaError,
+    struct.error,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+"""What decoding a message that is not one can raise in the library."""
+
+_TYPES: Final = (b"HEL", b"OPN", b"MSG", b"CLO", b"ERR")
+_RESHAPED_ELEMENTS: Final = 100_000
+_read = Buffer.read
+_array = ua_binary._create_uatype_array_deserializer
+_list = ua_binary._create_list_deserializer
+
+
+def finite(value: float | None, low: float, high: float) -> float:
+    """A Duration within bounds; what is no number, or none, becomes the lower bound."""
+    return min(max(float(value), low), high) if value is not None and math.isfinite(value) else low
+
+
+def guard_codec() -> None:
+    """An array may not claim more elements than there are bytes left, nor a string a negative length (Part 6, 5.2.5). Calling it again changes nothing."""
+    Buffer.read = _checked_read  # type: ignore[method-assign]
+    ua_binary._create_uatype_array_deserializer = _checked_array
+    ua_binary._create_list_deserializer = _checked_list
+    ua_binary._create_type_deserializer.cache_clear()
+    ua_binary._create_dataclass_deserializer.cache_clear()
+    ua_binary.MAX_RESHAPE_ELEMENTS = _RESHAPED_ELEMENTS
+
+
+def _checked_read(self: Buffer, size: int) -> bytes:
+    if size < 0:
+        raise NotEnoughData(f"a length of {size}")
+    return _read(self, size)
+
+
+@functools.cache
+def _checked_array(vtype: ua.VariantType) -> Callable[[Any], Any]:
+    return _checked(_array(vtype))
+
+
+@functools.cache
+def _checked_list(uatype: Any) -> Callable[[Any], Any]:
+    return _checked(_list(uatype))
+
+
+def _checked(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def decode_checked(data: Buffer) -> Any:
+        if isinstance(data, Buffer) and len(data) >= 4:
+            (claimed,) = struct.unpack_from("<i", data._data, data._cur_pos)
+            if claimed < -1 or claimed > len(data) - 4:
+                raise NotEnoughData(f"an array of {claimed} elements in {len(data) - 4} bytes")
+        return decode(data)
+
+    return decode_checked
+
+
+class Channel(SecureConnection):
+    """A secure channel whose token does not live for ever."""
+
+    def open(self, params: Any, server: Any) -> ua.OpenSecureChannelResult:
+        low, high = limits.CHANNEL_LIFETIME_MS
+        params.RequestedLifetime = min(max(params.RequestedLifetime or high, low), high)
+        return super().open(params, server)
+
+
+class GuardedProtocol(OPCUAProtocol):
+    """One connection. A peer that breaks the protocol is told so once and cut off (Part 6, 7.1.5)."""
+
+    def data_received(self, data: bytes) -> None:
+        """Refuses what is no OPC UA message, or a chunk beyond the buffer, before anything of it is kept (Part 6, 7.1.2.2)."""
+        if self.transport is None or self.transport.is_closing():
+            return
+        at, pending = 0, self._buffer + data if self._buffer else data
+        while len(pending) - at >= 8:
+            (size,) = struct.unpack_from("<I", pending, at + 4)
+            if pending[at : at + 3] not in _TYPES:
+                return self.refuse(ua.StatusCodes.BadTcpMessageTypeInvalid)
+            if not 8 <= size <= limits.RECEIVE_BUFFER_BYTES:
+                return self.refuse(ua.StatusCodes.BadTcpMessageTooLarge)
+            if len(pending) - at < size:
+                break
+            self._buffer = b""
+            super().data_received(pending[at : at + size])
+            if self._buffer or self.transport.is_closing():
+                return self.refuse(ua.StatusCodes.BadTcpMessageTypeInvalid)
+            at += size
+        self._buffer = pending[at:]
+        return None
+
+    def refuse(self, code: int) -> None:
+        """Says why, and closes."""
+        self._buffer = b""
+        if self.transport is not None and not self.transport.is_closing():
+            said = ua.ErrorMessage(ua.StatusCode(code), "")
+            self.transport.write(ua_binary.uatcp_to_binary(ua.MessageType.Error, said))
+            self.transport.close()
+
+    async def _process_one_msg(self, header: Any, buf: Buffer) -> bool:
+        try:
+            return await super()._process_one_msg(header, buf)
+        except ua.uaerrors.UaStatusCodeError as refused:
+            self.refuse(refused.code)
+        except MALFORMED:
+            self.refuse(ua.StatusCodes.BadTcpInternalError)
+        return False
+
+
+def unread_bytes(transport: asyncio.Transport) -> int:
+    """How much waits for a client that does not read."""
+    return transport.get_write_buffer_size()

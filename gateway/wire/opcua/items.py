@@ -1,0 +1,233 @@
+"""The MonitoredItem service set of one subscription (Part 4, 5.12): translates between the library's records and our columns."""
+
+import struct
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from asyncua import ua
+from asyncua.server.monitored_item_service import MonitoredItemService
+from asyncua.ua.ua_binary import struct_to_binary
+from asyncua.ua.uaerrors import UaError
+
+from gateway.wire.opcua import limits
+from gateway.wire.opcua.face import Face, Filter, ItemRequest, Items, Mode
+from gateway.wire.opcua.nodes import OURS
+
+if TYPE_CHECKING:
+    from gateway.wire.opcua.publishing import Subscription
+
+_VALUE: Final = ua.AttributeIds.Value
+_EVENTS: Final = ua.AttributeIds.EventNotifier
+_LONGEST_SAMPLED: Final = 100
+
+
+@dataclass(slots=True)
+class Sampled:
+    """An item on something that is no tag: read when the subscription publishes."""
+
+    nodeid: ua.NodeId
+    attribute: ua.AttributeIds
+    handle: int
+    mode: Mode
+    stamps: int
+    size: int
+    last: tuple[Any, int] | None = None
+    queue: deque[bytes] = field(default_factory=deque)
+
+
+class MonitoredItems(MonitoredItemService):
+    """Tags' values to `Items`, events to the library, anything else to `Sampled`."""
+
+    isub: "Subscription"
+
+    def __init__(self, isub: "Subscription", aspace: Any, items: Items, face: Face) -> None:
+        super().__init__(isub, aspace)
+        self._items, self._face = items, face
+        self._sampled: dict[int, Sampled] = {}
+
+    async def create_monitored_items(self, params: ua.CreateMonitoredItemsParameters) -> list[ua.MonitoredItemCreateResult]:
+        room = limits.ITEMS_PER_SUBSCRIPTION - len(self._items) - len(self._sampled) - len(self._monitored_items)
+        stamps, now_ns = int(params.TimestampsToReturn), self._face.now_ns()
+        results = []
+        for wanted in params.ItemsToCreate:
+            if room <= 0:
+                results.append(_refused(ua.StatusCodes.BadTooManyMonitoredItems))
+                continue
+            result = await self._create(wanted, stamps, now_ns)
+            room -= result.StatusCode.is_good()
+            results.append(result)
+        return results
+
+    async def _create(self, wanted: ua.MonitoredItemCreateRequest, stamps: int, now_ns: int) -> ua.MonitoredItemCreateResult:
+        what, asked = wanted.ItemToMonitor, wanted.RequestedParameters
+        if wanted.MonitoringMode not in (0, 1, 2):
+            return _refused(ua.StatusCodes.BadMonitoringModeInvalid)
+        if what.AttributeId == _EVENTS:
+            if not isinstance(asked.Filter, ua.EventFilter):
+                return _refused(ua.StatusCodes.BadEventFilterInvalid)
+            events: list[ua.MonitoredItemCreateResult] = await super().create_monitored_items(
+                ua.CreateMonitoredItemsParameters(ItemsToCreate=[wanted])
+            )
+            return events[0]
+        if what.IndexRange:
+            return _refused(ua.StatusCodes.BadIndexRangeNoData)
+        if what.DataEncoding is not None and what.DataEncoding.Name:
+            return _refused(ua.StatusCodes.BadDataEncodingUnsupported)
+        if asked.Filter is not None and not isinstance(asked.Filter, ua.DataChangeFilter) and not _empty(asked.Filter):
+            return _refused(ua.StatusCodes.BadMonitoredItemFilterUnsupported)
+        tag_id = self._tag(what)
+        if tag_id is None:
+            return self._create_sampled(wanted, stamps)
+        self._monitored_item_counter += 1
+        made = self._items.create(self._monitored_item_counter, tag_id, _request(asked), Mode(int(wanted.MonitoringMode)), stamps, now_ns)
+        if made.status:
+            return _refused(made.status)
+        return ua.MonitoredItemCreateResult(
+            MonitoredItemId=self._monitored_item_counter, RevisedSamplingInterval=made.sampling_ms, RevisedQueueSize=made.queue_size
+        )
+
+    def _tag(self, what: ua.ReadValueId) -> int | None:
+        nodeid = what.NodeId
+        if what.AttributeId != _VALUE or nodeid.NamespaceIndex != OURS or not isinstance(nodeid.Identifier, str):
+            return None
+        return self._face.space.tag_id(nodeid.Identifier)
+
+    def modify_monitored_items(self, params: ua.ModifyMonitoredItemsParameters) -> list[ua.MonitoredItemModifyResult]:
+        return [self._modify(wanted, int(params.TimestampsToReturn)) for wanted in params.ItemsToModify]
+
+    def _modify(self, wanted: ua.MonitoredItemModifyRequest, stamps: int) -> ua.MonitoredItemModifyResult:
+        asked, item_id = wanted.RequestedParameters, wanted.MonitoredItemId
+        if item_id in self._items:
+            if asked.Filter is not None and not isinstance(asked.Filter, ua.DataChangeFilter) and not _empty(asked.Filter):
+                return ua.MonitoredItemModifyResult(ua.StatusCode(ua.StatusCodes.BadMonitoredItemFilterUnsupported))
+            made = self._items.modify(item_id, _request(asked), stamps)
+            return ua.MonitoredItemModifyResult(ua.StatusCode(made.status), made.sampling_ms, made.queue_size)
+        sampled = self._sampled.get(item_id)
+        if sampled is not None:
+            sampled.handle, sampled.stamps, sampled.size = asked.ClientHandle, stamps, _sampled_size(asked)
+            return ua.MonitoredItemModifyResult(ua.StatusCode(), self.isub.machine.publishing_ms, sampled.size)
+        event = self._monitored_items.get(item_id)
+        if event is None:
+            return ua.MonitoredItemModifyResult(ua.StatusCode(ua.StatusCodes.BadMonitoredItemIdInvalid))
+        event.client_handle, event.queue_size = asked.ClientHandle, self._revise_queue_size(asked.QueueSize)
+        return ua.MonitoredItemModifyResult(ua.StatusCode(), 0.0, event.queue_size)
+
+    async def set_monitoring_mode(self, mode: ua.MonitoringMode, ids: list[int]) -> list[ua.StatusCode]:
+        now_ns, wanted = self._face.now_ns(), Mode(int(mode))
+        return [ua.StatusCode(await self._set_mode(item_id, wanted, now_ns)) for item_id in ids]
+
+    async def _set_mode(self, item_id: int, mode: Mode, now_ns: int) -> int:
+        if item_id in self._items:
+            return self._items.set_mode(item_id, mode, now_ns)
+        sampled = self._sampled.get(item_id)
+        if sampled is None:
+            return (await super().set_monitoring_mode(ua.MonitoringMode(int(mode)), [item_id]))[0].value
+        if mode is Mode.DISABLED:
+            sampled.queue.clear()
+            sampled.last = None
+        sampled.mode = mode
+        return ua.StatusCodes.Good
+
+    def delete_monitored_items(self, ids: list[int]) -> list[ua.StatusCode]:
+        codes = []
+        for item_id in ids:
+            if item_id in self._items:
+                codes.append(ua.StatusCode(self._items.delete(item_id)))
+            elif self._sampled.pop(item_id, None) is not None:
+                codes.append(ua.StatusCode())
+            else:
+                codes += super().delete_monitored_items([item_id])
+        return codes
+
+    def delete_all_monitored_items(self) -> None:
+        self._sampled.clear()
+        super().delete_all_monitored_items()
+
+    # --- items on what is no tag ---
+
+    def _create_sampled(self, wanted: ua.MonitoredItemCreateRequest, stamps: int) -> ua.MonitoredItemCreateResult:
+        what, asked = wanted.ItemToMonitor, wanted.RequestedParameters
+        try:
+            attribute = ua.AttributeIds(what.AttributeId)
+        except ValueError:
+            return _refused(ua.StatusCodes.BadAttributeIdInvalid)
+        first = self.aspace.read_attribute_value(what.NodeId, attribute)
+        if first.StatusCode is not None and first.StatusCode.value in (
+            ua.StatusCodes.BadNodeIdUnknown,
+            ua.StatusCodes.BadAttributeIdInvalid,
+        ):
+            return _refused(first.StatusCode.value)
+        if isinstance(asked.Filter, ua.DataChangeFilter) and asked.Filter.DeadbandType:
+            return _refused(ua.StatusCodes.BadFilterNotAllowed)
+        self._monitored_item_counter += 1
+        size = _sampled_size(asked)
+        self._sampled[self._monitored_item_counter] = Sampled(
+            what.NodeId, attribute, asked.ClientHandle, Mode(int(wanted.MonitoringMode)), stamps, size
+        )
+        return ua.MonitoredItemCreateResult(
+            MonitoredItemId=self._monitored_item_counter, RevisedSamplingInterval=self.isub.machine.publishing_ms, RevisedQueueSize=size
+        )
+
+    def sample(self) -> None:
+        """Part 4, 5.12.1.2, at the publishing interval."""
+        for item in self._sampled.values():
+            if item.mode is Mode.DISABLED:
+                continue
+            value = self.aspace.read_attribute_value(item.nodeid, item.attribute)
+            seen = (value.Value, value.StatusCode.value if value.StatusCode is not None else 0)
+            if seen != item.last:
+                item.last = seen
+                item.queue.append(_notification(item, value))
+                if len(item.queue) > item.size:
+                    item.queue.popleft()
+
+    def has_sampled(self) -> bool:
+        return any(item.queue and item.mode is Mode.REPORTING for item in self._sampled.values())
+
+    def take_sampled(self, limit: int) -> list[bytes]:
+        """Encoded MonitoredItemNotifications, at most limit."""
+        taken: list[bytes] = []
+        for item in self._sampled.values():
+            while item.queue and item.mode is Mode.REPORTING and len(taken) < limit:
+                taken.append(item.queue.popleft())
+        return taken
+
+
+def _notification(item: Sampled, value: ua.DataValue) -> bytes:
+    """A value that cannot be encoded is reported as such and harms nobody else."""
+    wire = ua.DataValue(
+        value.Value,
+        value.StatusCode,
+        value.SourceTimestamp if item.stamps in (0, 2) else None,
+        value.ServerTimestamp if item.stamps in (1, 2) else None,
+    )
+    try:
+        encoded = struct_to_binary(wire)
+    except (UaError, struct.error, TypeError, ValueError, AttributeError, OverflowError):
+        encoded = struct_to_binary(ua.DataValue(StatusCode=ua.StatusCode(ua.StatusCodes.BadEncodingError)))
+    return struct.pack("<I", item.handle) + encoded
+
+
+def _request(asked: ua.MonitoringParameters) -> ItemRequest:
+    wanted = asked.Filter
+    return ItemRequest(
+        asked.ClientHandle,
+        asked.SamplingInterval,
+        asked.QueueSize,
+        bool(asked.DiscardOldest),
+        Filter(int(wanted.Trigger), int(wanted.DeadbandType), wanted.DeadbandValue) if isinstance(wanted, ua.DataChangeFilter) else None,
+    )
+
+
+def _sampled_size(asked: ua.MonitoringParameters) -> int:
+    return max(1, min(asked.QueueSize, _LONGEST_SAMPLED))
+
+
+def _empty(wanted: Any) -> bool:
+    """A null ExtensionObject: no filter."""
+    return isinstance(wanted, ua.ExtensionObject) and wanted.TypeId.is_null()
+
+
+def _refused(code: int) -> ua.MonitoredItemCreateResult:
+    return ua.MonitoredItemCreateResult(ua.StatusCode(code))

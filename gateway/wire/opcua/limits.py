@@ -1,0 +1,36 @@
+"""What the server allows itself and its clients. Everything advertised below ServerCapabilities is enforced from the same numbers."""
+
+from dataclasses import dataclass
+from typing import Final
+
+NODES_PER_READ: Final = 100_000
+NODES_PER_WRITE: Final = 1_000
+NODES_PER_BROWSE: Final = 10_000
+NODES_PER_TRANSLATE: Final = 1_000
+NODES_PER_REGISTER: Final = 10_000
+METHODS_PER_CALL: Final = 100
+ITEMS_PER_CALL: Final = 100_000
+BROWSE_POINTS_PER_SESSION: Final = 10
+REFERENCES_PER_NODE: Final = 10_000
+SUBSCRIPTIONS_PER_SESSION: Final = 20
+ITEMS_PER_SUBSCRIPTION: Final = 100_000
+ITEMS_PER_SESSION: Final = 200_000
+PUBLISH_REQUESTS_PER_SESSION: Final = 32
+VALUES_PER_NOTIFICATION: Final = 30_000
+RETRANSMIT_MESSAGES: Final = 64
+RETRANSMIT_BYTES: Final = 8 * 2**20
+SESSION_TIMEOUT_MS: Final = (5_000.0, 600_000.0)
+CHANNEL_LIFETIME_MS: Final = (10_000, 3_600_000)
+RECEIVE_BUFFER_BYTES: Final = 65_535
+SMALLEST_BUFFER_BYTES: Final = 8_192  # Part 6, 7.1.2.3
+MESSAGE_BYTES: Final = 16 * 2**20  # a read of 100 000 long NodeIds
+CHUNKS: Final = MESSAGE_BYTES // SMALLEST_BUFFER_BYTES
+UNREAD_BYTES: Final = 32 * 2**20  # what may wait in a socket's write buffer for a client that does not read
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The ones that a configuration may change."""
+
+    sessions: int = 50
+    publishing_ms: tuple[float, float] = (10.0, 3_600_000.0)

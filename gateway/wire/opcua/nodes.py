@@ -1,0 +1,203 @@
+"""One mapping for the whole address space: standard nodes from their file, the gateway's own made when asked for and kept nowhere."""
+
+from collections.abc import Iterator, MutableMapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from asyncua import ua
+from asyncua.server.address_space import AttributeValue, NodeData
+
+from gateway.wire.opcua.face import Builtin, Content, EnumValue, EuInformation, Node, Range, Reading, Reference, Space, Target
+from gateway.wire.opcua.standard import StandardNodes
+
+OURS: Final = 2
+"""Index of the gateway's namespace; 1 is the server's own (Part 5, 6.3.1)."""
+_HAS_TYPE_DEFINITION: Final = 40
+_OBJECTS_FOLDER: Final = 85
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_UNECE: Final = "http://www.opcfoundation.org/UA/units/un/cefact"
+_Attribute = ua.AttributeIds
+
+
+class Nodes(MutableMapping[ua.NodeId, NodeData]):
+    """What stands in for the library's dictionary of nodes. Assigning keeps a node: only the server's own set-up does that."""
+
+    def __init__(self, standard: StandardNodes, space: Space) -> None:
+        self.standard, self.space = standard, space
+        self._added: dict[ua.NodeId, NodeData] = {}
+        objects = standard.pin(_OBJECTS_FOLDER)
+        objects.references = [*objects.references, *map(reference_description, space.roots())]
+
+    def __getitem__(self, nodeid: ua.NodeId) -> NodeData:
+        key = nodeid.Identifier
+        if nodeid.NamespaceIndex == 0 and isinstance(key, int):
+            found = self.standard.get(key)
+            if found is not None:
+                return found
+        elif nodeid.NamespaceIndex == OURS and isinstance(key, str):
+            node = self.space.node(key)
+            if node is not None:
+                return node_data(node)
+        return self._added[nodeid]
+
+    def __setitem__(self, nodeid: ua.NodeId, node: NodeData) -> None:
+        self._added[nodeid] = node
+
+    def __delitem__(self, nodeid: ua.NodeId) -> None:
+        del self._added[nodeid]
+
+    def __contains__(self, nodeid: object) -> bool:
+        if not isinstance(nodeid, ua.NodeId):
+            return False
+        key = nodeid.Identifier
+        if nodeid.NamespaceIndex == 0 and isinstance(key, int):
+            return key in self.standard or nodeid in self._added
+        if nodeid.NamespaceIndex == OURS and isinstance(key, str):
+            return self.space.tag_id(key) is not None or self.space.node(key) is not None
+        return nodeid in self._added
+
+    def __iter__(self) -> Iterator[ua.NodeId]:
+        yield from (ua.NodeId(identifier) for identifier in self.standard)
+        yield from self._added
+
+    def __len__(self) -> int:
+        return len(self.standard) + len(self._added)
+
+    def references(self, nodeid: ua.NodeId) -> list[ua.ReferenceDescription] | None:
+        """A node's references without its attributes; None where there is no such node."""
+        if nodeid.NamespaceIndex == OURS and isinstance(nodeid.Identifier, str):
+            node = self.space.node(nodeid.Identifier)
+            return None if node is None else _references(node)
+        found = self.get(nodeid)
+        return None if found is None else found.references
+
+
+def node_data(node: Node) -> NodeData:
+    """A node with all attributes that Part 3, 5.5 (Object) and 5.6 (Variable) ask for."""
+    target = node.target
+    data = NodeData(nodeid_of(target))
+    values: dict[ua.AttributeIds, ua.Variant] = {
+        _Attribute.NodeId: ua.Variant(data.nodeid, ua.VariantType.NodeId),
+        _Attribute.NodeClass: ua.Variant(int(target.node_class), ua.VariantType.Int32),
+        _Attribute.BrowseName: ua.Variant(_browse_name(target), ua.VariantType.QualifiedName),
+        _Attribute.DisplayName: ua.Variant(ua.LocalizedText(target.name), ua.VariantType.LocalizedText),
+        _Attribute.Description: ua.Variant(ua.LocalizedText(node.description or None), ua.VariantType.LocalizedText),
+        _Attribute.WriteMask: ua.Variant(0, ua.VariantType.UInt32),
+        _Attribute.UserWriteMask: ua.Variant(0, ua.VariantType.UInt32),
+    }
+    if node.read is None:
+        values[_Attribute.EventNotifier] = ua.Variant(0, ua.VariantType.Byte)
+    else:
+        access = ua.AccessLevel.CurrentRead.mask | (ua.AccessLevel.CurrentWrite.mask if node.writable else 0)
+        values |= {
+            _Attribute.DataType: ua.Variant(ua.NodeId(node.data_type), ua.VariantType.NodeId),
+            _Attribute.ValueRank: ua.Variant(1 if node.array else -1, ua.VariantType.Int32),
+            _Attribute.AccessLevel: ua.Variant(access, ua.VariantType.Byte),
+            _Attribute.UserAccessLevel: ua.Variant(access, ua.VariantType.Byte),
+            _Attribute.Historizing: ua.Variant(False, ua.VariantType.Boolean),  # noqa: FBT003 the attribute's value
+            _Attribute.MinimumSamplingInterval: ua.Variant(node.sampling_ms, ua.VariantType.Double),
+        }
+        if node.array:
+            values[_Attribute.ArrayDimensions] = ua.Variant([0], ua.VariantType.UInt32, is_array=True)
+    data.attributes = {attribute: AttributeValue(ua.DataValue(value)) for attribute, value in values.items()}
+    if node.read is not None:
+        held = AttributeValue(ua.DataValue())
+        read = node.read
+        held.value_callback = lambda _nodeid, _attribute: data_value(read())
+        data.attributes[_Attribute.Value] = held
+    data.references = _references(node)
+    return data
+
+
+def data_value(reading: Reading) -> ua.DataValue:
+    """A Reading as the library's DataValue, both timestamps as far as they are known."""
+    return ua.DataValue(
+        _variant(reading),
+        ua.StatusCode(reading.status),
+        SourceTimestamp=_moment(reading.source_ns),
+        ServerTimestamp=_moment(reading.server_ns),
+    )
+
+
+def reference_description(reference: Reference) -> ua.ReferenceDescription:
+    target = reference.target
+    return ua.ReferenceDescription(
+        ua.NodeId(reference.type),
+        reference.forward,
+        nodeid_of(target),
+        _browse_name(target),
+        ua.LocalizedText(target.name),
+        ua.NodeClass(int(target.node_class)),
+        ua.NodeId(target.type_definition),
+    )
+
+
+def nodeid_of(target: Target) -> ua.NodeId:
+    return ua.NodeId(target.key, 0 if isinstance(target.key, int) else OURS)
+
+
+def _references(node: Node) -> list[ua.ReferenceDescription]:
+    return [_type_reference(node.target.type_definition), *map(reference_description, node.references)]
+
+
+_TYPE_NAMES: Final = {
+    58: "BaseObjectType",
+    61: "FolderType",
+    63: "BaseDataVariableType",
+    68: "PropertyType",
+    2368: "AnalogItemType",
+    17497: "AnalogUnitType",
+    17570: "AnalogUnitRangeType",
+    2373: "TwoStateDiscreteType",
+    2376: "MultiStateDiscreteType",
+    11238: "MultiStateValueDiscreteType",
+}
+_OBJECT_TYPES: Final = (58, 61)
+
+
+def _type_reference(identifier: int) -> ua.ReferenceDescription:
+    name = _TYPE_NAMES[identifier]
+    kind = ua.NodeClass.ObjectType if identifier in _OBJECT_TYPES else ua.NodeClass.VariableType
+    return ua.ReferenceDescription(
+        ua.NodeId(_HAS_TYPE_DEFINITION),
+        True,  # noqa: FBT003 IsForward
+        ua.NodeId(identifier),
+        ua.QualifiedName(name, 0),
+        ua.LocalizedText(name),
+        kind,
+        ua.NodeId(),
+    )
+
+
+def _browse_name(target: Target) -> ua.QualifiedName:
+    return ua.QualifiedName(target.name, 0 if target.standard or isinstance(target.key, int) else OURS)
+
+
+def _moment(unix_ns: int) -> datetime | None:
+    return _EPOCH + timedelta(microseconds=unix_ns // 1000) if unix_ns else None
+
+
+def _variant(reading: Reading) -> ua.Variant:
+    content = reading.content
+    if content is None:
+        return ua.Variant()
+    if isinstance(content, tuple):
+        return _array(content, reading.type)
+    if isinstance(content, Range):
+        return ua.Variant(ua.Range(Low=content.low, High=content.high), ua.VariantType.ExtensionObject)
+    if isinstance(content, EuInformation):
+        named = ua.EUInformation(_UNECE, content.unit_id, ua.LocalizedText(content.symbol), ua.LocalizedText(content.name))
+        return ua.Variant(named, ua.VariantType.ExtensionObject)
+    if reading.type is Builtin.LOCALIZED_TEXT:
+        return ua.Variant(ua.LocalizedText(str(content)), ua.VariantType.LocalizedText)
+    return ua.Variant(content, ua.VariantType(int(reading.type)))
+
+
+def _array(content: Content, kind: Builtin) -> ua.Variant:
+    assert isinstance(content, tuple)
+    if kind is Builtin.LOCALIZED_TEXT:
+        return ua.Variant([ua.LocalizedText(str(text)) for text in content], ua.VariantType.LocalizedText, is_array=True)
+    values = [
+        ua.EnumValueType(state.value, ua.LocalizedText(state.name), ua.LocalizedText()) for state in content if isinstance(state, EnumValue)
+    ]
+    return ua.Variant(values, ua.VariantType.ExtensionObject, is_array=True)

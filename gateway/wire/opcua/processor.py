@@ -1,0 +1,223 @@
+"""The messages of one connection (Part 4, Part 6): which services there are, who may call them, and the Publish road."""
+
+import struct
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from asyncua import ua
+from asyncua.common.utils import Buffer, ServiceError
+from asyncua.server.internal_session import SessionState
+from asyncua.server.uaprocessor import PublishRequestData, UaProcessor
+from asyncua.ua.ua_binary import nodeid_from_binary, nodeid_to_binary, struct_from_binary
+
+from gateway.wire.opcua import limits, ticks
+from gateway.wire.opcua.guards import MALFORMED, Channel
+from gateway.wire.opcua.publishing import Message
+from gateway.wire.opcua.reads import Reads
+from gateway.wire.opcua.sessions import Session
+
+if TYPE_CHECKING:
+    from gateway.wire.opcua.server import Interior
+
+_Ids: Final = ua.ObjectIds
+
+
+def _request(name: str) -> int:
+    return int(getattr(_Ids, f"{name}Request_Encoding_DefaultBinary"))
+
+
+_CREATE_SESSION: Final = _request("CreateSession")
+_ACTIVATE_SESSION: Final = _request("ActivateSession")
+_CLOSE_SESSION: Final = _request("CloseSession")
+_READ: Final = _request("Read")
+_PUBLISH: Final = _request("Publish")
+_REPUBLISH: Final = _request("Republish")
+_BROWSE_NEXT: Final = _request("BrowseNext")
+_SESSIONLESS: Final = frozenset(
+    (
+        *(_request(name) for name in ("FindServers", "GetEndpoints", "CloseSecureChannel")),
+        _CREATE_SESSION,
+        _ACTIVATE_SESSION,
+        _CLOSE_SESSION,
+    )
+)
+_BY_LIBRARY: Final = _SESSIONLESS | frozenset(
+    _request(name)
+    for name in (
+        "Read",
+        "Write",
+        "Browse",
+        "TranslateBrowsePathsToNodeIds",
+        "RegisterNodes",
+        "UnregisterNodes",
+        "Call",
+        "CreateSubscription",
+        "ModifySubscription",
+        "SetPublishingMode",
+        "DeleteSubscriptions",
+        "CreateMonitoredItems",
+        "ModifyMonitoredItems",
+        "SetMonitoringMode",
+        "DeleteMonitoredItems",
+    )
+)
+"""Decoded and answered by the library, with the session's methods in between. Everything else but our own three is BadServiceUnsupported."""
+
+_GOOD: Final = 0
+_RESPONSE_HEAD: Final = struct.Struct("<qIIBiBBB")  # time, handle, result, no diagnostics, no strings, null ExtensionObject
+_PUBLISH_RESPONSE: Final = nodeid_to_binary(ua.PublishResponse().TypeId)
+_REPUBLISH_RESPONSE: Final = nodeid_to_binary(ua.RepublishResponse().TypeId)
+_READ_RESPONSE: Final = nodeid_to_binary(ua.ReadResponse().TypeId)
+_NO_DIAGNOSTICS: Final = b"\xff\xff\xff\xff"
+_OVERHEAD_BYTES: Final = 512
+_BYTES_PER_VALUE: Final = 40  # of the widest record
+
+
+class Processor(UaProcessor):
+    """One connection's services. Implements publishing's Outlet: its Publish requests wait here."""
+
+    iserver: "Interior"
+    session: Session | None
+
+    def __init__(self, iserver: "Interior", transport: Any, transport_limits: Any, refuse: Callable[[int], None]) -> None:
+        super().__init__(iserver, transport, transport_limits)
+        self._connection = Channel(self._connection.security_policy, self._limits)
+        self._refuse = refuse
+        self._reads = Reads(iserver.face)
+        self._client_message_bytes = 0
+
+    async def process(self, header: Any, body: Buffer) -> bool:
+        """Part 6, 7.1.2.3: a client says first how much it takes, at least 8192 bytes at a time."""
+        if header.MessageType == ua.MessageType.Hello:
+            hello = struct_from_binary(ua.Hello, body.copy())
+            if min(hello.ReceiveBufferSize, hello.SendBufferSize) < limits.SMALLEST_BUFFER_BYTES:
+                raise ua.uaerrors.UaStatusCodeError(ua.StatusCodes.BadConnectionRejected)
+            self._client_message_bytes = hello.MaxMessageSize
+        keep = await super().process(header, body)
+        if self._transport.get_write_buffer_size() > limits.UNREAD_BYTES:
+            self.iserver.face.count("slow_clients_closed")
+            return False
+        return bool(keep)
+
+    async def process_message(self, seqhdr: Any, body: Buffer) -> bool:
+        typeid = nodeid_from_binary(body)
+        header = struct_from_binary(ua.RequestHeader, body)
+        try:
+            return bool(await self._process_message(typeid, header, seqhdr, body))
+        except (ServiceError, ua.uaerrors.UaStatusCodeError) as refused:
+            self._fault(header, seqhdr, refused.code)
+        except MALFORMED:
+            self.iserver.face.count("malformed_requests")
+            self._fault(header, seqhdr, ua.StatusCodes.BadDecodingError)
+        return True
+
+    def _fault(self, header: ua.RequestHeader, seqhdr: Any, code: int) -> None:
+        fault = ua.ServiceFault()
+        fault.ResponseHeader.ServiceResult = ua.StatusCode(code)
+        self.send_response(header.RequestHandle, seqhdr, fault)
+
+    async def _process_message(self, typeid: ua.NodeId, requesthdr: ua.RequestHeader, seqhdr: Any, body: Buffer) -> bool:
+        service = typeid.Identifier if typeid.NamespaceIndex == 0 else None
+        if service == _CREATE_SESSION and self.session is not None and self.session.state is not SessionState.Closed:
+            raise ServiceError(ua.StatusCodes.BadTooManySessions)  # one session for each connection
+        if service not in _SESSIONLESS or service == _CLOSE_SESSION:
+            self._check_session(requesthdr)
+        if service == _PUBLISH:
+            self._publish(requesthdr, seqhdr, body)
+        elif service == _REPUBLISH:
+            self._republish(requesthdr, seqhdr, body)
+        elif service == _BROWSE_NEXT:
+            await self._browse_next(requesthdr, seqhdr, body)
+        elif service == _READ and self._read(requesthdr, seqhdr, body):
+            pass
+        elif service in _BY_LIBRARY:
+            keep = bool(await super()._process_message(typeid, requesthdr, seqhdr, body))
+            if service == _ACTIVATE_SESSION and self.session is not None:
+                self.iserver.subscription_service.rebind(self.session.session_id, self)
+            return keep
+        else:
+            raise ServiceError(ua.StatusCodes.BadServiceUnsupported)
+        return True
+
+    def _check_session(self, header: ua.RequestHeader) -> None:
+        session = self.session
+        if session is None or session.state is SessionState.Closed or header.AuthenticationToken != session.auth_token:
+            raise ServiceError(ua.StatusCodes.BadSessionIdInvalid)
+        if not session.is_activated():
+            raise ServiceError(ua.StatusCodes.BadSessionNotActivated)
+        self.session_last_activity = time.monotonic()
+        session.touch()
+
+    # --- Publish (Part 4, 5.13.5) ---
+
+    def _publish(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
+        assert self.session is not None
+        service = self.iserver.subscription_service
+        params = struct_from_binary(ua.PublishParameters, body)
+        results: Any = service.acknowledged(self.session.session_id, params.SubscriptionAcknowledgements)
+        if len(self._publish_requests) >= limits.PUBLISH_REQUESTS_PER_SESSION:
+            oldest = self._publish_requests.popleft()
+            self._fault(oldest.requesthdr, oldest.seqhdr, ua.StatusCodes.BadTooManyPublishRequests)
+        self._publish_requests.append(PublishRequestData(header, seqhdr, results))
+        service.serve(self.session.session_id, self)
+
+    def queued(self) -> bool:
+        """Whether a request waits that has not timed out at the client."""
+        now = time.monotonic()
+        while self._publish_requests and self._publish_requests[0].has_timed_out(now):
+            stale = self._publish_requests.popleft()
+            self._fault(stale.requesthdr, stale.seqhdr, ua.StatusCodes.BadTimeout)
+        return bool(self._publish_requests) and not self._transport.is_closing()
+
+    def answer(self, message: Message) -> None:
+        request = self._publish_requests.popleft()
+        results: Any = request.results or ()
+        body = b"".join(
+            (
+                struct.pack("<Ii", message.subscription_id, len(message.available)),
+                struct.pack(f"<{len(message.available)}I", *message.available),
+                b"\x01" if message.more else b"\x00",
+                message.body,
+                struct.pack(f"<i{len(results)}I", len(results), *results),
+                _NO_DIAGNOSTICS,
+            )
+        )
+        self._respond(_PUBLISH_RESPONSE, request.requesthdr, request.seqhdr, body)
+
+    def room_for(self) -> int:
+        if not self._client_message_bytes:
+            return limits.VALUES_PER_NOTIFICATION
+        return max(1, (self._client_message_bytes - _OVERHEAD_BYTES) // _BYTES_PER_VALUE)
+
+    def _republish(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
+        assert self.session is not None
+        params = struct_from_binary(ua.RepublishParameters, body)
+        message = self.session.own(params.SubscriptionId).sent(params.RetransmitSequenceNumber)
+        self._respond(_REPUBLISH_RESPONSE, header, seqhdr, message)
+
+    async def _browse_next(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
+        assert self.session is not None
+        params = struct_from_binary(ua.BrowseNextParameters, body)
+        response = ua.BrowseNextResponse()
+        response.Parameters.Results = await self.session.browse_next(params)
+        self.send_response(header.RequestHandle, seqhdr, response)
+
+    def _read(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> bool:
+        """A Read of tags' Values only, answered from the columns at once; False = not that, the general road."""
+        answer = self._reads.answer(body._data[body._cur_pos : body._cur_pos + body._size])
+        if answer is None:
+            return False
+        self._respond(_READ_RESPONSE, header, seqhdr, answer)
+        return True
+
+    def _respond(self, response: bytes, header: ua.RequestHeader, seqhdr: Any, body: bytes) -> None:
+        now = self.iserver.face.now_ns() // 100 + ticks.EPOCH_1970
+        head = _RESPONSE_HEAD.pack(now, header.RequestHandle, _GOOD, 0, -1, 0, 0, 0)
+        self._transport.write(self._connection.message_to_binary(b"".join((response, head, body)), request_id=seqhdr.RequestId))
+
+    async def close(self) -> None:
+        self._publish_requests.clear()
+        await super().close()
+        if self.session is not None and self.session.state is SessionState.Closed:
+            self.iserver.subscription_service.forget(self.session.session_id)

@@ -1,0 +1,312 @@
+"""Subscriptions on the wire (Part 4, 5.13): the library's service and subscription classes with our state machine and our items inside.
+
+Items on tags are columns (`Items`); an item on any other Variable or attribute is read at each publishing timer and compared; events go the library's road.
+"""
+
+import asyncio
+import struct
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from asyncua import ua
+from asyncua.common.utils import ServiceError
+from asyncua.server.internal_subscription import InternalSubscription
+from asyncua.server.subscription_service import SubscriptionService
+from asyncua.ua.ua_binary import extensionobject_to_binary
+
+from gateway.wire.opcua import limits, ticks
+from gateway.wire.opcua.face import Action, Items, Machine
+from gateway.wire.opcua.guards import finite
+from gateway.wire.opcua.items import MonitoredItems
+
+if TYPE_CHECKING:
+    from gateway.wire.opcua.server import Interior
+
+_DATA_CHANGE: Final = b"\x01\x00\x2b\x03\x01"  # ExtensionObject head: NodeId i=811 (DataChangeNotification, binary), body follows
+_LAST_SEQUENCE: Final = 0xFFFF_FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What answers one Publish request. body: the encoded NotificationMessage."""
+
+    subscription_id: int
+    available: tuple[int, ...]
+    more: bool
+    body: bytes
+
+
+class Outlet(Protocol):
+    """Where a session's Publish requests wait: its connection."""
+
+    def queued(self) -> bool: ...
+    def answer(self, message: Message) -> None:
+        """Use up the oldest request."""
+
+    def room_for(self) -> int:
+        """How many values the client takes in one message."""
+
+
+class Subscription(InternalSubscription):
+    """One subscription of one session."""
+
+    monitored_item_srv: MonitoredItems
+
+    def __init__(
+        self,
+        result: ua.CreateSubscriptionResult,
+        service: "Publishing",
+        machine: Machine,
+        items: Items,
+        outlet: Outlet,
+        session_id: ua.NodeId,
+    ) -> None:
+        super().__init__(result, service.aspace, _unused, session_id, request_callback=_unused)
+        self.machine, self.items, self.outlet, self._service = machine, items, outlet, service
+        self.monitored_item_srv = MonitoredItems(self, service.aspace, items, service.face)
+        self._sent: OrderedDict[int, bytes] = OrderedDict()
+        self._sent_bytes = 0
+        self._ready: deque[bytes] = deque()  # encoded notifications that did not fit the message before
+        self._timer: asyncio.TimerHandle | None = None
+        self._next = 0.0
+
+    async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._next = loop.time()
+        self._timer = loop.call_soon(self._expired)  # type: ignore[assignment]
+
+    async def stop(self) -> None:
+        self.shut()
+
+    def shut(self) -> None:
+        """Ends it, silently. Idempotent."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self.monitored_item_srv.delete_all_monitored_items()
+            self.items.close()
+
+    def modify(self, params: ua.ModifySubscriptionParameters) -> ua.ModifySubscriptionResult:
+        """Part 4, 5.13.3."""
+        machine = self.machine
+        machine.revise(
+            finite(params.RequestedPublishingInterval, 0.0, 1e12),
+            params.RequestedLifetimeCount,
+            params.RequestedMaxKeepAliveCount,
+            params.MaxNotificationsPerPublish,
+            params.Priority,
+        )
+        if self._timer is not None:
+            self._timer.cancel()
+            self._next = asyncio.get_running_loop().time()
+            self._wait()
+        return ua.ModifySubscriptionResult(machine.publishing_ms, machine.lifetime_count, machine.keep_alive_count)
+
+    # --- the publishing timer and the requests ---
+
+    def available(self) -> bool:
+        return bool(self._ready) or self.items.ready() or bool(self._triggered_events) or self.monitored_item_srv.has_sampled()
+
+    def _expired(self) -> None:
+        self.items.sample(self._service.face.now_ns())
+        self.monitored_item_srv.sample()
+        self._act(self.machine.timer(queued=self.outlet.queued(), available=self.available()))
+        if self._timer is not None:
+            self._wait()
+
+    def _wait(self) -> None:
+        loop = asyncio.get_running_loop()
+        period = self.machine.publishing_ms / 1000.0
+        self._next = max(self._next + period, loop.time())  # a late timer is not made up for by a burst
+        self._timer = loop.call_at(self._next, self._expired)
+
+    def requested(self) -> None:
+        """A Publish request came for this late subscription."""
+        self.items.sample(self._service.face.now_ns())
+        self._act(self.machine.publish(available=self.available()))
+
+    def _act(self, action: Action) -> None:
+        if action is Action.NOTIFY:
+            self._notify()
+        elif action is Action.KEEP_ALIVE:
+            self.outlet.answer(self._message(None, more=False))
+        elif action is Action.CLOSE:
+            self._service.expire(self)
+
+    def _notify(self) -> None:
+        """Rows 5 and 6: one message, and further ones as long as requests wait and notifications do not fit."""
+        more = True
+        while more and self.outlet.queued():
+            notifications = self._take()
+            if not notifications:
+                break
+            more = self.machine.publishing_enabled and self.available()
+            self.outlet.answer(self._message(notifications, more=more))
+
+    def _take(self) -> list[bytes]:
+        """Encoded ExtensionObjects for one message, at most MaxNotificationsPerPublish values."""
+        most = min(self.machine.max_notifications or limits.VALUES_PER_NOTIFICATION, limits.VALUES_PER_NOTIFICATION, self.outlet.room_for())
+        taken = [_DATA_CHANGE + struct.pack("<i", len(body)) + body for body in self.items.take(most)]
+        left = most - sum(struct.unpack_from("<i", body, 9)[0] for body in taken)
+        if left > 0:
+            sampled = self.monitored_item_srv.take_sampled(left)
+            if sampled:
+                body = struct.pack("<i", len(sampled)) + b"".join(sampled) + b"\xff\xff\xff\xff"
+                taken.append(_DATA_CHANGE + struct.pack("<i", len(body)) + body)
+                left -= len(sampled)
+        if left > 0 and self._triggered_events:
+            events = [event for queued in self._triggered_events.values() for event in queued]
+            self._triggered_events = {}
+            taken.append(extensionobject_to_binary(ua.EventNotificationList(events)))
+        return taken
+
+    def _message(self, notifications: list[bytes] | None, *, more: bool) -> Message:
+        """Part 4, 7.26: a keep-alive carries the next sequence number without using it."""
+        sequence = self._notification_seq
+        body = struct.pack("<Iqi", sequence, _now_ticks(self._service.face.now_ns()), len(notifications or ())) + b"".join(
+            notifications or ()
+        )
+        if notifications:
+            self._sent[sequence] = body
+            self._sent_bytes += len(body)
+            self._notification_seq = 1 if sequence >= _LAST_SEQUENCE else sequence + 1
+            while len(self._sent) > 1 and (len(self._sent) > limits.RETRANSMIT_MESSAGES or self._sent_bytes > limits.RETRANSMIT_BYTES):
+                self._sent_bytes -= len(self._sent.popitem(last=False)[1])
+        return Message(self.data.SubscriptionId, tuple(self._sent), more, body)
+
+    def last_message(self, code: int) -> Message:
+        """StatusChangeNotification: what a client hears of a subscription that is no more (Part 4, 7.25.4)."""
+        gone = extensionobject_to_binary(ua.StatusChangeNotification(ua.StatusCode(code), ua.DiagnosticInfo()))
+        return Message(self.data.SubscriptionId, (), False, self._message([gone], more=False).body)  # noqa: FBT003 more
+
+    def acknowledge(self, sequence: int) -> int:
+        body = self._sent.pop(sequence, None)
+        if body is None:
+            return ua.StatusCodes.BadSequenceNumberUnknown
+        self._sent_bytes -= len(body)
+        return ua.StatusCodes.Good
+
+    def sent(self, sequence: int) -> bytes:
+        """Part 4, 5.13.6 (Republish). Raises ServiceError BadMessageNotAvailable."""
+        body = self._sent.get(sequence)
+        if body is None:
+            raise ServiceError(ua.StatusCodes.BadMessageNotAvailable)
+        return body
+
+
+class Publishing(SubscriptionService):
+    """All subscriptions of the server."""
+
+    subscriptions: dict[int, Subscription]  # type: ignore[assignment]
+    iserver: "Interior"
+
+    def __init__(self, aspace: Any, iserver: "Interior") -> None:
+        super().__init__(aspace, iserver)
+        self.face = iserver.face
+        self._farewells: dict[ua.NodeId, deque[Message]] = {}  # StatusChanges that wait for their session's next Publish request
+
+    async def create_subscription(
+        self,
+        params: ua.CreateSubscriptionParameters,
+        callback: Callable[..., Any],
+        session_id: ua.NodeId,
+        request_callback: Callable[..., Any] | None = None,
+    ) -> ua.CreateSubscriptionResult:
+        """Part 4, 5.13.2. callback is a method of the connection. Raises ServiceError BadTooManySubscriptions."""
+        if len(self.of(session_id)) >= limits.SUBSCRIPTIONS_PER_SESSION:
+            raise ServiceError(ua.StatusCodes.BadTooManySubscriptions)
+        machine, items = self.face.open_subscription()
+        machine.revise(
+            finite(params.RequestedPublishingInterval, 0.0, 1e12),
+            params.RequestedLifetimeCount,
+            params.RequestedMaxKeepAliveCount,
+            params.MaxNotificationsPerPublish,
+            params.Priority,
+        )
+        machine.publishing_enabled = bool(params.PublishingEnabled)
+        self._sub_id_counter += 1
+        result = ua.CreateSubscriptionResult(self._sub_id_counter, machine.publishing_ms, machine.lifetime_count, machine.keep_alive_count)
+        outlet: Outlet = callback.__self__  # type: ignore[attr-defined]
+        subscription = Subscription(result, self, machine, items, outlet, session_id)
+        self.subscriptions[result.SubscriptionId] = subscription
+        await subscription.start()
+        return result
+
+    def of(self, session_id: ua.NodeId) -> list[Subscription]:
+        return [subscription for subscription in self.subscriptions.values() if subscription.session_id == session_id]
+
+    def find(self, subscription_id: int, session_id: ua.NodeId) -> Subscription | None:
+        """A subscription, for its owner only."""
+        found = self.subscriptions.get(subscription_id)
+        return found if found is not None and found.session_id == session_id else None
+
+    def items_of(self, session_id: ua.NodeId) -> int:
+        return sum(len(subscription.items) for subscription in self.of(session_id))
+
+    def set_publishing(self, subscription_id: int, session_id: ua.NodeId, enabled: bool) -> ua.StatusCode:  # noqa: FBT001 the request's field
+        found = self.find(subscription_id, session_id)
+        if found is None:
+            return ua.StatusCode(ua.StatusCodes.BadSubscriptionIdInvalid)
+        found.machine.publishing_enabled = enabled
+        found.machine.used()
+        return ua.StatusCode()
+
+    def acknowledged(self, session_id: ua.NodeId, acknowledgements: list[ua.SubscriptionAcknowledgement]) -> list[int]:
+        """StatusCodes of one Publish request's acknowledgements. Raises ServiceError BadNoSubscription."""
+        if not self.of(session_id) and session_id not in self._farewells:
+            raise ServiceError(ua.StatusCodes.BadNoSubscription)
+        codes = []
+        for acknowledgement in acknowledgements:
+            found = self.find(acknowledgement.SubscriptionId, session_id)
+            codes.append(ua.StatusCodes.BadSubscriptionIdInvalid if found is None else found.acknowledge(acknowledgement.SequenceNumber))
+        return codes
+
+    def serve(self, session_id: ua.NodeId, outlet: Outlet) -> None:
+        """A Publish request was queued: the late subscriptions of the session come first, by priority, then by how long they have waited."""
+        farewells = self._farewells.get(session_id)
+        if farewells:
+            outlet.answer(farewells.popleft())
+            if not farewells:
+                del self._farewells[session_id]
+            return
+        late = [subscription for subscription in self.of(session_id) if subscription.machine.late]
+        if late:
+            first = max(late, key=lambda subscription: subscription.machine.priority)
+            self.subscriptions[first.data.SubscriptionId] = self.subscriptions.pop(first.data.SubscriptionId)  # to the end of its rank
+            first.requested()
+
+    def rebind(self, session_id: ua.NodeId, outlet: Outlet) -> None:
+        """The session goes on over another connection (Part 4, 6.7)."""
+        for subscription in self.of(session_id):
+            subscription.outlet = outlet
+
+    def expire(self, subscription: Subscription) -> None:
+        """Row 27: nobody asked for too long."""
+        self.subscriptions.pop(subscription.data.SubscriptionId, None)
+        message = subscription.last_message(ua.StatusCodes.BadTimeout)
+        subscription.shut()
+        self._farewells.setdefault(subscription.session_id, deque(maxlen=limits.SUBSCRIPTIONS_PER_SESSION)).append(message)
+        self.face.count("subscriptions_expired")
+
+    def forget(self, session_id: ua.NodeId) -> None:
+        """The session is closed."""
+        self._farewells.pop(session_id, None)
+
+    async def delete_subscriptions(self, ids: list[int]) -> list[ua.StatusCode]:
+        codes = []
+        for subscription_id in ids:
+            found = self.subscriptions.pop(subscription_id, None)
+            if found is not None:
+                found.shut()
+            codes.append(ua.StatusCode(ua.StatusCodes.Good if found is not None else ua.StatusCodes.BadSubscriptionIdInvalid))
+        return codes
+
+
+def _now_ticks(unix_ns: int) -> int:
+    return unix_ns // 100 + ticks.EPOCH_1970
+
+
+async def _unused(*_: Any) -> None:
+    """The library's own publishing loop is not used."""

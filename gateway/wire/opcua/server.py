@@ -1,0 +1,261 @@
+"""The OPC UA server: the library's transport and codec, our address space and our services.
+
+server = OpcUaServer(Settings(...), face); await server.start(); server.url; await server.stop()
+"""
+
+import asyncio
+import socket
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from asyncua import ua
+from asyncua.common.connection import TransportLimits
+from asyncua.crypto.permission_rules import PermissionRuleset, User, UserRole
+from asyncua.crypto.security_policies import SecurityPolicyFactory, SecurityPolicyNone
+from asyncua.server.binary_server_asyncio import BinaryServer
+from asyncua.server.internal_server import InternalServer
+from asyncua.server.user_managers import UserManager
+from asyncua.common.utils import ServiceError
+
+from gateway.contracts import NotConnected
+from gateway.wire.opcua import limits
+from gateway.wire.opcua.face import Face
+from gateway.wire.opcua.guards import GuardedProtocol, guard_codec
+from gateway.wire.opcua.limits import Limits
+from gateway.wire.opcua.nodes import Nodes
+from gateway.wire.opcua.processor import Processor
+from gateway.wire.opcua.publishing import Publishing
+from gateway.wire.opcua.sessions import Session
+from gateway.wire.opcua.standard import StandardNodes, standard_file
+from gateway.wire.opcua.views import Views
+
+_Ids: Final = ua.ObjectIds
+_PRODUCT: Final = "urn:edgetwin"
+_NAME: Final = "Edgetwin"
+_RUNNING: Final = 0
+_TRANSPORT: Final = "http://opcfoundation.org/UA-Profile/Transport/uatcp-uasc-uabinary"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """name of the gateway; cache: a folder that may be written, for the standard nodes where the package brings none."""
+
+    name: str
+    host: str
+    port: int
+    version: str
+    cache: Path
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def application_uri(self) -> str:
+        return f"urn:{socket.gethostname()}:edgetwin:{self.name}"
+
+    @property
+    def namespace(self) -> str:
+        return f"urn:edgetwin:{self.name}"
+
+
+class Anonymous(UserManager):
+    """Who does not sign in; the role is the owner's affair. Nobody else exists in this version."""
+
+    def get_user(self, iserver: Any, username: str | None = None, password: str | None = None, certificate: Any = None) -> User | None:
+        return User(role=UserRole.User) if username is None and password is None else None
+
+
+class Served(PermissionRuleset):
+    """What is served is decided by the connection's table of services, not by the library's roles."""
+
+    def check_validity(self, user: Any, action_type: Any, body: Any) -> bool:
+        return True
+
+
+class Interior(InternalServer):
+    """The library's inner server with our services in it."""
+
+    subscription_service: Publishing
+
+    def __init__(self, settings: Settings, face: Face, nodes: Nodes) -> None:
+        super().__init__(user_manager=Anonymous())
+        self.settings, self.face, self.nodes = settings, face, nodes
+        self.started = datetime.now(UTC)
+        self.aspace._nodes = nodes  # type: ignore[assignment]
+        self.views = Views(nodes)
+        self.subscription_service = Publishing(self.aspace, self)
+        self.isession.subscription_service = self.subscription_service
+        self.supported_tokens = (ua.AnonymousIdentityToken,)  # type: ignore[assignment]
+        self.allow_remote_admin = False
+        self.max_connections = settings.limits.sessions + 10
+        self.min_session_timeout_ms, self.max_session_timeout_ms = limits.SESSION_TIMEOUT_MS
+        # With one endpoint on a known address, clients shall be told that one.
+        self.endpoints = []
+
+    def create_session(self, name: str, user: User | None = None, external: bool = False) -> Session:  # noqa: FBT001 the library's signature
+        """Raises ServiceError BadTooManySessions."""
+        if external and len(self._external_sessions) >= self.settings.limits.sessions:
+            self.face.count("sessions_refused")
+            raise ServiceError(ua.StatusCodes.BadTooManySessions)
+        return Session(self, self.aspace, self.subscription_service, name, user=user or User(role=UserRole.Anonymous), external=external)
+
+    def set(self, identifier: int, value: ua.Variant) -> None:
+        """The value of a standard node, for good."""
+        self.nodes.standard.pin(identifier).attributes[ua.AttributeIds.Value].value = ua.DataValue(value)
+
+    def compute(self, identifier: int, read: Any) -> None:
+        """The value of a standard node, worked out at each read."""
+        held = self.nodes.standard.pin(identifier).attributes[ua.AttributeIds.Value]
+        held.value_callback = lambda _nodeid, _attribute: ua.DataValue(read(), SourceTimestamp=datetime.now(UTC))
+
+
+class Connection(GuardedProtocol):
+    """A client's socket with our processor behind it."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self.processor is not None:
+            assert self.transport is not None
+            self.processor = Processor(self.iserver, self.transport, self.limits, self.refuse)  # type: ignore[arg-type]
+            self.processor.set_policies(self.policies)
+
+
+class Listener(BinaryServer):
+    def _make_protocol(self) -> Connection:
+        return Connection(
+            iserver=self.iserver, policies=self._policies, clients=self.clients, closing_tasks=self.closing_tasks, limits=self.limits
+        )
+
+
+class OpcUaServer:
+    """One endpoint without encryption, for clients on the same machine."""
+
+    def __init__(self, settings: Settings, face: Face) -> None:
+        self._settings, self._face = settings, face
+        self._interior: Interior | None = None
+        self._listener: Listener | None = None
+
+    @property
+    def url(self) -> str:
+        """The endpoint's address, with the port that it really has."""
+        port = self._listener.port if self._listener is not None else self._settings.port
+        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
+        return f"opc.tcp://{host}:{port}/edgetwin"
+
+    @property
+    def interior(self) -> Interior | None:
+        """None while it does not run."""
+        return self._interior
+
+    async def start(self) -> None:
+        """Raises NotConnected: the port is taken, or the standard nodes can be neither read nor made."""
+        guard_codec()
+        settings = self._settings
+        try:
+            standard = StandardNodes(await standard_file(settings.cache))
+        except (OSError, ValueError) as unreadable:
+            raise NotConnected(f"OPC UA server: the file of standard nodes cannot be read: {unreadable}") from unreadable
+        interior = Interior(settings, self._face, Nodes(standard, self._face.space))
+        _describe(interior)
+        transport = TransportLimits(limits.RECEIVE_BUFFER_BYTES, limits.RECEIVE_BUFFER_BYTES, limits.CHUNKS, limits.MESSAGE_BYTES)
+        listener = Listener(interior, settings.host, settings.port, transport)
+        listener.set_policies(
+            [SecurityPolicyFactory(SecurityPolicyNone, ua.MessageSecurityMode.None_, None, None, permission_ruleset=Served())]
+        )
+        try:
+            await listener.start()
+        except OSError as taken:
+            raise NotConnected(
+                f"OPC UA server: cannot listen on {settings.host}:{settings.port}: {taken.strerror or taken}; another program may hold the port"
+            ) from taken
+        self._interior, self._listener = interior, listener
+        interior.add_endpoint(_endpoint(settings, self.url))
+
+    async def stop(self) -> None:
+        """Idempotent. Tells the clients nothing but closes their connections; all subscriptions end."""
+        interior, listener = self._interior, self._listener
+        self._interior = self._listener = None
+        if listener is not None:
+            await listener.stop()
+        if interior is not None:
+            await interior.subscription_service.delete_subscriptions(list(interior.subscription_service.subscriptions))
+            for session in list(interior._external_sessions.values()):
+                await session.close_session()
+            interior.method_service.stop()
+
+
+def _endpoint(settings: Settings, url: str) -> ua.EndpointDescription:
+    application = ua.ApplicationDescription(
+        ApplicationUri=settings.application_uri,
+        ProductUri=_PRODUCT,
+        ApplicationName=ua.LocalizedText(_NAME),
+        ApplicationType=ua.ApplicationType.Server,
+        DiscoveryUrls=[url],
+    )
+    return ua.EndpointDescription(
+        EndpointUrl=url,
+        Server=application,
+        SecurityMode=ua.MessageSecurityMode.None_,
+        SecurityPolicyUri=SecurityPolicyNone.URI,
+        UserIdentityTokens=[
+            ua.UserTokenPolicy(PolicyId="anonymous", TokenType=ua.UserTokenType.Anonymous, SecurityPolicyUri=SecurityPolicyNone.URI)
+        ],
+        TransportProfileUri=_TRANSPORT,
+        SecurityLevel=0,
+    )
+
+
+def _describe(interior: Interior) -> None:
+    """The Server object says who it is and what it can (Part 5, 6.3.1)."""
+    settings = interior.settings
+    text, number = ua.VariantType.String, ua.VariantType.UInt32
+    interior.set(
+        _Ids.Server_NamespaceArray,
+        ua.Variant(["http://opcfoundation.org/UA/", settings.application_uri, settings.namespace], text, is_array=True),
+    )
+    interior.set(_Ids.Server_ServerArray, ua.Variant([settings.application_uri], text, is_array=True))
+    interior.set(_Ids.Server_ServiceLevel, ua.Variant(255, ua.VariantType.Byte))
+    capability = "Server_ServerCapabilities_"
+    for name, most in (
+        ("OperationLimits_MaxNodesPerRead", limits.NODES_PER_READ),
+        ("OperationLimits_MaxNodesPerWrite", limits.NODES_PER_WRITE),
+        ("OperationLimits_MaxNodesPerBrowse", limits.NODES_PER_BROWSE),
+        ("OperationLimits_MaxNodesPerRegisterNodes", limits.NODES_PER_REGISTER),
+        ("OperationLimits_MaxNodesPerTranslateBrowsePathsToNodeIds", limits.NODES_PER_TRANSLATE),
+        ("OperationLimits_MaxNodesPerMethodCall", limits.METHODS_PER_CALL),
+        ("OperationLimits_MaxMonitoredItemsPerCall", limits.ITEMS_PER_CALL),
+    ):
+        interior.set(getattr(_Ids, capability + name), ua.Variant(most, number))
+    interior.set(
+        _Ids.Server_ServerCapabilities_MaxBrowseContinuationPoints, ua.Variant(limits.BROWSE_POINTS_PER_SESSION, ua.VariantType.UInt16)
+    )
+    interior.set(_Ids.Server_ServerCapabilities_MinSupportedSampleRate, ua.Variant(settings.limits.publishing_ms[0], ua.VariantType.Double))
+    _describe_status(interior)
+
+
+def _describe_status(interior: Interior) -> None:
+    build = ua.BuildInfo(_PRODUCT, _NAME, _NAME, interior.settings.version, "", interior.started)
+    status = "Server_ServerStatus"
+
+    def whole() -> ua.Variant:
+        now = datetime.now(UTC)
+        return ua.Variant(
+            ua.ServerStatusDataType(interior.started, now, ua.ServerState.Running, build, 0, ua.LocalizedText()),
+            ua.VariantType.ExtensionObject,
+        )
+
+    interior.compute(getattr(_Ids, status), whole)
+    interior.compute(_Ids.Server_ServerStatus_CurrentTime, lambda: ua.Variant(datetime.now(UTC), ua.VariantType.DateTime))
+    interior.set(_Ids.Server_ServerStatus_StartTime, ua.Variant(interior.started, ua.VariantType.DateTime))
+    interior.set(_Ids.Server_ServerStatus_State, ua.Variant(_RUNNING, ua.VariantType.Int32))
+    interior.set(_Ids.Server_ServerStatus_SecondsTillShutdown, ua.Variant(0, ua.VariantType.UInt32))
+    interior.set(_Ids.Server_ServerStatus_BuildInfo, ua.Variant(build, ua.VariantType.ExtensionObject))
+    for name, value in (
+        ("ProductUri", _PRODUCT),
+        ("ManufacturerName", _NAME),
+        ("ProductName", _NAME),
+        ("SoftwareVersion", interior.settings.version),
+        ("BuildNumber", ""),
+    ):
+        interior.set(getattr(_Ids, f"{status}_BuildInfo_{name}"), ua.Variant(value, ua.VariantType.String))
+    interior.set(_Ids.Server_ServerStatus_BuildInfo_BuildDate, ua.Variant(interior.started, ua.VariantType.DateTime))

@@ -1,0 +1,235 @@
+"""A session of ours: tokens that cannot be guessed, limits, and the services as far as they concern one client (Part 4, 5.6 to 5.13)."""
+
+import dataclasses
+import re
+import secrets
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from asyncua import ua
+from asyncua.common.utils import ServiceError
+from asyncua.server.internal_session import InternalSession
+
+from gateway.wire.opcua import limits
+from gateway.wire.opcua.guards import finite
+from gateway.wire.opcua.nodes import OURS
+from gateway.wire.opcua.views import Points
+
+if TYPE_CHECKING:
+    from gateway.wire.opcua.publishing import Publishing, Subscription
+    from gateway.wire.opcua.server import Interior
+
+_VALUE: Final = ua.AttributeIds.Value
+_ATTRIBUTES: Final = frozenset(int(attribute) for attribute in ua.AttributeIds)
+_BINARY: Final = "Default Binary"
+_OBJECTS_ONLY: Final = frozenset(("bool", "int", "float", "str"))
+
+
+class Session(InternalSession):
+    """One client. origin is who asks, for the audit."""
+
+    iserver: "Interior"
+    subscription_service: "Publishing"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        external = kwargs.pop("external", False)
+        super().__init__(*args, **kwargs)
+        self.external = external
+        self.auth_token = ua.NodeId(secrets.token_bytes(32), 0, ua.NodeIdType.ByteString)
+        self.points = Points()
+        if external:
+            self.iserver.register_external_session(self)
+
+    @property
+    def origin(self) -> str:
+        peer: Any = self.name
+        return f"opcua:{peer[0]}" if isinstance(peer, tuple) else f"opcua:{peer}"
+
+    async def create_session(self, params: ua.CreateSessionParameters, sockname: Any = None) -> ua.CreateSessionResult:
+        low, high = limits.SESSION_TIMEOUT_MS
+        params.RequestedSessionTimeout = finite(params.RequestedSessionTimeout, low, high)
+        result = await super().create_session(params, sockname)
+        result.MaxRequestMessageSize = limits.MESSAGE_BYTES
+        return result
+
+    # --- attributes (Part 4, 5.10) ---
+
+    async def read(self, params: ua.ReadParameters) -> list[ua.DataValue]:
+        """Part 4, 5.10.2. MaxAge needs no work: a value in the columns is the newest there is."""
+        _check_operations(params.NodesToRead, limits.NODES_PER_READ)
+        if not params.MaxAge >= 0:
+            raise ServiceError(ua.StatusCodes.BadMaxAgeInvalid)
+        stamps = params.TimestampsToReturn
+        if stamps not in (0, 1, 2, 3):
+            raise ServiceError(ua.StatusCodes.BadTimestampsToReturnInvalid)
+        now = datetime.now(UTC)
+        return [_stamped(self._read(wanted), wanted, int(stamps), now) for wanted in params.NodesToRead]
+
+    def _read(self, wanted: ua.ReadValueId) -> ua.DataValue:
+        if wanted.AttributeId not in _ATTRIBUTES:
+            return _bad(ua.StatusCodes.BadAttributeIdInvalid)
+        if wanted.AttributeId != _VALUE and wanted.IndexRange:
+            return _bad(ua.StatusCodes.BadIndexRangeNoData)
+        encoding = wanted.DataEncoding
+        if encoding is not None and encoding.Name:
+            if wanted.AttributeId != _VALUE or encoding.Name != _BINARY or encoding.NamespaceIndex != 0:
+                return _bad(ua.StatusCodes.BadDataEncodingInvalid)
+        value = self.aspace.read_attribute_value(wanted.NodeId, ua.AttributeIds(wanted.AttributeId))
+        return _ranged(value, wanted.IndexRange) if wanted.IndexRange else value
+
+    async def write(self, params: ua.WriteParameters) -> list[ua.StatusCode]:
+        """Part 4, 5.10.4: only the Value of a tag that says so, through the gateway's one door."""
+        _check_operations(params.NodesToWrite, limits.NODES_PER_WRITE)
+        return [ua.StatusCode(await self._write(wanted)) for wanted in params.NodesToWrite]
+
+    async def _write(self, wanted: ua.WriteValue) -> int:
+        codes = ua.StatusCodes
+        node = self.aspace.get(wanted.NodeId)
+        if node is None:
+            return codes.BadNodeIdUnknown
+        if wanted.AttributeId not in node.attributes:
+            return codes.BadAttributeIdInvalid
+        face, key = self.iserver.face, wanted.NodeId.Identifier
+        tag_id = face.space.tag_id(key) if wanted.NodeId.NamespaceIndex == OURS and isinstance(key, str) else None
+        if wanted.AttributeId != _VALUE or tag_id is None or face.columns.tags[tag_id].write_rule is None:
+            return codes.BadNotWritable
+        shown = face.space.node(str(key))
+        if shown is None or not shown.writable:
+            return codes.BadUserAccessDenied
+        if wanted.IndexRange:
+            return codes.BadIndexRangeNoData
+        value = wanted.Value
+        if (
+            value.StatusCode is not None
+            and value.StatusCode.value != 0
+            or value.SourceTimestamp is not None
+            or value.ServerTimestamp is not None
+        ):
+            return codes.BadWriteNotSupported
+        variant = value.Value
+        if variant is None or variant.is_array or variant.VariantType != ua.VariantType(shown.data_type) or variant.Value is None:
+            return codes.BadTypeMismatch
+        if type(variant.Value).__name__ not in _OBJECTS_ONLY:
+            return codes.BadTypeMismatch
+        return await face.set_tag(tag_id, variant.Value, self.origin)
+
+    # --- views (Part 4, 5.8) ---
+
+    async def browse(self, params: ua.BrowseParameters) -> list[ua.BrowseResult]:
+        return self.iserver.views.browse(params, self.points)
+
+    async def browse_next(self, parameters: ua.BrowseNextParameters) -> list[ua.BrowseResult]:
+        return self.iserver.views.browse_next(parameters, self.points)
+
+    async def translate_browsepaths_to_nodeids(self, params: list[ua.BrowsePath]) -> list[ua.BrowsePathResult]:
+        return self.iserver.views.translate(params)
+
+    # --- methods (Part 4, 5.11) ---
+
+    async def call(self, params: list[ua.CallMethodRequest]) -> list[ua.CallMethodResult]:
+        _check_operations(params, limits.METHODS_PER_CALL)
+        results = await super().call(params)
+        for result in results:
+            if result.StatusCode.value == ua.StatusCodes.BadNothingToDo:  # a method of the standard's types that nobody has bound
+                result.StatusCode = ua.StatusCode(ua.StatusCodes.BadNotImplemented)
+        return results
+
+    # --- subscriptions (Part 4, 5.12 and 5.13): each by its owner only ---
+
+    def own(self, subscription_id: int) -> "Subscription":
+        """Raises ServiceError BadSubscriptionIdInvalid for one that is not this session's."""
+        found = self.subscription_service.find(subscription_id, self.session_id)
+        if found is None:
+            raise ServiceError(ua.StatusCodes.BadSubscriptionIdInvalid)
+        found.machine.used()
+        return found
+
+    async def create_monitored_items(self, params: ua.CreateMonitoredItemsParameters) -> list[ua.MonitoredItemCreateResult]:
+        self.own(params.SubscriptionId)
+        _check_operations(params.ItemsToCreate, limits.ITEMS_PER_CALL)
+        _check_stamps(params.TimestampsToReturn)
+        return await super().create_monitored_items(params)
+
+    async def modify_monitored_items(self, params: ua.ModifyMonitoredItemsParameters) -> list[ua.MonitoredItemModifyResult]:
+        self.own(params.SubscriptionId)
+        _check_operations(params.ItemsToModify, limits.ITEMS_PER_CALL)
+        _check_stamps(params.TimestampsToReturn)
+        return await super().modify_monitored_items(params)
+
+    async def delete_monitored_items(self, params: ua.DeleteMonitoredItemsParameters) -> list[ua.StatusCode]:
+        self.own(params.SubscriptionId)
+        _check_operations(params.MonitoredItemIds, limits.ITEMS_PER_CALL)
+        return await super().delete_monitored_items(params)
+
+    async def set_monitoring_mode(self, params: ua.SetMonitoringModeParameters) -> list[ua.StatusCode]:
+        self.own(params.SubscriptionId)
+        _check_operations(params.MonitoredItemIds, limits.ITEMS_PER_CALL)
+        if params.MonitoringMode not in (0, 1, 2):
+            raise ServiceError(ua.StatusCodes.BadMonitoringModeInvalid)
+        return await super().set_monitoring_mode(params)
+
+    async def set_publishing_mode(self, params: ua.SetPublishingModeParameters) -> list[ua.StatusCode]:
+        _check_operations(params.SubscriptionIds, limits.ITEMS_PER_CALL)
+        return [self.subscription_service.set_publishing(i, self.session_id, params.PublishingEnabled) for i in params.SubscriptionIds]
+
+    def modify_subscription(self, params: ua.ModifySubscriptionParameters) -> ua.ModifySubscriptionResult:
+        return self.own(params.SubscriptionId).modify(params)
+
+    async def delete_subscriptions(self, ids: list[int]) -> list[ua.StatusCode]:
+        if not self.is_activated():
+            return await super().delete_subscriptions(ids)  # the session closes: its own subscriptions, chosen by the library
+        _check_operations(ids, limits.ITEMS_PER_CALL)
+        return [
+            (await super(Session, self).delete_subscriptions([i]))[0]
+            if self.subscription_service.find(i, self.session_id) is not None
+            else ua.StatusCode(ua.StatusCodes.BadSubscriptionIdInvalid)
+            for i in ids
+        ]
+
+    async def transfer_subscriptions(self, params: ua.TransferSubscriptionsParameters, callback: Any) -> list[ua.TransferResult]:
+        raise ServiceError(ua.StatusCodes.BadServiceUnsupported)
+
+
+def _check_operations(operations: Any, most: int) -> None:
+    if not operations:
+        raise ServiceError(ua.StatusCodes.BadNothingToDo)
+    if len(operations) > most:
+        raise ServiceError(ua.StatusCodes.BadTooManyOperations)
+
+
+def _check_stamps(stamps: int) -> None:
+    if stamps not in (0, 1, 2, 3):
+        raise ServiceError(ua.StatusCodes.BadTimestampsToReturnInvalid)
+
+
+def _bad(code: int) -> ua.DataValue:
+    return ua.DataValue(StatusCode=ua.StatusCode(code))
+
+
+def _stamped(value: ua.DataValue, wanted: ua.ReadValueId, stamps: int, now: datetime) -> ua.DataValue:
+    """Part 4, 7.40 (TimestampsToReturn). Only a Value has a source time."""
+    of_value = wanted.AttributeId == _VALUE
+    return dataclasses.replace(
+        value,
+        SourceTimestamp=value.SourceTimestamp if of_value and stamps in (0, 2) else None,
+        ServerTimestamp=(value.ServerTimestamp or now) if stamps in (1, 2) else None,
+        SourcePicoseconds=None,
+        ServerPicoseconds=None,
+    )
+
+
+_RANGE: Final = re.compile(r"(\d{1,9})(?::(\d{1,9}))?")
+
+
+def _ranged(value: ua.DataValue, index_range: str) -> ua.DataValue:
+    """Part 4, 7.27 (NumericRange) of one dimension: the elements, or BadIndexRangeInvalid / BadIndexRangeNoData."""
+    match = _RANGE.fullmatch(index_range)
+    if match is None or (match[2] is not None and int(match[1]) >= int(match[2])):
+        return _bad(ua.StatusCodes.BadIndexRangeInvalid)
+    content = None if value.Value is None else value.Value.Value
+    first, last = int(match[1]), int(match[2] or match[1])
+    if not isinstance(content, list | str | bytes) or first >= len(content):
+        return _bad(ua.StatusCodes.BadIndexRangeNoData)
+    assert value.Value is not None
+    part = ua.Variant(content[first : last + 1], value.Value.VariantType, is_array=isinstance(content, list))
+    return dataclasses.replace(value, Value=part)

@@ -1,0 +1,173 @@
+"""Browse, BrowseNext and TranslateBrowsePathsToNodeIds (Part 4, 5.8) over virtual and standard nodes alike."""
+
+import secrets
+from collections import OrderedDict
+from typing import Any, Final
+
+from asyncua import ua
+from asyncua.common.utils import ServiceError
+
+from gateway.wire.opcua import limits
+from gateway.wire.opcua.nodes import Nodes
+
+_HAS_SUBTYPE: Final = ua.NodeId(45)
+_NO_REFERENCE_TYPE: Final = ua.NodeId()
+_ALL_FIELDS: Final = 63
+_NO_MORE: Final = None
+Continuation = tuple[list[ua.ReferenceDescription], int]
+
+
+class Views:
+    """The View service set of one server. Continuation points belong to sessions."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+        self._families: dict[ua.NodeId, frozenset[ua.NodeId]] = {}
+
+    def browse(self, params: ua.BrowseParameters, points: "Points") -> list[ua.BrowseResult]:
+        """Raises ServiceError: BadNothingToDo, BadTooManyOperations, BadViewIdUnknown (there are no views)."""
+        if not params.NodesToBrowse:
+            raise ServiceError(ua.StatusCodes.BadNothingToDo)
+        if len(params.NodesToBrowse) > limits.NODES_PER_BROWSE:
+            raise ServiceError(ua.StatusCodes.BadTooManyOperations)
+        if params.View is not None and params.View.ViewId is not None and not params.View.ViewId.is_null():
+            raise ServiceError(ua.StatusCodes.BadViewIdUnknown)
+        page = min(params.RequestedMaxReferencesPerNode or limits.REFERENCES_PER_NODE, limits.REFERENCES_PER_NODE)
+        return [self._browse(wanted, page, points) for wanted in params.NodesToBrowse]
+
+    def _browse(self, wanted: ua.BrowseDescription, page: int, points: "Points") -> ua.BrowseResult:
+        if wanted.BrowseDirection not in (ua.BrowseDirection.Forward, ua.BrowseDirection.Inverse, ua.BrowseDirection.Both):
+            return _refused(ua.StatusCodes.BadBrowseDirectionInvalid)
+        references = self._nodes.references(wanted.NodeId)
+        if references is None:
+            return _refused(ua.StatusCodes.BadNodeIdUnknown)
+        family = self._family(wanted.ReferenceTypeId, subtypes=wanted.IncludeSubtypes)
+        if family is not None and not family:
+            return _refused(ua.StatusCodes.BadReferenceTypeIdInvalid)
+        found = [reference for reference in references if _suits(reference, wanted, family)]
+        return _page(_masked(found, wanted.ResultMask), page, points)
+
+    def browse_next(self, params: ua.BrowseNextParameters, points: "Points") -> list[ua.BrowseResult]:
+        """Part 4, 5.8.3. Raises ServiceError: BadNothingToDo, BadTooManyOperations."""
+        if not params.ContinuationPoints:
+            raise ServiceError(ua.StatusCodes.BadNothingToDo)
+        if len(params.ContinuationPoints) > limits.NODES_PER_BROWSE:
+            raise ServiceError(ua.StatusCodes.BadTooManyOperations)
+        results = []
+        for point in params.ContinuationPoints:
+            rest = points.take(point)
+            if rest is None:
+                results.append(_refused(ua.StatusCodes.BadContinuationPointInvalid))
+            elif params.ReleaseContinuationPoints:
+                results.append(ua.BrowseResult())
+            else:
+                results.append(_page(rest[0], rest[1], points))
+        return results
+
+    def translate(self, paths: list[ua.BrowsePath]) -> list[ua.BrowsePathResult]:
+        """Raises ServiceError: BadNothingToDo, BadTooManyOperations."""
+        if not paths:
+            raise ServiceError(ua.StatusCodes.BadNothingToDo)
+        if len(paths) > limits.NODES_PER_TRANSLATE or sum(len(path.RelativePath.Elements) for path in paths) > limits.NODES_PER_BROWSE:
+            raise ServiceError(ua.StatusCodes.BadTooManyOperations)
+        return [self._translate(path) for path in paths]
+
+    def _translate(self, path: ua.BrowsePath) -> ua.BrowsePathResult:
+        result = ua.BrowsePathResult()
+        elements = path.RelativePath.Elements
+        if path.StartingNode not in self._nodes:
+            result.StatusCode = ua.StatusCode(ua.StatusCodes.BadNodeIdUnknown)
+        elif not elements:
+            result.StatusCode = ua.StatusCode(ua.StatusCodes.BadNothingToDo)
+        elif elements[-1].TargetName is None or not elements[-1].TargetName.Name:
+            result.StatusCode = ua.StatusCode(ua.StatusCodes.BadBrowseNameInvalid)
+        else:
+            here: list[ua.NodeId] = [path.StartingNode]
+            for element in elements:
+                here = [target for nodeid in here for target in self._step(nodeid, element)]
+            result.Targets = [ua.BrowsePathTarget(target, ua.UInt32(0xFFFFFFFF)) for target in here]
+            if not here:
+                result.StatusCode = ua.StatusCode(ua.StatusCodes.BadNoMatch)
+        return result
+
+    def _step(self, nodeid: ua.NodeId, element: ua.RelativePathElement) -> list[ua.NodeId]:
+        family = self._family(element.ReferenceTypeId, subtypes=element.IncludeSubtypes)
+        return [
+            reference.NodeId
+            for reference in self._nodes.references(nodeid) or ()
+            if reference.BrowseName == element.TargetName
+            and reference.IsForward != element.IsInverse
+            and (family is None or reference.ReferenceTypeId in family)
+        ]
+
+    def _family(self, reference_type: ua.NodeId, *, subtypes: bool) -> frozenset[ua.NodeId] | None:
+        """The ReferenceTypes meant; None = all, empty = no such type."""
+        if reference_type is None or reference_type == _NO_REFERENCE_TYPE:
+            return None
+        known = self._families.get(reference_type)
+        if known is None:
+            known = frozenset(self._subtypes(reference_type))
+            if known:
+                self._families[reference_type] = known
+        return known if subtypes or not known else frozenset((reference_type,))
+
+    def _subtypes(self, reference_type: ua.NodeId) -> list[ua.NodeId]:
+        node = self._nodes.get(reference_type)
+        if node is None or node.attributes[ua.AttributeIds.NodeClass].value.Value.Value != ua.NodeClass.ReferenceType:
+            return []
+        below = [ref.NodeId for ref in node.references if ref.IsForward and ref.ReferenceTypeId == _HAS_SUBTYPE]
+        return [reference_type, *(found for child in below for found in self._subtypes(child))]
+
+
+class Points:
+    """The continuation points of one session: the oldest gives way (Part 4, 7.6)."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[bytes, Continuation] = OrderedDict()
+
+    def keep(self, rest: list[ua.ReferenceDescription], page: int) -> bytes:
+        point = secrets.token_bytes(8)
+        self._held[point] = (rest, page)
+        if len(self._held) > limits.BROWSE_POINTS_PER_SESSION:
+            self._held.popitem(last=False)
+        return point
+
+    def take(self, point: Any) -> Continuation | None:
+        return self._held.pop(point, None) if isinstance(point, bytes) else _NO_MORE
+
+
+def _page(references: list[ua.ReferenceDescription], page: int, points: Points) -> ua.BrowseResult:
+    result = ua.BrowseResult(References=references[:page])
+    if len(references) > page:
+        result.ContinuationPoint = points.keep(references[page:], page)
+    return result
+
+
+def _refused(code: int) -> ua.BrowseResult:
+    return ua.BrowseResult(StatusCode=ua.StatusCode(code))
+
+
+def _suits(reference: ua.ReferenceDescription, wanted: ua.BrowseDescription, family: frozenset[ua.NodeId] | None) -> bool:
+    if wanted.BrowseDirection != ua.BrowseDirection.Both and reference.IsForward != (wanted.BrowseDirection == ua.BrowseDirection.Forward):
+        return False
+    if family is not None and reference.ReferenceTypeId not in family:
+        return False
+    return not wanted.NodeClassMask or bool(wanted.NodeClassMask & reference.NodeClass)
+
+
+def _masked(references: list[ua.ReferenceDescription], mask: int) -> list[ua.ReferenceDescription]:
+    """Part 4, 5.8.2.2 (resultMask): fields that were not asked for are null."""
+    if mask & _ALL_FIELDS == _ALL_FIELDS:
+        return references
+    return [
+        ua.ReferenceDescription(
+            reference.ReferenceTypeId if mask & 1 else ua.NodeId(),
+            bool(reference.IsForward and mask & 2),
+            reference.NodeId,
+            reference.BrowseName if mask & 8 else ua.QualifiedName(),
+            reference.DisplayName if mask & 16 else ua.LocalizedText(),
+            reference.NodeClass if mask & 4 else ua.NodeClass.Unspecified,
+            reference.TypeDefinition if mask & 32 else ua.NodeId(),
+        )
+        for reference in references
+    ]
