@@ -1,7 +1,5 @@
 """Entry point of `edgetwin` and `python -m gateway`."""
 
-import sys
-
 
 def main() -> None:
     """Run the command line."""
@@ -13,4 +11,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

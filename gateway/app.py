@@ -25,7 +25,8 @@ from gateway.model.command import Command, Outcome
 from gateway.model.event import Event, Severity
 from gateway.model.update import TwinUpdate
 from gateway.northbound import Northbound, nothing
-from gateway.operations import Door, Operation, Refused, admin, alarms, setpoints
+from gateway.operations import Door, Operation, Refused, admin, alarms
+from gateway.operations.setpoints import Setpoints
 from gateway.page import Page
 from gateway.recordings import Recordings
 from gateway.reload import plan, sinks_of
@@ -35,6 +36,7 @@ from gateway.settings import SettingsError, Site
 from gateway.southbound import Southbound
 from gateway.status import Report
 from gateway.store.commit import Step
+from gateway.store.errors import StoreUnavailable
 from gateway.store.store import Store
 from gateway.watch import watch
 
@@ -59,7 +61,7 @@ class Gateway:
         self.inbox, self.pending, self.committed = Inbox(), Pending(), Wake()
         self.engine = Engine(site.tags, site.rules, site.derived, site.sync)
         folder = Path(self.identity.data_dir) / "recordings"
-        self.recordings = Recordings(self.engine, lambda: self.site, folder, now_ns, site.sections["store"].record)
+        self.recordings = Recordings(self.engine, lambda: self.site, folder, now_ns, store.config.record)
         self.south = Southbound(self.identity, store.memory, self.engine.view, self.inbox, self.health, now_ns)
         self.north = Northbound(self.health, store.outbox, self.committed, self._sink_context)
         self.door = Door(self._operations(), allowed, self._audit)
@@ -129,7 +131,7 @@ class Gateway:
         sources = self.south.build(self.site.sources, self.site.tags)
         faces = self.north.build(sinks_of(self.site)) | self.page.faces(self.health)
         self.north.start(group, faces)
-        interval_s = self.site.sections["store"].commit_interval
+        interval_s = self.store.config.commit_interval
         running = {
             "store": run_store(self.store, pending, self.engine.snapshot, self.health, interval_s, self.committed, now_ns),
             "engine": run_engine(self.engine, self.inbox, pending, self._take, now_ns, self.recordings),
@@ -164,7 +166,8 @@ class Gateway:
     async def _maintain(self) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            await self.store.maintain(self.clock.now_ns())
+            with suppress(StoreUnavailable):  # the commit loop says so, and opens it again
+                await self.store.maintain(self.clock.now_ns())
 
     async def _look(self) -> None:
         while True:
@@ -233,7 +236,7 @@ class Gateway:
         now_ns = self.clock.now_ns
         return {
             **alarms.operations(self.engine, self.store.journal, self._commanded, now_ns, self._durable),
-            **setpoints.operations(self.engine, lambda: self.site.tags, self.south.writer, self.inbox.put, self._commanded, now_ns),
+            **Setpoints(self.engine, self.south.writer, self.inbox.put, self._commanded, now_ns).operations(),
             **admin.operations(self.reload, self.recordings, self._commit_twin),
         }
 
@@ -255,7 +258,10 @@ class Gateway:
 
     async def _audit(self, command: Command, outcome: Outcome) -> None:
         caller = command.caller
-        await self.store.audit(command, outcome, self.clock.now_ns())
+        try:
+            await self.store.audit(command, outcome, self.clock.now_ns())
+        except StoreUnavailable as fault:
+            self.say.error("AuditNotWritten", f"{command.kind} by {caller.user}: {fault}", Severity.CRITICAL)
         if outcome.status == quality.GOOD:
             self.say.user(f"{command.kind} by {caller.user}", command=command.kind, user=caller.user, origin=caller.origin)
 

@@ -1,4 +1,4 @@
-"""Ways to start a gateway: the daemon (`run`), inside another program (`running`), and offline on a recording (`replay`)."""
+"""Ways to start a gateway: the daemon (`run`), and inside another program (`running`)."""
 
 import asyncio
 import dataclasses
@@ -15,17 +15,13 @@ import structlog
 from gateway import logs
 from gateway.app import Gateway
 from gateway.contracts import ConfigError
-from gateway.engine.engine import Engine
-from gateway.events import of_transitions
 from gateway.model import quality
 from gateway.model.command import Caller, Command
-from gateway.model.event import Event
-from gateway.model.instant import iso
 from gateway.plugins import plugins
 from gateway.road import Clock
 from gateway.settings import SettingsError, Site, load
+from gateway.store.config import StoreConfig
 from gateway.store.errors import SchemaTooNew, StoreLocked
-from gateway.store.recording import read
 from gateway.store.store import Store
 
 log = structlog.get_logger()
@@ -47,7 +43,7 @@ async def running(path: Path, *, data_dir: Path | None = None) -> AsyncIterator[
     stop, started = asyncio.Event(), asyncio.Event()
     site = await asyncio.to_thread(load_site, path, data_dir)
     clock = Clock()
-    store = await Store.open(Path(site.gateway.data_dir), site.sections["store"], site.tags, clock.now_ns())
+    store = await Store.open(Path(site.gateway.data_dir), _store_config(site), site.tags, clock.now_ns())
     try:
         gateway = Gateway(site, functools.partial(_again, path, data_dir), store, clock)
         serving = asyncio.create_task(gateway.serve(stop, started))
@@ -64,6 +60,12 @@ async def running(path: Path, *, data_dir: Path | None = None) -> AsyncIterator[
         await store.close()
 
 
+def _store_config(site: Site) -> StoreConfig:
+    config = site.sections["store"]
+    assert isinstance(config, StoreConfig)
+    return config
+
+
 def _again(path: Path, data_dir: Path | None, previous: Site) -> Site:
     return load_site(path, data_dir, previous)
 
@@ -75,7 +77,9 @@ def run(path: Path) -> int:
     except SettingsError as wrong:
         print(wrong, file=sys.stderr)  # noqa: T201  before logging is set up
         return WRONG_USAGE
-    logs.configure(site.sections["log"])  # type: ignore[arg-type]  # the section's own model
+    log_config = site.sections["log"]
+    assert isinstance(log_config, logs.LogConfig)
+    logs.configure(log_config)
     del site
     code = DONE
     try:
@@ -120,32 +124,3 @@ async def _reload_on(hangup: asyncio.Event, gateway: Gateway) -> None:
             log.info("configuration reloaded", differences=outcome.result.get("differences"))
         else:
             log.error("configuration not reloaded", why=outcome.message)
-
-
-def replay(recording: Path, path: Path) -> dict[str, Any]:
-    """Run the engine on a recording: its transitions, its state hash, whether both agree. Raises SettingsError, ValueError."""
-    site = load_site(path)
-    record = read(recording)
-    engine = Engine(site.tags, site.rules, site.derived, site.sync)
-    if record.snapshot:
-        engine.restore(record.snapshot)
-    alarms: list[dict[str, Any]] = []
-    steps = samples = 0
-    for entry in record.entries:
-        update = entry.apply(engine)
-        steps += 1
-        samples += len(update.rows) if update else 0
-        alarms.extend(_told(event) for event in of_transitions(update.transitions if update else ()))
-    state_hash = engine.state_hash()
-    return {
-        "steps": steps,
-        "samples": samples,
-        "alarms": alarms,
-        "state_hash": state_hash,
-        "recorded_hash": record.state_hash,
-        "equal": None if record.state_hash is None else record.state_hash == state_hash,
-    }
-
-
-def _told(event: Event) -> dict[str, Any]:
-    return {"time": iso(event.timestamp_ns), "source": event.source, "message": event.message, "details": dict(event.details)}

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 from pydantic import BaseModel
 
@@ -26,12 +25,16 @@ from gateway.web.updates import Updates
 class _Listener:
     """One listening address. It takes no updates of the runner: its clients are served by the stream."""
 
-    delivery: Final = Delivery(0)
+    delivery = Delivery(0)
 
     def __init__(self, server: WebServer) -> None:
         self._server = server
-        self.connect: Final = server.start
-        self.close: Final = server.stop
+
+    async def connect(self) -> None:
+        await self._server.start()
+
+    async def close(self) -> None:
+        await self._server.stop()
 
 
 class Page:

@@ -1,6 +1,5 @@
 """Recordings of the engine's input: on demand, and a rolling one where `store.record` asks for it."""
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from gateway.model import quality
 from gateway.model.batch import SampleBatch
 from gateway.operations import Refused
 from gateway.settings import Site
-from gateway.store.recording import Recorder
+from gateway.store.recording import Recorder, prune
 
 ROLL_NS = 3_600_000_000_000
 
@@ -27,10 +26,6 @@ class Recordings:
         self._until_ns: int | None = None
         self._rolling: Recorder | None = None
         self._rolled_ns = 0
-
-    @property
-    def on(self) -> bool:
-        return self._asked is not None or self._rolling is not None
 
     def step(self, batch: SampleBatch, now_ns: int) -> None:
         for recorder in self._running():
@@ -69,8 +64,8 @@ class Recordings:
             raise Refused(quality.BAD_INVALID_STATE, "no recording is running")
         state_hash = self._engine.state_hash()
         self._asked.close(state_hash)
-        self._asked, self._until_ns = None, None
-        return {"path": str(self._asked_path), "state_hash": state_hash}
+        fault, self._asked, self._until_ns = self._asked.fault, None, None
+        return {"path": str(self._asked_path), "state_hash": state_hash, "fault": fault}
 
     def look(self) -> None:
         """Called every few seconds: end what is over, roll the rolling one, remove what is too old."""
@@ -94,13 +89,19 @@ class Recordings:
         folder = self._folder / "rolling"
         folder.mkdir(parents=True, exist_ok=True)
         self._rolling, self._rolled_ns = self._open(folder / f"{now_ns}.etrec"), now_ns
-        for old in folder.glob("*.etrec"):
-            if old.stat().st_mtime_ns < now_ns - keep_ns:
-                os.unlink(old)  # noqa: PTH108  missing_ok is not wanted: nobody else removes them
+        prune(folder, now_ns - keep_ns)
 
     def _open(self, path: Path) -> Recorder:
         site = self._site()
-        header = {"version": __version__, "gateway": site.gateway.name, "digest": site.digest, "began_ns": self._now_ns()}
+        texts = {str(file): file.read_text(encoding="utf-8", errors="replace") for file in site.files if file.is_file()}
+        header = {
+            "version": __version__,
+            "gateway": site.gateway.name,
+            "digest": site.digest,
+            "configuration": texts,
+            "tags": [tag.name for tag in site.tags],
+            "began_ns": self._now_ns(),
+        }
         return Recorder(path, header, self._engine.snapshot())
 
     def _running(self) -> list[Recorder]:

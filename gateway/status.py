@@ -139,8 +139,7 @@ class Report:
         ]
 
     def _store(self) -> dict[str, Any]:
-        stats = self.store.stats()
-        return (stats if isinstance(stats, dict) else asdict(stats)) | {"fault": self.health.store_fault}
+        return asdict(self.store.stats()) | {"fault": self.health.store_fault}
 
     @staticmethod
     def _unit(unit: Unit) -> dict[str, Any]:

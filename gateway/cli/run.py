@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def run(config: Config) -> None:
     """Run the gateway until it is told to stop (SIGTERM, Ctrl-C); SIGHUP reloads the configuration."""
-    from gateway.app import run as daemon
+    from gateway.launch import run as daemon
 
     raise typer.Exit(daemon(config))
 
@@ -75,7 +75,7 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Run the engine on recorded input: the same recording gives the same alarms and the same state hash."""
-    from gateway import app
+    from gateway.replay import replay as run_recording
 
     site, faults = load(config)
     if site is None:
@@ -83,7 +83,7 @@ def replay(
     if not recording.exists():
         raise Failure(WRONG, f"{recording}: there is no such file")
     try:
-        report = app.replay(recording, config)
+        report = run_recording(recording, config)
     except (OSError, ValueError) as error:
         raise Failure(FAILED, f"{recording}: {error}") from None
     if as_json:
