@@ -29,6 +29,7 @@ from gateway.demo.faults import Fault
 from gateway.demo.line import FLOOD, VirtualLine
 from gateway.demo.ports import free_from
 from gateway.demo.signals import NAMESPACE
+from gateway.settings.units import read_units
 from gateway.wire.mqtt.broker import EmbeddedBroker
 from gateway.wire.mqtt.sensors import SensorClient
 from gateway.wire.opcua.plant import PlantServer, Variable
@@ -41,8 +42,12 @@ class Plant:
 
     def __init__(self, seed: int, extra: int, opcua_port: int, mqtt_port: int, mqtt_url: str | None) -> None:
         self.line = VirtualLine(seed, extra)
-        self._extra = extra
-        variables = [Variable(one.name, one.type, None, one.range, one.labels, one.setpoint) for one in self.line.signals if not one.topic]
+        self._extra, units = extra, read_units()
+        variables = [
+            Variable(one.name, one.type, units.get(one.unit), one.range, one.labels, one.setpoint)
+            for one in self.line.signals
+            if not one.topic
+        ]
         self.server = PlantServer(opcua_port, NAMESPACE, variables, self._written)
         self.broker = None if mqtt_url else EmbeddedBroker(mqtt_port)
         self.mqtt_url = mqtt_url or f"mqtt://127.0.0.1:{mqtt_port}"
