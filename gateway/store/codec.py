@@ -7,13 +7,14 @@
     status   one, runs, or a column
     text     a dictionary and numbers into it
 
-Integers go zigzag into the narrowest width, columns are byte-shuffled, and two zstd frames (times; the rest) carry checksums.
+Integers go zigzag into the narrowest width, columns are byte-shuffled, and two zstd frames (times; the rest) follow a CRC-32 of it all.
 """
 
 import struct
 from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, Final
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,19 +61,21 @@ def encode(series: Series) -> bytes:
     unit, units = _in_units(series.source_ns)
     times = pack(_narrow(units))
     rest = pack(_encode_values(series.value) + _encode_status(series.status) + _encode_text(series.text))
-    return _HEADER.pack(_VERSION, unit, n, len(times)) + times + rest
+    body = _HEADER.pack(_VERSION, unit, n, len(times)) + times + rest
+    return crc32(body).to_bytes(4, "little") + body
 
 
 def decode(block: bytes) -> Series:
     """Raises ValueError for a damaged block."""
-    if len(block) < _HEADER.size:
-        raise ValueError(f"a block of {len(block)} bytes")
-    version, unit, n, time_bytes = _HEADER.unpack_from(block)
+    check, body = block[:4], memoryview(block)[4:]
+    if len(body) < _HEADER.size or crc32(body).to_bytes(4, "little") != check:
+        raise ValueError(f"damaged block of {len(block)} bytes")
+    version, unit, n, time_bytes = _HEADER.unpack_from(body)
     if version != _VERSION:
         raise ValueError(f"a block of version {version}")
     split = _HEADER.size + time_bytes
-    units, _ = _widen(memoryview(unpack(block[_HEADER.size : split])), n)
-    rest = memoryview(unpack(block[split:]))
+    units, _ = _widen(memoryview(unpack(body[_HEADER.size : split])), n)
+    rest = memoryview(unpack(body[split:]))
     value, at = _decode_values(rest, n)
     status, used = _decode_status(rest[at:], n)
     with np.errstate(over="ignore"):

@@ -17,7 +17,7 @@ class _Contexts(threading.local):
 
     def compressor(self, level: int) -> zstandard.ZstdCompressor:
         if level not in self.compressors:
-            self.compressors[level] = zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True)
+            self.compressors[level] = zstandard.ZstdCompressor(level=level, write_content_size=True)
         return self.compressors[level]
 
 
@@ -25,11 +25,11 @@ _contexts = _Contexts()
 
 
 def pack(raw: bytes, level: int = 3) -> bytes:
-    """One zstd frame with its size and checksum."""
+    """One zstd frame that knows its size. It carries no checksum: what is stored has its own."""
     return _contexts.compressor(level).compress(raw)
 
 
-def unpack(frame: bytes) -> bytes:
+def unpack(frame: bytes | memoryview) -> bytes:
     """Raises ValueError for a frame that is not whole."""
     try:
         return _contexts.decompressor.decompress(frame)

@@ -1,13 +1,14 @@
 """The tail: every commit's samples of all tags as one compressed row, until blocks are cut from it.
 
 Layout before compression: header (version, steps, rows), the steps' table, then one shuffled column after the other over all steps:
-store_id, value, status, source time; then the texts as (row, length) and their bytes.
+store_id, value, status, source time; then the texts as (row, length) and their bytes. A CRC-32 stands before the frame.
 """
 
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,12 +76,15 @@ def encode(row: TailRow) -> bytes:
         np.array([(place, len(words)) for place, words in texts], _TEXT).tobytes(),
         *(words for _, words in texts),
     )
-    return pack(b"".join(raw), 1)
+    frame = pack(b"".join(raw), 1)
+    return crc32(frame).to_bytes(4, "little") + frame
 
 
 def decode(frame: bytes) -> TailRow:
     """Raises ValueError for a damaged row."""
-    raw = memoryview(unpack(frame))
+    if crc32(memoryview(frame)[4:]).to_bytes(4, "little") != frame[:4]:
+        raise ValueError(f"damaged tail row of {len(frame)} bytes")
+    raw = memoryview(unpack(memoryview(frame)[4:]))
     version, steps, rows, texts, base = _HEADER.unpack_from(raw)
     if version != _VERSION:
         raise ValueError(f"tail row of version {version}")
