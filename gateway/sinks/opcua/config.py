@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class Config(BaseModel):
     """Where the server listens, and who may come in without signing in.
 
-    Access by users and certificates is not part of this version: the endpoint is open, so it must say `insecure: true` and stay on the loopback.
+    Access by users and certificates is not part of this version: the endpoint is open, so it must say `insecure: true` and stay on the
+    loopback.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

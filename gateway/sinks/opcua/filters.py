@@ -29,14 +29,11 @@ def band_of(wanted: Filter | None, tag: Tag) -> tuple[int, float]:
         return _BAD_FILTER_INVALID, 0.0
     if tag.type not in (TagType.FLOAT, TagType.INT):
         return _BAD_FILTER_NOT_ALLOWED, 0.0
-    if not math.isfinite(wanted.deadband) or wanted.deadband < 0:
+    share = wanted.deadband_type == _PERCENT
+    if not 0 <= wanted.deadband <= (100.0 if share else math.inf) or math.isinf(wanted.deadband) or (share and tag.eu_range is None):
         return _BAD_DEADBAND_INVALID, 0.0
-    if wanted.deadband_type == _ABSOLUTE:
-        return 0, wanted.deadband
-    if tag.eu_range is None or wanted.deadband > 100:
-        return _BAD_DEADBAND_INVALID, 0.0
-    low, high = tag.eu_range
-    return 0, wanted.deadband / 100.0 * (high - low)
+    low, high = tag.eu_range if share and tag.eu_range is not None else (0.0, 100.0)
+    return 0, wanted.deadband / 100.0 * (high - low) if share else wanted.deadband
 
 
 def trigger_of(wanted: Filter | None) -> int:
@@ -95,7 +92,10 @@ class Reported:
         else:
             trigger = self.trigger[row]
             passed = other | (moved & (trigger != STATUS)) | ((source != self.source[row]) & (trigger == STATUS_VALUE_TIMESTAMP))
-        self._queued(row if passed.all() else row[passed], *(c if passed.all() else c[passed] for c in (value, status, source)))
+        if passed.all():
+            self._queued(row, value, status, source)
+        else:
+            self._queued(row[passed], value[passed], status[passed], source[passed])
         return passed
 
     def _queued(self, row: Rows, value: Floats, status: Statuses, source: Times) -> None:

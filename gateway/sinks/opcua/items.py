@@ -1,6 +1,8 @@
-"""The MonitoredItems of one subscription on tags (Part 4, 5.12), as columns: an item is a row ("slot"), a batch of samples passes them all at once.
+"""The MonitoredItems of one subscription on tags (Part 4, 5.12), as columns: an item is a row ("slot"), a batch of samples passes them
+all at once.
 
-Samples that pass the filter are queued as chunks of columns in order of arrival. What a queue size forbids is thrown out when the queue is read, or before it grows beyond bounds.
+Samples that pass the filter are queued as chunks of columns in order of arrival. What a queue size forbids is thrown out when the queue
+is read, or before it grows beyond bounds.
 """
 
 from collections.abc import Callable, Iterator

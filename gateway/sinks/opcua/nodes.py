@@ -1,6 +1,8 @@
-"""The address space, made from the TagTable when somebody asks (Part 3, Part 5, Part 8): folders, variables, their properties. Nothing is kept but the tree's edges.
+"""The address space, made from the TagTable when somebody asks (Part 3, Part 5, Part 8): folders, variables, their properties. Nothing is
+kept but the tree's edges.
 
-`Objects/<gateway name>/` (key `/`) is the asset tree: the dots of the tag names are its levels. A tag's Variable has the tag's name as identifier, a folder its
+`Objects/<gateway name>/` (key `/`) is the asset tree: the dots of the tag names are its levels. A tag's Variable has the tag's name as
+identifier, a folder its
 path, a property `<tag>/<property>`. No name is a level of another and none holds a slash, so identifiers never collide.
 """
 

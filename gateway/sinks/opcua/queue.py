@@ -1,4 +1,6 @@
-"""The queues of one subscription's items (Part 4, 5.12.1.5), kept together as columns in order of arrival and bounded when they are read or grow."""
+"""The queues of one subscription's items (Part 4, 5.12.1.5), kept together as columns in order of arrival and bounded when they are
+read or grow.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -157,7 +159,10 @@ def _joined(chunks: list[Chunk]) -> Chunk:
 
 
 def _bounded(chunk: Chunk, size: Rows, newest: Mask) -> Chunk:
-    """Part 4, 5.12.1.5: a full queue gives up its oldest value and marks the next one, or replaces its newest and marks that. A queue of one is never marked."""
+    """Part 4, 5.12.1.5: a full queue gives up its oldest value and marks the next one, or replaces its newest and marks that.
+
+    A queue of one is never marked.
+    """
     slot = chunk.slot
     count = np.bincount(slot, minlength=size.size)
     over = count > size

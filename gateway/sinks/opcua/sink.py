@@ -83,7 +83,7 @@ class OpcUaSink:
     def _closed(self, items: TagItems) -> None:
         self._items.pop(items, None)
 
-    async def set_tag(self, tag_id: int, content: bool | int | float | str, origin: str) -> int:
+    async def set_tag(self, tag_id: int, content: bool | float | str, origin: str) -> int:
         """A client's Write of a writable tag, through the one door for changes; the StatusCode is the answer."""
         caller = Caller("anonymous", self._config.anonymous, origin)
         tag = self._context.view.tags[tag_id]

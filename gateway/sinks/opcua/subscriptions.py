@@ -1,4 +1,6 @@
-"""One subscription's state (Part 4, 5.13.1.2, table of state transitions), without sockets and without a clock: who owns it says when the timer expired."""
+"""One subscription's state (Part 4, 5.13.1.2, table of state transitions), without sockets and without a clock: who owns it says
+when the timer expired.
+"""
 
 import math
 from dataclasses import dataclass

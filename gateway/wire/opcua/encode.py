@@ -1,4 +1,5 @@
-"""DataChangeNotifications from columns (Part 4, 7.25.2; encoding Part 6, 5.2): one packed record type per layout, so that a whole notification is one array.
+"""DataChangeNotifications from columns (Part 4, 7.25.2; encoding Part 6, 5.2): one packed record type per layout, so that a whole
+notification is one array.
 
 A layout is a built-in type together with the timestamps a client asked for. Text has no fixed size and goes value by value.
 """
@@ -99,7 +100,10 @@ def data_values(
     server: NDArray[np.int64],
     texts: Sequence[str | None] | None,
 ) -> bytes:
-    """n DataValues one after the other, without a count: the answer to a Read. kind: TagType per row; texts per row where there are text tags."""
+    """n DataValues one after the other, without a count: the answer to a Read.
+
+    kind: TagType per row; texts per row where there are text tags.
+    """
     null = np.isnan(value) & (kind != _TEXT)
     if kind.size and (kind == kind[0]).all() and not null.any() and kind[0] != _TEXT and (not status.any() or status.all()):
         return _data_values(int(kind[0]), stamps, value, status, source, server).tobytes()
@@ -168,14 +172,15 @@ def _record(kind: int, mask: int, *, handles: bool = True) -> np.dtype[np.void]:
 
 
 def _records(values: Values, kind: int, stamps: int, rows: NDArray[np.intp] | None) -> bytes:
-    handle, value, status, source, server = (
-        column if rows is None else column[rows] for column in (values.handle, values.value, values.status, values.source, values.server)
-    )
-    mask = stamps | (HAS_VALUE if kind != _NULL else 0) | (HAS_STATUS if status.any() else 0)
-    record = np.empty(handle.size, _record(kind, mask))
-    record["handle"] = handle
-    _fill(record, kind, mask, value, status, source, server)
-    return b"".join((struct.pack("<i", handle.size), record.tobytes(), _NO_DIAGNOSTICS))
+    if rows is not None:
+        values = Values(
+            values.handle[rows], values.layout[rows], values.value[rows], values.status[rows], values.source[rows], values.server[rows], {}
+        )
+    mask = stamps | (HAS_VALUE if kind != _NULL else 0) | (HAS_STATUS if values.status.any() else 0)
+    record = np.empty(values.handle.size, _record(kind, mask))
+    record["handle"] = values.handle
+    _fill(record, kind, mask, values.value, values.status, values.source, values.server)
+    return b"".join((struct.pack("<i", values.handle.size), record.tobytes(), _NO_DIAGNOSTICS))
 
 
 def _texts(values: Values, rows: Sequence[int], stamps: int) -> bytes:

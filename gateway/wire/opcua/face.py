@@ -1,4 +1,5 @@
-"""What a server of ours is told about the things it shows: plain values and a few questions, so that no other room needs the protocol library.
+"""What a server of ours is told about the things it shows: plain values and a few questions, so that no other room needs the protocol
+library.
 
 Node keys: an int is a numeric identifier of namespace 0, a str a string identifier of the gateway's own namespace (index 2).
 """
@@ -77,7 +78,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a reference says of its other end (Part 4, 7.30). standard: the BrowseName is of namespace 0, as for properties of the standard's types."""
+    """What a reference says of its other end (Part 4, 7.30).
+
+    standard: the BrowseName is of namespace 0, as for properties of the standard's types.
+    """
 
     key: Key
     node_class: NodeClass
@@ -243,7 +247,7 @@ class Face(Protocol):
 
     def open_subscription(self) -> tuple[Machine, Items]: ...
 
-    async def set_tag(self, tag_id: int, content: bool | int | float | str, origin: str) -> int:
+    async def set_tag(self, tag_id: int, content: bool | float | str, origin: str) -> int:
         """Ask for a change of a writable tag; the StatusCode is the answer."""
 
     def now_ns(self) -> int: ...

@@ -1,9 +1,9 @@
-"""What the library leaves open towards a hostile or broken peer is closed here: lengths while decoding, sizes on the socket, numbers that are none.
+"""What the library leaves open towards a hostile or broken peer is closed here: lengths while decoding, sizes on the socket, numbers that
+are none.
 
 `guard_codec()` works on the library's codec for the whole process, clients included; the rest are classes that the server uses.
 """
 
-import asyncio
 import functools
 import math
 import struct
@@ -18,6 +18,7 @@ from asyncua.ua import ua_binary
 from asyncua.ua.uaerrors import UaError
 
 from gateway.wire.opcua import limits
+from gateway.wire.opcua.terms import status_code
 
 MALFORMED: Final = (
     UaError,
@@ -45,7 +46,10 @@ def finite(value: float | None, low: float, high: float) -> float:
 
 
 def guard_codec() -> None:
-    """An array may not claim more elements than there are bytes left, nor a string a negative length (Part 6, 5.2.5). Calling it again changes nothing."""
+    """An array may not claim more elements than there are bytes left, nor a string a negative length (Part 6, 5.2.5).
+
+    Calling it again changes nothing.
+    """
     Buffer.read = _checked_read  # type: ignore[method-assign]
     ua_binary._create_uatype_array_deserializer = _checked_array
     ua_binary._create_list_deserializer = _checked_list
@@ -96,7 +100,7 @@ class GuardedProtocol(OPCUAProtocol):
     def data_received(self, data: bytes) -> None:
         """Refuses what is no OPC UA message, or a chunk beyond the buffer, before anything of it is kept (Part 6, 7.1.2.2)."""
         if self.transport is None or self.transport.is_closing():
-            return
+            return None
         at, pending = 0, self._buffer + data if self._buffer else data
         while len(pending) - at >= 8:
             (size,) = struct.unpack_from("<I", pending, at + 4)
@@ -118,8 +122,8 @@ class GuardedProtocol(OPCUAProtocol):
         """Says why, and closes."""
         self._buffer = b""
         if self.transport is not None and not self.transport.is_closing():
-            said = ua.ErrorMessage(ua.StatusCode(code), "")
-            self.transport.write(ua_binary.uatcp_to_binary(ua.MessageType.Error, said))
+            error: Any = ua.MessageType.Error
+            self.transport.write(ua_binary.uatcp_to_binary(error, ua.ErrorMessage(status_code(code))))
             self.transport.close()
 
     async def _process_one_msg(self, header: Any, buf: Buffer) -> bool:
@@ -130,8 +134,3 @@ class GuardedProtocol(OPCUAProtocol):
         except MALFORMED:
             self.refuse(ua.StatusCodes.BadTcpInternalError)
         return False
-
-
-def unread_bytes(transport: asyncio.Transport) -> int:
-    """How much waits for a client that does not read."""
-    return transport.get_write_buffer_size()

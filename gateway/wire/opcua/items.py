@@ -13,6 +13,7 @@ from asyncua.ua.uaerrors import UaError
 from gateway.wire.opcua import limits
 from gateway.wire.opcua.face import Face, Filter, ItemRequest, Items, Mode
 from gateway.wire.opcua.nodes import OURS
+from gateway.wire.opcua.terms import status_code
 
 if TYPE_CHECKING:
     from gateway.wire.opcua.publishing import Subscription
@@ -61,21 +62,14 @@ class MonitoredItems(MonitoredItemService):
 
     async def _create(self, wanted: ua.MonitoredItemCreateRequest, stamps: int, now_ns: int) -> ua.MonitoredItemCreateResult:
         what, asked = wanted.ItemToMonitor, wanted.RequestedParameters
-        if wanted.MonitoringMode not in (0, 1, 2):
-            return _refused(ua.StatusCodes.BadMonitoringModeInvalid)
+        unfit = _unfit(wanted)
+        if unfit:
+            return _refused(unfit)
         if what.AttributeId == _EVENTS:
-            if not isinstance(asked.Filter, ua.EventFilter):
-                return _refused(ua.StatusCodes.BadEventFilterInvalid)
-            events: list[ua.MonitoredItemCreateResult] = await super().create_monitored_items(
+            event: list[ua.MonitoredItemCreateResult] = await super().create_monitored_items(
                 ua.CreateMonitoredItemsParameters(ItemsToCreate=[wanted])
             )
-            return events[0]
-        if what.IndexRange:
-            return _refused(ua.StatusCodes.BadIndexRangeNoData)
-        if what.DataEncoding is not None and what.DataEncoding.Name:
-            return _refused(ua.StatusCodes.BadDataEncodingUnsupported)
-        if asked.Filter is not None and not isinstance(asked.Filter, ua.DataChangeFilter) and not _empty(asked.Filter):
-            return _refused(ua.StatusCodes.BadMonitoredItemFilterUnsupported)
+            return event[0]
         tag_id = self._tag(what)
         if tag_id is None:
             return self._create_sampled(wanted, stamps)
@@ -99,41 +93,41 @@ class MonitoredItems(MonitoredItemService):
     def _modify(self, wanted: ua.MonitoredItemModifyRequest, stamps: int) -> ua.MonitoredItemModifyResult:
         asked, item_id = wanted.RequestedParameters, wanted.MonitoredItemId
         if item_id in self._items:
-            if asked.Filter is not None and not isinstance(asked.Filter, ua.DataChangeFilter) and not _empty(asked.Filter):
-                return ua.MonitoredItemModifyResult(ua.StatusCode(ua.StatusCodes.BadMonitoredItemFilterUnsupported))
+            if not _data_change(asked.Filter):
+                return ua.MonitoredItemModifyResult(status_code(ua.StatusCodes.BadMonitoredItemFilterUnsupported))
             made = self._items.modify(item_id, _request(asked), stamps)
-            return ua.MonitoredItemModifyResult(ua.StatusCode(made.status), made.sampling_ms, made.queue_size)
+            return ua.MonitoredItemModifyResult(status_code(made.status), made.sampling_ms, made.queue_size)
         sampled = self._sampled.get(item_id)
         if sampled is not None:
             sampled.handle, sampled.stamps, sampled.size = asked.ClientHandle, stamps, _sampled_size(asked)
             return ua.MonitoredItemModifyResult(ua.StatusCode(), self.isub.machine.publishing_ms, sampled.size)
         event = self._monitored_items.get(item_id)
         if event is None:
-            return ua.MonitoredItemModifyResult(ua.StatusCode(ua.StatusCodes.BadMonitoredItemIdInvalid))
+            return ua.MonitoredItemModifyResult(status_code(ua.StatusCodes.BadMonitoredItemIdInvalid))
         event.client_handle, event.queue_size = asked.ClientHandle, self._revise_queue_size(asked.QueueSize)
         return ua.MonitoredItemModifyResult(ua.StatusCode(), 0.0, event.queue_size)
 
     async def set_monitoring_mode(self, mode: ua.MonitoringMode, ids: list[int]) -> list[ua.StatusCode]:
         now_ns, wanted = self._face.now_ns(), Mode(int(mode))
-        return [ua.StatusCode(await self._set_mode(item_id, wanted, now_ns)) for item_id in ids]
+        return [status_code(await self._set_mode(item_id, wanted, now_ns)) for item_id in ids]
 
     async def _set_mode(self, item_id: int, mode: Mode, now_ns: int) -> int:
         if item_id in self._items:
             return self._items.set_mode(item_id, mode, now_ns)
         sampled = self._sampled.get(item_id)
         if sampled is None:
-            return (await super().set_monitoring_mode(ua.MonitoringMode(int(mode)), [item_id]))[0].value
+            return int((await super().set_monitoring_mode(ua.MonitoringMode(int(mode)), [item_id]))[0].value)
         if mode is Mode.DISABLED:
             sampled.queue.clear()
             sampled.last = None
         sampled.mode = mode
-        return ua.StatusCodes.Good
+        return int(ua.StatusCodes.Good)
 
     def delete_monitored_items(self, ids: list[int]) -> list[ua.StatusCode]:
         codes = []
         for item_id in ids:
             if item_id in self._items:
-                codes.append(ua.StatusCode(self._items.delete(item_id)))
+                codes.append(status_code(self._items.delete(item_id)))
             elif self._sampled.pop(item_id, None) is not None:
                 codes.append(ua.StatusCode())
             else:
@@ -205,7 +199,7 @@ def _notification(item: Sampled, value: ua.DataValue) -> bytes:
     try:
         encoded = struct_to_binary(wire)
     except (UaError, struct.error, TypeError, ValueError, AttributeError, OverflowError):
-        encoded = struct_to_binary(ua.DataValue(StatusCode=ua.StatusCode(ua.StatusCodes.BadEncodingError)))
+        encoded = struct_to_binary(ua.DataValue(StatusCode=status_code(ua.StatusCodes.BadEncodingError)))
     return struct.pack("<I", item.handle) + encoded
 
 
@@ -224,10 +218,26 @@ def _sampled_size(asked: ua.MonitoringParameters) -> int:
     return max(1, min(asked.QueueSize, _LONGEST_SAMPLED))
 
 
-def _empty(wanted: Any) -> bool:
-    """A null ExtensionObject: no filter."""
-    return isinstance(wanted, ua.ExtensionObject) and wanted.TypeId.is_null()
+def _unfit(wanted: ua.MonitoredItemCreateRequest) -> int:
+    """Why no item of ours can be like that; 0 = it can."""
+    what, asked_filter = wanted.ItemToMonitor, wanted.RequestedParameters.Filter
+    if wanted.MonitoringMode not in (0, 1, 2):
+        return ua.StatusCodes.BadMonitoringModeInvalid
+    if what.AttributeId == _EVENTS:
+        return 0 if isinstance(asked_filter, ua.EventFilter) else ua.StatusCodes.BadEventFilterInvalid
+    if what.IndexRange:
+        return ua.StatusCodes.BadIndexRangeNoData
+    if what.DataEncoding is not None and what.DataEncoding.Name:
+        return ua.StatusCodes.BadDataEncodingUnsupported
+    return 0 if _data_change(asked_filter) else ua.StatusCodes.BadMonitoredItemFilterUnsupported
+
+
+def _data_change(asked_filter: Any) -> bool:
+    """A DataChangeFilter, or none at all (which is also how a null ExtensionObject reads)."""
+    if asked_filter is None or isinstance(asked_filter, ua.DataChangeFilter):
+        return True
+    return isinstance(asked_filter, ua.ExtensionObject) and asked_filter.TypeId.is_null()
 
 
 def _refused(code: int) -> ua.MonitoredItemCreateResult:
-    return ua.MonitoredItemCreateResult(ua.StatusCode(code))
+    return ua.MonitoredItemCreateResult(status_code(code))

@@ -1,7 +1,6 @@
 """One mapping for the whole address space: standard nodes from their file, the gateway's own made when asked for and kept nowhere."""
 
 from collections.abc import Iterator, MutableMapping
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from asyncua import ua
@@ -9,12 +8,12 @@ from asyncua.server.address_space import AttributeValue, NodeData
 
 from gateway.wire.opcua.face import Builtin, Content, EnumValue, EuInformation, Node, Range, Reading, Reference, Space, Target
 from gateway.wire.opcua.standard import StandardNodes
+from gateway.wire.opcua.terms import date_time, node_id, status_code
 
 OURS: Final = 2
 """Index of the gateway's namespace; 1 is the server's own (Part 5, 6.3.1)."""
 _HAS_TYPE_DEFINITION: Final = 40
 _OBJECTS_FOLDER: Final = 85
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNECE: Final = "http://www.opcfoundation.org/UA/units/un/cefact"
 _Attribute = ua.AttributeIds
 
@@ -57,7 +56,7 @@ class Nodes(MutableMapping[ua.NodeId, NodeData]):
         return nodeid in self._added
 
     def __iter__(self) -> Iterator[ua.NodeId]:
-        yield from (ua.NodeId(identifier) for identifier in self.standard)
+        yield from (node_id(identifier) for identifier in self.standard)
         yield from self._added
 
     def __len__(self) -> int:
@@ -90,11 +89,11 @@ def node_data(node: Node) -> NodeData:
     else:
         access = ua.AccessLevel.CurrentRead.mask | (ua.AccessLevel.CurrentWrite.mask if node.writable else 0)
         values |= {
-            _Attribute.DataType: ua.Variant(ua.NodeId(node.data_type), ua.VariantType.NodeId),
+            _Attribute.DataType: ua.Variant(node_id(node.data_type), ua.VariantType.NodeId),
             _Attribute.ValueRank: ua.Variant(1 if node.array else -1, ua.VariantType.Int32),
             _Attribute.AccessLevel: ua.Variant(access, ua.VariantType.Byte),
             _Attribute.UserAccessLevel: ua.Variant(access, ua.VariantType.Byte),
-            _Attribute.Historizing: ua.Variant(False, ua.VariantType.Boolean),  # noqa: FBT003 the attribute's value
+            _Attribute.Historizing: ua.Variant(False, ua.VariantType.Boolean),
             _Attribute.MinimumSamplingInterval: ua.Variant(node.sampling_ms, ua.VariantType.Double),
         }
         if node.array:
@@ -113,27 +112,27 @@ def data_value(reading: Reading) -> ua.DataValue:
     """A Reading as the library's DataValue, both timestamps as far as they are known."""
     return ua.DataValue(
         _variant(reading),
-        ua.StatusCode(reading.status),
-        SourceTimestamp=_moment(reading.source_ns),
-        ServerTimestamp=_moment(reading.server_ns),
+        status_code(reading.status),
+        SourceTimestamp=date_time(reading.source_ns),
+        ServerTimestamp=date_time(reading.server_ns),
     )
 
 
 def reference_description(reference: Reference) -> ua.ReferenceDescription:
     target = reference.target
     return ua.ReferenceDescription(
-        ua.NodeId(reference.type),
+        node_id(reference.type),
         reference.forward,
         nodeid_of(target),
         _browse_name(target),
         ua.LocalizedText(target.name),
         ua.NodeClass(int(target.node_class)),
-        ua.NodeId(target.type_definition),
+        node_id(target.type_definition),
     )
 
 
 def nodeid_of(target: Target) -> ua.NodeId:
-    return ua.NodeId(target.key, 0 if isinstance(target.key, int) else OURS)
+    return node_id(target.key, 0 if isinstance(target.key, int) else OURS)
 
 
 def _references(node: Node) -> list[ua.ReferenceDescription]:
@@ -159,9 +158,9 @@ def _type_reference(identifier: int) -> ua.ReferenceDescription:
     name = _TYPE_NAMES[identifier]
     kind = ua.NodeClass.ObjectType if identifier in _OBJECT_TYPES else ua.NodeClass.VariableType
     return ua.ReferenceDescription(
-        ua.NodeId(_HAS_TYPE_DEFINITION),
-        True,  # noqa: FBT003 IsForward
-        ua.NodeId(identifier),
+        node_id(_HAS_TYPE_DEFINITION),
+        True,
+        node_id(identifier),
         ua.QualifiedName(name, 0),
         ua.LocalizedText(name),
         kind,
@@ -171,10 +170,6 @@ def _type_reference(identifier: int) -> ua.ReferenceDescription:
 
 def _browse_name(target: Target) -> ua.QualifiedName:
     return ua.QualifiedName(target.name, 0 if target.standard or isinstance(target.key, int) else OURS)
-
-
-def _moment(unix_ns: int) -> datetime | None:
-    return _EPOCH + timedelta(microseconds=unix_ns // 1000) if unix_ns else None
 
 
 def _variant(reading: Reading) -> ua.Variant:

@@ -1,3 +1,5 @@
+# mypy: disallow-untyped-calls=False
+# (the library's connection classes carry no types)
 """The messages of one connection (Part 4, Part 6): which services there are, who may call them, and the Publish road."""
 
 import struct
@@ -16,6 +18,7 @@ from gateway.wire.opcua.guards import MALFORMED, Channel
 from gateway.wire.opcua.publishing import Message
 from gateway.wire.opcua.reads import Reads
 from gateway.wire.opcua.sessions import Session
+from gateway.wire.opcua.terms import status_code
 
 if TYPE_CHECKING:
     from gateway.wire.opcua.server import Interior
@@ -62,7 +65,10 @@ _BY_LIBRARY: Final = _SESSIONLESS | frozenset(
         "DeleteMonitoredItems",
     )
 )
-"""Decoded and answered by the library, with the session's methods in between. Everything else but our own three is BadServiceUnsupported."""
+"""Decoded and answered by the library, with the session's methods in between.
+
+Everything else but our own three is BadServiceUnsupported.
+"""
 
 _GOOD: Final = 0
 _RESPONSE_HEAD: Final = struct.Struct("<qIIBiBBB")  # time, handle, result, no diagnostics, no strings, null ExtensionObject
@@ -114,7 +120,7 @@ class Processor(UaProcessor):
 
     def _fault(self, header: ua.RequestHeader, seqhdr: Any, code: int) -> None:
         fault = ua.ServiceFault()
-        fault.ResponseHeader.ServiceResult = ua.StatusCode(code)
+        fault.ResponseHeader.ServiceResult = status_code(code)
         self.send_response(header.RequestHandle, seqhdr, fault)
 
     async def _process_message(self, typeid: ua.NodeId, requesthdr: ua.RequestHeader, seqhdr: Any, body: Buffer) -> bool:

@@ -1,6 +1,7 @@
 """Subscriptions on the wire (Part 4, 5.13): the library's service and subscription classes with our state machine and our items inside.
 
-Items on tags are columns (`Items`); an item on any other Variable or attribute is read at each publishing timer and compared; events go the library's road.
+Items on tags are columns (`Items`); an item on any other Variable or attribute is read at each publishing timer and compared; events go
+the library's road.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from gateway.wire.opcua import limits, ticks
 from gateway.wire.opcua.face import Action, Items, Machine
 from gateway.wire.opcua.guards import finite
 from gateway.wire.opcua.items import MonitoredItems
+from gateway.wire.opcua.terms import status_code
 
 if TYPE_CHECKING:
     from gateway.wire.opcua.server import Interior
@@ -63,7 +65,7 @@ class Subscription(InternalSubscription):
         outlet: Outlet,
         session_id: ua.NodeId,
     ) -> None:
-        super().__init__(result, service.aspace, _unused, session_id, request_callback=_unused)
+        super().__init__(result, service.aspace, _unused, session_id)
         self.machine, self.items, self.outlet, self._service = machine, items, outlet, service
         self.monitored_item_srv = MonitoredItems(self, service.aspace, items, service.face)
         self._sent: OrderedDict[int, bytes] = OrderedDict()
@@ -178,8 +180,8 @@ class Subscription(InternalSubscription):
 
     def last_message(self, code: int) -> Message:
         """StatusChangeNotification: what a client hears of a subscription that is no more (Part 4, 7.25.4)."""
-        gone = extensionobject_to_binary(ua.StatusChangeNotification(ua.StatusCode(code), ua.DiagnosticInfo()))
-        return Message(self.data.SubscriptionId, (), False, self._message([gone], more=False).body)  # noqa: FBT003 more
+        gone = extensionobject_to_binary(ua.StatusChangeNotification(status_code(code), ua.DiagnosticInfo()))
+        return Message(self.data.SubscriptionId, (), False, self._message([gone], more=False).body)
 
     def acknowledge(self, sequence: int) -> int:
         body = self._sent.pop(sequence, None)
@@ -212,7 +214,7 @@ class Publishing(SubscriptionService):
         params: ua.CreateSubscriptionParameters,
         callback: Callable[..., Any],
         session_id: ua.NodeId,
-        request_callback: Callable[..., Any] | None = None,
+        request_callback: Callable[..., Any] | None = None,  # noqa: ARG002 the connection itself is the way back
     ) -> ua.CreateSubscriptionResult:
         """Part 4, 5.13.2. callback is a method of the connection. Raises ServiceError BadTooManySubscriptions."""
         if len(self.of(session_id)) >= limits.SUBSCRIPTIONS_PER_SESSION:
@@ -245,10 +247,10 @@ class Publishing(SubscriptionService):
     def items_of(self, session_id: ua.NodeId) -> int:
         return sum(len(subscription.items) for subscription in self.of(session_id))
 
-    def set_publishing(self, subscription_id: int, session_id: ua.NodeId, enabled: bool) -> ua.StatusCode:  # noqa: FBT001 the request's field
+    def set_publishing(self, subscription_id: int, session_id: ua.NodeId, enabled: bool) -> ua.StatusCode:
         found = self.find(subscription_id, session_id)
         if found is None:
-            return ua.StatusCode(ua.StatusCodes.BadSubscriptionIdInvalid)
+            return status_code(ua.StatusCodes.BadSubscriptionIdInvalid)
         found.machine.publishing_enabled = enabled
         found.machine.used()
         return ua.StatusCode()
@@ -264,7 +266,9 @@ class Publishing(SubscriptionService):
         return codes
 
     def serve(self, session_id: ua.NodeId, outlet: Outlet) -> None:
-        """A Publish request was queued: the late subscriptions of the session come first, by priority, then by how long they have waited."""
+        """A Publish request was queued: the late subscriptions of the session come first, by priority, then by how long they have
+        waited.
+        """
         farewells = self._farewells.get(session_id)
         if farewells:
             outlet.answer(farewells.popleft())
@@ -300,7 +304,7 @@ class Publishing(SubscriptionService):
             found = self.subscriptions.pop(subscription_id, None)
             if found is not None:
                 found.shut()
-            codes.append(ua.StatusCode(ua.StatusCodes.Good if found is not None else ua.StatusCodes.BadSubscriptionIdInvalid))
+            codes.append(status_code(ua.StatusCodes.Good if found is not None else ua.StatusCodes.BadSubscriptionIdInvalid))
         return codes
 
 

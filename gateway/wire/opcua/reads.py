@@ -1,4 +1,6 @@
-"""Reads of many tags at once (Part 4, 5.10.2): a request body seen before is answered by gathering the columns, without decoding it again."""
+"""Reads of many tags at once (Part 4, 5.10.2): a request body seen before is answered by gathering the columns, without decoding it
+again.
+"""
 
 import struct
 from collections import OrderedDict

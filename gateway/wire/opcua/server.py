@@ -1,3 +1,5 @@
+# mypy: disallow-untyped-calls=False
+# (the library's transport and policy classes carry no types)
 """The OPC UA server: the library's transport and codec, our address space and our services.
 
 server = OpcUaServer(Settings(...), face); await server.start(); server.url; await server.stop()
@@ -6,18 +8,17 @@ server = OpcUaServer(Settings(...), face); await server.start(); server.url; awa
 import asyncio
 import socket
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from asyncua import ua
 from asyncua.common.connection import TransportLimits
+from asyncua.common.utils import ServiceError
 from asyncua.crypto.permission_rules import PermissionRuleset, User, UserRole
 from asyncua.crypto.security_policies import SecurityPolicyFactory, SecurityPolicyNone
 from asyncua.server.binary_server_asyncio import BinaryServer
 from asyncua.server.internal_server import InternalServer
 from asyncua.server.user_managers import UserManager
-from asyncua.common.utils import ServiceError
 
 from gateway.contracts import NotConnected
 from gateway.wire.opcua import limits
@@ -29,6 +30,7 @@ from gateway.wire.opcua.processor import Processor
 from gateway.wire.opcua.publishing import Publishing
 from gateway.wire.opcua.sessions import Session
 from gateway.wire.opcua.standard import StandardNodes, standard_file
+from gateway.wire.opcua.terms import now
 from gateway.wire.opcua.views import Views
 
 _Ids: Final = ua.ObjectIds
@@ -61,14 +63,20 @@ class Settings:
 class Anonymous(UserManager):
     """Who does not sign in; the role is the owner's affair. Nobody else exists in this version."""
 
-    def get_user(self, iserver: Any, username: str | None = None, password: str | None = None, certificate: Any = None) -> User | None:
+    def get_user(
+        self,
+        iserver: Any,  # noqa: ARG002 the library's signature
+        username: Any = None,
+        password: Any = None,
+        certificate: Any = None,  # noqa: ARG002 likewise
+    ) -> User | None:
         return User(role=UserRole.User) if username is None and password is None else None
 
 
 class Served(PermissionRuleset):
     """What is served is decided by the connection's table of services, not by the library's roles."""
 
-    def check_validity(self, user: Any, action_type: Any, body: Any) -> bool:
+    def check_validity(self, *_: Any) -> bool:
         return True
 
 
@@ -80,7 +88,7 @@ class Interior(InternalServer):
     def __init__(self, settings: Settings, face: Face, nodes: Nodes) -> None:
         super().__init__(user_manager=Anonymous())
         self.settings, self.face, self.nodes = settings, face, nodes
-        self.started = datetime.now(UTC)
+        self.started = now()
         self.aspace._nodes = nodes  # type: ignore[assignment]
         self.views = Views(nodes)
         self.subscription_service = Publishing(self.aspace, self)
@@ -92,7 +100,7 @@ class Interior(InternalServer):
         # With one endpoint on a known address, clients shall be told that one.
         self.endpoints = []
 
-    def create_session(self, name: str, user: User | None = None, external: bool = False) -> Session:  # noqa: FBT001 the library's signature
+    def create_session(self, name: str, user: User | None = None, external: bool = False) -> Session:
         """Raises ServiceError BadTooManySessions."""
         if external and len(self._external_sessions) >= self.settings.limits.sessions:
             self.face.count("sessions_refused")
@@ -106,7 +114,7 @@ class Interior(InternalServer):
     def compute(self, identifier: int, read: Any) -> None:
         """The value of a standard node, worked out at each read."""
         held = self.nodes.standard.pin(identifier).attributes[ua.AttributeIds.Value]
-        held.value_callback = lambda _nodeid, _attribute: ua.DataValue(read(), SourceTimestamp=datetime.now(UTC))
+        held.value_callback = lambda _nodeid, _attribute: ua.DataValue(read(), SourceTimestamp=now())
 
 
 class Connection(GuardedProtocol):
@@ -166,7 +174,8 @@ class OpcUaServer:
             await listener.start()
         except OSError as taken:
             raise NotConnected(
-                f"OPC UA server: cannot listen on {settings.host}:{settings.port}: {taken.strerror or taken}; another program may hold the port"
+                f"OPC UA server: cannot listen on {settings.host}:{settings.port}: {taken.strerror or taken} "
+                "(another program may hold the port)"
             ) from taken
         self._interior, self._listener = interior, listener
         interior.add_endpoint(_endpoint(settings, self.url))
@@ -238,14 +247,13 @@ def _describe_status(interior: Interior) -> None:
     status = "Server_ServerStatus"
 
     def whole() -> ua.Variant:
-        now = datetime.now(UTC)
         return ua.Variant(
-            ua.ServerStatusDataType(interior.started, now, ua.ServerState.Running, build, 0, ua.LocalizedText()),
+            ua.ServerStatusDataType(interior.started, now(), ua.ServerState.Running, build, 0, ua.LocalizedText()),
             ua.VariantType.ExtensionObject,
         )
 
     interior.compute(getattr(_Ids, status), whole)
-    interior.compute(_Ids.Server_ServerStatus_CurrentTime, lambda: ua.Variant(datetime.now(UTC), ua.VariantType.DateTime))
+    interior.compute(_Ids.Server_ServerStatus_CurrentTime, lambda: ua.Variant(now(), ua.VariantType.DateTime))
     interior.set(_Ids.Server_ServerStatus_StartTime, ua.Variant(interior.started, ua.VariantType.DateTime))
     interior.set(_Ids.Server_ServerStatus_State, ua.Variant(_RUNNING, ua.VariantType.Int32))
     interior.set(_Ids.Server_ServerStatus_SecondsTillShutdown, ua.Variant(0, ua.VariantType.UInt32))

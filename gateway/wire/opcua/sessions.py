@@ -3,7 +3,6 @@
 import dataclasses
 import re
 import secrets
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from asyncua import ua
@@ -13,6 +12,7 @@ from asyncua.server.internal_session import InternalSession
 from gateway.wire.opcua import limits
 from gateway.wire.opcua.guards import finite
 from gateway.wire.opcua.nodes import OURS
+from gateway.wire.opcua.terms import node_id, now, status_code
 from gateway.wire.opcua.views import Points
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 _VALUE: Final = ua.AttributeIds.Value
 _ATTRIBUTES: Final = frozenset(int(attribute) for attribute in ua.AttributeIds)
 _BINARY: Final = "Default Binary"
-_OBJECTS_ONLY: Final = frozenset(("bool", "int", "float", "str"))
 
 
 class Session(InternalSession):
@@ -35,7 +34,7 @@ class Session(InternalSession):
         external = kwargs.pop("external", False)
         super().__init__(*args, **kwargs)
         self.external = external
-        self.auth_token = ua.NodeId(secrets.token_bytes(32), 0, ua.NodeIdType.ByteString)
+        self.auth_token = node_id(secrets.token_bytes(32))
         self.points = Points()
         if external:
             self.iserver.register_external_session(self)
@@ -62,56 +61,39 @@ class Session(InternalSession):
         stamps = params.TimestampsToReturn
         if stamps not in (0, 1, 2, 3):
             raise ServiceError(ua.StatusCodes.BadTimestampsToReturnInvalid)
-        now = datetime.now(UTC)
-        return [_stamped(self._read(wanted), wanted, int(stamps), now) for wanted in params.NodesToRead]
+        at = now()
+        return [_stamped(self._read(wanted), wanted, int(stamps), at) for wanted in params.NodesToRead]
 
     def _read(self, wanted: ua.ReadValueId) -> ua.DataValue:
         if wanted.AttributeId not in _ATTRIBUTES:
             return _bad(ua.StatusCodes.BadAttributeIdInvalid)
         if wanted.AttributeId != _VALUE and wanted.IndexRange:
             return _bad(ua.StatusCodes.BadIndexRangeNoData)
-        encoding = wanted.DataEncoding
-        if encoding is not None and encoding.Name:
-            if wanted.AttributeId != _VALUE or encoding.Name != _BINARY or encoding.NamespaceIndex != 0:
-                return _bad(ua.StatusCodes.BadDataEncodingInvalid)
+        if not _default_encoding(wanted):
+            return _bad(ua.StatusCodes.BadDataEncodingInvalid)
         value = self.aspace.read_attribute_value(wanted.NodeId, ua.AttributeIds(wanted.AttributeId))
         return _ranged(value, wanted.IndexRange) if wanted.IndexRange else value
 
     async def write(self, params: ua.WriteParameters) -> list[ua.StatusCode]:
         """Part 4, 5.10.4: only the Value of a tag that says so, through the gateway's one door."""
         _check_operations(params.NodesToWrite, limits.NODES_PER_WRITE)
-        return [ua.StatusCode(await self._write(wanted)) for wanted in params.NodesToWrite]
+        return [status_code(await self._write(wanted)) for wanted in params.NodesToWrite]
 
     async def _write(self, wanted: ua.WriteValue) -> int:
-        codes = ua.StatusCodes
+        codes, key = ua.StatusCodes, wanted.NodeId.Identifier
         node = self.aspace.get(wanted.NodeId)
         if node is None:
             return codes.BadNodeIdUnknown
         if wanted.AttributeId not in node.attributes:
             return codes.BadAttributeIdInvalid
-        face, key = self.iserver.face, wanted.NodeId.Identifier
+        face = self.iserver.face
         tag_id = face.space.tag_id(key) if wanted.NodeId.NamespaceIndex == OURS and isinstance(key, str) else None
         if wanted.AttributeId != _VALUE or tag_id is None or face.columns.tags[tag_id].write_rule is None:
             return codes.BadNotWritable
         shown = face.space.node(str(key))
         if shown is None or not shown.writable:
             return codes.BadUserAccessDenied
-        if wanted.IndexRange:
-            return codes.BadIndexRangeNoData
-        value = wanted.Value
-        if (
-            value.StatusCode is not None
-            and value.StatusCode.value != 0
-            or value.SourceTimestamp is not None
-            or value.ServerTimestamp is not None
-        ):
-            return codes.BadWriteNotSupported
-        variant = value.Value
-        if variant is None or variant.is_array or variant.VariantType != ua.VariantType(shown.data_type) or variant.Value is None:
-            return codes.BadTypeMismatch
-        if type(variant.Value).__name__ not in _OBJECTS_ONLY:
-            return codes.BadTypeMismatch
-        return await face.set_tag(tag_id, variant.Value, self.origin)
+        return _unfit(wanted, shown.data_type) or await face.set_tag(tag_id, wanted.Value.Value.Value, self.origin)
 
     # --- views (Part 4, 5.8) ---
 
@@ -131,7 +113,7 @@ class Session(InternalSession):
         results = await super().call(params)
         for result in results:
             if result.StatusCode.value == ua.StatusCodes.BadNothingToDo:  # a method of the standard's types that nobody has bound
-                result.StatusCode = ua.StatusCode(ua.StatusCodes.BadNotImplemented)
+                result.StatusCode = status_code(ua.StatusCodes.BadNotImplemented)
         return results
 
     # --- subscriptions (Part 4, 5.12 and 5.13): each by its owner only ---
@@ -182,12 +164,32 @@ class Session(InternalSession):
         return [
             (await super(Session, self).delete_subscriptions([i]))[0]
             if self.subscription_service.find(i, self.session_id) is not None
-            else ua.StatusCode(ua.StatusCodes.BadSubscriptionIdInvalid)
+            else status_code(ua.StatusCodes.BadSubscriptionIdInvalid)
             for i in ids
         ]
 
-    async def transfer_subscriptions(self, params: ua.TransferSubscriptionsParameters, callback: Any) -> list[ua.TransferResult]:
+    async def transfer_subscriptions(self, *_: Any) -> list[ua.TransferResult]:
         raise ServiceError(ua.StatusCodes.BadServiceUnsupported)
+
+
+def _unfit(wanted: ua.WriteValue, data_type: int) -> int:
+    """Why a value cannot be written to a tag of that DataType; 0 = it can. Times and status are the device's, not a client's."""
+    value = wanted.Value
+    if wanted.IndexRange:
+        return ua.StatusCodes.BadIndexRangeNoData
+    if (value.StatusCode is not None and value.StatusCode.value) or value.SourceTimestamp is not None or value.ServerTimestamp is not None:
+        return ua.StatusCodes.BadWriteNotSupported
+    variant = value.Value
+    fits = variant is not None and not variant.is_array and variant.VariantType == ua.VariantType(data_type)
+    return 0 if fits and isinstance(variant.Value, bool | int | float | str) else ua.StatusCodes.BadTypeMismatch
+
+
+def _default_encoding(wanted: ua.ReadValueId) -> bool:
+    """Part 4, 7.29 (dataEncoding): none, or the default one of a Value."""
+    encoding = wanted.DataEncoding
+    if encoding is None or not encoding.Name:
+        return True
+    return bool(wanted.AttributeId == _VALUE and encoding.Name == _BINARY and encoding.NamespaceIndex == 0)
 
 
 def _check_operations(operations: Any, most: int) -> None:
@@ -203,16 +205,16 @@ def _check_stamps(stamps: int) -> None:
 
 
 def _bad(code: int) -> ua.DataValue:
-    return ua.DataValue(StatusCode=ua.StatusCode(code))
+    return ua.DataValue(StatusCode=status_code(code))
 
 
-def _stamped(value: ua.DataValue, wanted: ua.ReadValueId, stamps: int, now: datetime) -> ua.DataValue:
+def _stamped(value: ua.DataValue, wanted: ua.ReadValueId, stamps: int, at: Any) -> ua.DataValue:
     """Part 4, 7.40 (TimestampsToReturn). Only a Value has a source time."""
     of_value = wanted.AttributeId == _VALUE
     return dataclasses.replace(
         value,
         SourceTimestamp=value.SourceTimestamp if of_value and stamps in (0, 2) else None,
-        ServerTimestamp=(value.ServerTimestamp or now) if stamps in (1, 2) else None,
+        ServerTimestamp=(value.ServerTimestamp or at) if stamps in (1, 2) else None,
         SourcePicoseconds=None,
         ServerPicoseconds=None,
     )

@@ -1,6 +1,7 @@
 """The nodes of namespace 0 (Part 5), read one by one from an indexed file instead of being built at every start.
 
-`build_standard_nodes(path)` writes the file once, in the standard's own binary encoding (Part 6, 5.2); `StandardNodes` looks nodes up in it. A start then costs
+`build_standard_nodes(path)` writes the file once, in the standard's own binary encoding (Part 6, 5.2); `StandardNodes` looks nodes up in
+it. A start then costs
 an mmap; only what a client asks for is decoded. Run as `python -m gateway.wire.opcua.standard PATH` it is a process of its own, so that
 the memory of the full address space goes away with it.
 """
@@ -25,6 +26,7 @@ from asyncua.server.internal_server import InternalServer
 from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary
 
 from gateway.contracts import NotConnected
+from gateway.wire.opcua.terms import node_id
 
 _MAGIC: Final = b"ETNS0001"
 _HEAD: Final = struct.Struct("<8sI")
@@ -149,7 +151,7 @@ def _encode(node: NodeData) -> bytes:
 
 def _decode(identifier: int, blob: bytes) -> NodeData:
     data = Buffer(blob)
-    node = NodeData(ua.NodeId(identifier))
+    node = NodeData(node_id(identifier))
     for _ in range(data.read(1)[0]):
         attribute = ua.AttributeIds(data.read(1)[0])
         node.attributes[attribute] = AttributeValue(struct_from_binary(ua.DataValue, data))

@@ -6,11 +6,13 @@ from typing import Any, Final
 
 from asyncua import ua
 from asyncua.common.utils import ServiceError
+from asyncua.server.address_space import NodeData
 
 from gateway.wire.opcua import limits
 from gateway.wire.opcua.nodes import Nodes
+from gateway.wire.opcua.terms import node_id, status_code
 
-_HAS_SUBTYPE: Final = ua.NodeId(45)
+_HAS_SUBTYPE: Final = node_id(45)
 _NO_REFERENCE_TYPE: Final = ua.NodeId()
 _ALL_FIELDS: Final = 63
 _NO_MORE: Final = None
@@ -41,7 +43,7 @@ class Views:
         references = self._nodes.references(wanted.NodeId)
         if references is None:
             return _refused(ua.StatusCodes.BadNodeIdUnknown)
-        family = self._family(wanted.ReferenceTypeId, subtypes=wanted.IncludeSubtypes)
+        family = self._family(wanted.ReferenceTypeId, subtypes=bool(wanted.IncludeSubtypes))
         if family is not None and not family:
             return _refused(ua.StatusCodes.BadReferenceTypeIdInvalid)
         found = [reference for reference in references if _suits(reference, wanted, family)]
@@ -76,22 +78,22 @@ class Views:
         result = ua.BrowsePathResult()
         elements = path.RelativePath.Elements
         if path.StartingNode not in self._nodes:
-            result.StatusCode = ua.StatusCode(ua.StatusCodes.BadNodeIdUnknown)
+            result.StatusCode = status_code(ua.StatusCodes.BadNodeIdUnknown)
         elif not elements:
-            result.StatusCode = ua.StatusCode(ua.StatusCodes.BadNothingToDo)
+            result.StatusCode = status_code(ua.StatusCodes.BadNothingToDo)
         elif elements[-1].TargetName is None or not elements[-1].TargetName.Name:
-            result.StatusCode = ua.StatusCode(ua.StatusCodes.BadBrowseNameInvalid)
+            result.StatusCode = status_code(ua.StatusCodes.BadBrowseNameInvalid)
         else:
             here: list[ua.NodeId] = [path.StartingNode]
             for element in elements:
                 here = [target for nodeid in here for target in self._step(nodeid, element)]
             result.Targets = [ua.BrowsePathTarget(target, ua.UInt32(0xFFFFFFFF)) for target in here]
             if not here:
-                result.StatusCode = ua.StatusCode(ua.StatusCodes.BadNoMatch)
+                result.StatusCode = status_code(ua.StatusCodes.BadNoMatch)
         return result
 
     def _step(self, nodeid: ua.NodeId, element: ua.RelativePathElement) -> list[ua.NodeId]:
-        family = self._family(element.ReferenceTypeId, subtypes=element.IncludeSubtypes)
+        family = self._family(element.ReferenceTypeId, subtypes=bool(element.IncludeSubtypes))
         return [
             reference.NodeId
             for reference in self._nodes.references(nodeid) or ()
@@ -113,7 +115,7 @@ class Views:
 
     def _subtypes(self, reference_type: ua.NodeId) -> list[ua.NodeId]:
         node = self._nodes.get(reference_type)
-        if node is None or node.attributes[ua.AttributeIds.NodeClass].value.Value.Value != ua.NodeClass.ReferenceType:
+        if node is None or _class_of(node) != ua.NodeClass.ReferenceType:
             return []
         below = [ref.NodeId for ref in node.references if ref.IsForward and ref.ReferenceTypeId == _HAS_SUBTYPE]
         return [reference_type, *(found for child in below for found in self._subtypes(child))]
@@ -136,6 +138,11 @@ class Points:
         return self._held.pop(point, None) if isinstance(point, bytes) else _NO_MORE
 
 
+def _class_of(node: NodeData) -> Any:
+    held = node.attributes[ua.AttributeIds.NodeClass].value
+    return held.Value.Value if held is not None and held.Value is not None else None
+
+
 def _page(references: list[ua.ReferenceDescription], page: int, points: Points) -> ua.BrowseResult:
     result = ua.BrowseResult(References=references[:page])
     if len(references) > page:
@@ -144,7 +151,7 @@ def _page(references: list[ua.ReferenceDescription], page: int, points: Points) 
 
 
 def _refused(code: int) -> ua.BrowseResult:
-    return ua.BrowseResult(StatusCode=ua.StatusCode(code))
+    return ua.BrowseResult(StatusCode=status_code(code))
 
 
 def _suits(reference: ua.ReferenceDescription, wanted: ua.BrowseDescription, family: frozenset[ua.NodeId] | None) -> bool:
