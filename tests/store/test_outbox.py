@@ -1,0 +1,95 @@
+"""At least once, in order, gap-free; and when there is too much, it says what went."""
+
+import json
+
+import pytest
+
+from gateway.model.outbox import OutboxRow
+from gateway.store.config import StoreConfig
+from gateway.store.store import Commit
+
+from .conftest import NOW, SECOND
+
+HOUR = 3600 * SECOND
+
+
+def rows(n, stream="mqtt/backlog", size=1000, created_ns=NOW, **more):
+    return [OutboxRow(stream, "t", bytes(size), created_ns + k, samples=10, **more) for k in range(n)]
+
+
+async def test_each_stream_has_its_own_gap_free_sequence(store):
+    await store.commit(Commit(outbox=[*rows(2, "mqtt/live"), *rows(1, "mqtt/alarms"), *rows(1, "mqtt/live")]))
+    assert [row.seq for row in await store.outbox.peek("mqtt/live", 10)] == [1, 2, 3]
+    assert [row.seq for row in await store.outbox.peek("mqtt/alarms", 10)] == [1]
+    assert await store.outbox.peek("other/live", 10) == []
+
+
+async def test_what_was_not_acknowledged_comes_again_first(store):
+    await store.commit(Commit(outbox=rows(5)))
+    store.outbox.acked("mqtt/backlog", 2)
+    assert [row.seq for row in await store.outbox.peek("mqtt/backlog", 2)] == [3, 4]
+    await store.commit(Commit())
+    assert [row.seq for row in await store.outbox.peek("mqtt/backlog", 9)] == [3, 4, 5]
+    assert (store.outbox.fill()[0].rows, store.outbox.fill()[0].bytes) == (3, 3 * 1041)
+
+
+async def test_beyond_its_bytes_the_oldest_give_way_to_a_gap_record(open_store):
+    store = await open_store(config=StoreConfig(outbox={"bytes": 100_000}))
+    await store.commit(Commit(outbox=[*rows(150), *rows(20, "mqtt/alarms", droppable=False, created_ns=NOW - 1)]))
+    assert store.stats().outbox_full
+    await store.maintain(NOW)
+    fill = {row.stream: row for row in store.outbox.fill()}
+    assert sum(row.bytes for row in fill.values()) <= 100_000
+    left = await store.outbox.peek("mqtt/backlog", 1000)
+    gap = left[-1]
+    assert (gap.topic, gap.droppable, gap.seq) == ("_gap", False, 151)
+    told = json.loads(gap.payload)["gap"]
+    assert (told["from_seq"], told["to_seq"]) == (1, left[0].seq - 1)
+    assert told["samples"] == 10 * fill["mqtt/backlog"].dropped == 10 * told["to_seq"]
+    assert told["from"] == "2023-11-14T22:13:20.000Z"
+    assert [row.seq for row in left] == list(range(told["to_seq"] + 1, 152)), "nothing else is missing"
+    assert (fill["mqtt/alarms"].rows, fill["mqtt/alarms"].dropped) == (20, 0)
+
+
+async def test_too_old_rows_go_but_never_those_in_the_senders_hands(open_store):
+    store = await open_store(config=StoreConfig(outbox={"age": "1h"}))
+    await store.commit(Commit(outbox=[*rows(10), *rows(5, created_ns=NOW + 2 * HOUR)]))
+    held = await store.outbox.peek("mqtt/backlog", 3)
+    await store.maintain(NOW + 2 * HOUR)
+    left = await store.outbox.peek("mqtt/backlog", 100)
+    assert [row.seq for row in left] == [row.seq for row in held] + [11, 12, 13, 14, 15, 16]
+    assert json.loads(left[-1].payload)["gap"]["from_seq"] == 4
+    await store.maintain(NOW + 2 * HOUR)
+    assert len(await store.outbox.peek("mqtt/backlog", 100)) == 9, "a gap is told once"
+
+
+async def test_the_hours_left_follow_the_rate_of_the_last_minutes(open_store):
+    store = await open_store(config=StoreConfig(outbox={"bytes": 10_000_000, "age": "7d"}))
+    assert store.outbox.fill() == []
+    for k in range(60):
+        await store.commit(Commit(outbox=rows(1, size=959, created_ns=NOW + k * 10 * SECOND)))
+    (fill,) = store.outbox.fill()
+    assert fill.outage_hours == pytest.approx((10_000_000 - 60_000) / 100 / 3600, rel=0.05)
+    assert fill.oldest_ns == NOW
+
+
+async def test_quarantined_rows_are_kept_aside_and_counted(store):
+    await store.commit(Commit(outbox=rows(3)))
+    await store.outbox.quarantine((await store.outbox.peek("mqtt/backlog", 3))[1:2], "topic not allowed \ud800")
+    assert [row.seq for row in await store.outbox.peek("mqtt/backlog", 10)] == [1, 3]
+    (fill,) = store.outbox.fill()
+    assert (fill.rows, fill.bytes, fill.quarantined) == (2, 2 * 1041, 1)
+
+
+async def test_a_row_damaged_on_disk_is_put_aside_and_its_neighbours_go_on(store):
+    await store.commit(Commit(outbox=rows(3)))
+    await store._plant.run(lambda connection: connection.execute("UPDATE outbox SET payload=x'00' WHERE seq=2").rowcount)
+    assert [row.seq for row in await store.outbox.peek("mqtt/backlog", 10)] == [1, 3]
+    assert store.outbox.fill()[0].quarantined == 1
+
+
+async def test_the_boot_is_one_for_the_life_of_the_database(open_store):
+    store = await open_store()
+    boot = store.boot
+    await store.close()
+    assert (await open_store()).boot == boot
