@@ -1,8 +1,8 @@
 """Limit, state and quality alarms as columns: one row per rule (IEC 62682, 5.4; OPC UA Part 9, 5.8).
 
 A limit rule looks at x = value, or x = -value for the low limits, so that every limit is a high one: it raises at x > edge, and returns at
-x <= edge - hysteresis. What the value must do next to matter is kept per tag as one closed band [calm_low, calm_high]: while a sample that is
-not Bad stays in it, no condition of the tag can change, whatever delays are running.
+x <= edge - hysteresis. What the value must do next to matter is kept per tag as one closed band [calm_low, calm_high]: while a sample
+that is not Bad stays in it, no condition of the tag can change, whatever delays are running.
 """
 
 from collections.abc import Sequence
@@ -32,8 +32,8 @@ class Note:
 class Alarms:
     """The conditions of all rules, grouped by tag.
 
-    per rule: tag, sign, edge, back (edge less hysteresis, in x), on_ns, off_ns; state: active, acknowledged, due_ns (a delay is running until
-    then, NEVER otherwise), since_ns, shown (value at the last transition)
+    per rule: tag, sign, edge, back (edge less hysteresis, in x), on_ns, off_ns; state: active, acknowledged, due_ns (a delay is running
+    until then, NEVER otherwise), since_ns, shown (value at the last transition)
     per tag: first, count (its rows), calm_low, calm_high
     """
 
@@ -72,7 +72,7 @@ class Alarms:
     def evaluate(
         self, where: Where, rows: Rows, value: Floats, status: Statuses, source_ns: Times, now_ns: int, plain: bool
     ) -> list[Transition]:
-        """k samples, each tag once (rows = where as indices); plain = no status but Good among them. The transitions, in order of rows and rules."""
+        """k samples, each tag once (rows = where as indices); plain: all are plain Good. The transitions, in order of rows and rules."""
         calm = (value >= self.calm_low[where]) & (value <= self.calm_high[where])
         if not plain:
             calm &= status < _BAD
@@ -138,7 +138,7 @@ class Alarms:
         return Transition(self.rules[row], change, active, acknowledged, now_ns, source_ns, value, status, note.user, note.comment)
 
     def _calm(self, tags: Rows, rules: Rows, value: Floats, bad: Mask) -> None:
-        """The bands of some tags anew; rules and value as `_expand` gives them. A Bad tag has none: its next sample is weighed."""
+        """The bands of some tags anew; rules, value and bad: per rule of theirs. A Bad tag has none: its next sample is weighed."""
         active = self.active[rules]
         edge = np.where(active, self.back[rules], self.edge[rules]) * self.sign[rules]  # in units of the value again
         state, high = self.is_state[rules], self.sign[rules] > 0
@@ -175,7 +175,7 @@ class Alarms:
             self._calm(tags, rules, value[tags][sample], (status[tags] >= _BAD)[sample])
 
     def acknowledge(self, condition: str, now_ns: int, user: str, comment: str, value: float, status: int) -> list[Transition]:
-        """Acknowledged; nothing where there is nothing to acknowledge. value, status: the tag's. Raises KeyError for an unknown condition."""
+        """Acknowledged; nothing where there is nothing to acknowledge. value, status: the tag's. Raises KeyError for an unknown name."""
         row = self.place[condition]
         if self.acknowledged[row]:
             return []

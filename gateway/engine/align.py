@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from gateway.engine.where import occurrence
+from gateway.engine.where import every, occurrence
 from gateway.model.batch import Floats, Rows, SampleBatch, TagIds, Times
 from gateway.model.quality import Statuses
 
@@ -25,8 +25,9 @@ class Round:
 
 def believable(source_ns: Times, received_ns: int) -> bool:
     """Every source time is there and within a year of the receipt."""
-    low, high = int(source_ns.min()), int(source_ns.max())
-    return low > 0 and low >= received_ns - YEAR_NS and high <= received_ns + YEAR_NS
+    earliest = max(received_ns - YEAR_NS, 1)
+    since = (source_ns - earliest).view(np.uint64)  # what lies before wraps round to the far end
+    return every(since <= received_ns + YEAR_NS - earliest)
 
 
 def corrected(batch: SampleBatch, received_ns: int) -> tuple[Times, int]:
@@ -46,7 +47,7 @@ def corrected(batch: SampleBatch, received_ns: int) -> tuple[Times, int]:
 
 
 def rounds(batch: SampleBatch, source_ns: Times, keep: Rows) -> list[Round]:
-    """The rows `keep` of a batch in rounds: the k-th sample of each tag in order of source time stands in round k, rows in order of the batch."""
+    """The rows `keep` of a batch in rounds: the k-th sample of each tag by source time stands in round k, rows in order of the batch."""
     ids, times = batch.tag_id[keep], source_ns[keep]
     rank = occurrence(ids, np.lexsort((times, ids)))
     found = []

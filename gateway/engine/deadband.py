@@ -1,7 +1,7 @@
 """Report by exception: which samples are far enough from what was last reported. It filters reports, never alarms.
 
-OPC UA Part 4, 7.22.2 (DataChangeFilter): a value passes when it differs from the value *last queued* by more than the band, so a slow drift is
-reported as soon as it leaves the band. A change of status always passes.
+OPC UA Part 4, 7.22.2 (DataChangeFilter): a value passes when it differs from the value *last queued* by more than the band, so a slow drift
+is reported as soon as it leaves the band. A change of status always passes.
 """
 
 from dataclasses import dataclass
@@ -39,16 +39,21 @@ class Deadband:
     def report(self, where: Where, value: Floats, status: Statuses, also: Mask | None = None) -> Mask:
         """Which of k samples to report; those count as reported from now on. No row stands twice; `also` passes in any case.
 
-        The twin's value is NaN only until its first usable sample and for text, so a change from or to NaN is a change of status or of text.
+        The twin's value is NaN only until its first usable sample and for text: a change from or to NaN is one of status or of text.
         """
-        passes: Mask = np.abs(value - self.value[where]) > self.band[where]
-        passes |= status != self.status[where]
+        with np.errstate(over="ignore"):  # from one end of float64 to the other is more than any band
+            moved = value - self.value[where]
+        passes: Mask = np.abs(moved, out=moved) > self.band[where]
+        other = status != self.status[where]
+        if some(other):
+            passes |= other
+            self.status[where] = status  # where it did not change, it stays the same
         if also is not None:
             passes |= also
         if every(passes):
-            self.value[where], self.status[where] = value, status
+            self.value[where] = value
+        elif isinstance(where, slice):
+            self.value[where] = np.where(passes, value, self.value[where])
         elif some(passes):
-            rows = np.flatnonzero(passes)
-            reported = rows + where.start if isinstance(where, slice) else where[rows]
-            self.value[reported], self.status[reported] = value[rows], status[rows]
+            self.value[where[passes]] = value[passes]
         return passes

@@ -1,6 +1,6 @@
 """The engine: samples in, the twin's change out. A pure function of (batches, times): equal calls give equal states, bit for bit.
 
-One step: delays that are over -> align -> validity -> twin -> deadband and alarms -> derived tags, which take the same road -> commit when due.
+One step: delays that are over -> align -> validity -> twin -> deadband and alarms -> derived tags, on the same road -> commit when due.
 Only + - * / sqrt, comparison and integers are used. A step costs by the batch; a tick or a commit may pass over the table.
 """
 
@@ -42,6 +42,7 @@ class Engine:
         self.stale = Staleness(tags)
         self.pace = Pace(sync)
         self.held: dict[int, Held] = {}
+        self.now_ns = 0  # engine time of the last call
         self.computed: Mask = np.array([tag.source == DERIVED for tag in tags], bool)
         self.owed: dict[int, int] = {}  # after a reload: the statuses to tell of at the next call, by tag_id
         self.gone: list[AlarmRule] = []  # and the rules whose standing conditions end
@@ -66,25 +67,27 @@ class Engine:
                 self._manual(outcome, batch, received_ns)
             else:
                 self._gateway(outcome, batch)
+        self._silence(outcome)
         return self._end(outcome)
 
     def tick(self, now_ns: int) -> TwinUpdate:
         """What time alone brings: delays, silence, commits. May pass over the table."""
         outcome = self._begin(now_ns)
-        if now_ns >= self.stale.due_min:
+        self._silence(outcome)
+        return self._end(outcome)
+
+    def _silence(self, outcome: Outcome) -> None:
+        if outcome.now_ns >= self.stale.due_min:
             exempt = self.twin.made.copy()
             exempt[list(self.held)] = True
-            silent = self.stale.silent(now_ns, self.twin.received_ns, self.twin.status, exempt)
+            silent = self.stale.silent(outcome.now_ns, self.twin.received_ns, self.twin.status, exempt)
             if silent.size:
                 self._mark(outcome, silent, np.full(silent.size, quality.UNCERTAIN_LAST_USABLE, np.uint32))
-        return self._end(outcome)
 
     def next_deadline(self) -> int | None:
         """Engine ns at which tick has something to do (it may turn out to be nothing); None while there is nothing to wait for."""
-        if self.recompute_due:
-            return 0
-        due = min(self.alarms.due_min, self.stale.due_min, self.pace.deadline(self.twin.dirty))
-        return None if due == NEVER else due
+        due = self.now_ns if self.recompute_due else min(self.alarms.due_min, self.stale.due_min, self.pace.deadline(self.twin.dirty))
+        return None if due == NEVER else max(due, self.now_ns)
 
     def acknowledge(self, condition: str, now_ns: int, user: str, comment: str) -> TwinUpdate:
         """Acknowledge a condition by its name; no transition where it is acknowledged already. Raises KeyError for an unknown name."""
@@ -114,12 +117,13 @@ class Engine:
         self.twin.received_ns[heard] += delta_ns
         self.stale.due_min = 0 if self.stale.rows.size else NEVER
         self.pace.shift(delta_ns)
+        self.now_ns += delta_ns
 
     def retable(self, tags: TagTable, rules: Sequence[AlarmRule], derived: Sequence[DerivedRule]) -> None:
         """A reload: rows of names that stay keep their place and state, names that went are disabled, new ones are appended.
 
-        What changed by it (tags out of service, alarms whose rule is gone) comes with the next call; next_deadline is then 0. Raises ValueError
-        and leaves everything as it was where the new table does not fit.
+        What changed by it (tags out of service, alarms whose rule is gone) comes with the next call, which next_deadline asks for at once.
+        Raises ValueError, and leaves everything as it was, where the new table does not fit.
         """
         keep.retable(self, tags, Alarms(rules, len(tags)), Derived(derived, tags))
 
@@ -150,13 +154,13 @@ class Engine:
     def _accept(self, outcome: Outcome, where: Where, rows: Rows, sample: Columns, received_ns: int) -> None:
         """New samples of sources, each tag once."""
         twin = self.twin
-        value, status, refused = self.validity.check(where, sample.value, sample.status, twin.value[where])
+        value, status, refused, plain = self.validity.check(where, sample.value, sample.status, twin.value[where])
         outcome.n_refused += refused
         twin.gate_ns[where] = sample.source_ns
         twin.made[where] = False
         twin.received_ns[where] = received_ns
         self.stale.heard(received_ns)
-        self.apply(outcome, where, rows, Columns(sample.tag_id, value, status, sample.source_ns, sample.text))
+        self.apply(outcome, where, rows, Columns(sample.tag_id, value, status, sample.source_ns, sample.text), plain=plain)
 
     def _sort_out(self, outcome: Outcome, batch: SampleBatch, received_ns: int) -> None:
         """The slow road: repeated tags, doubtful times, late samples, tags that take none."""
@@ -191,7 +195,7 @@ class Engine:
     def _set_aside(self, outcome: Outcome, batch: SampleBatch, turn: align.Round, pick: Rows) -> None:
         sample = _part(batch, turn, pick)
         last = np.array([self.held[tag_id].value for tag_id in sample.tag_id.tolist()])
-        value, status, refused = self.validity.check(sample.tag_id.astype(np.intp), sample.value, sample.status, last)
+        value, status, refused, _ = self.validity.check(sample.tag_id.astype(np.intp), sample.value, sample.status, last)
         outcome.n_refused += refused
         outcome.n_overridden += pick.size
         columns = zip(sample.tag_id.tolist(), value.tolist(), status.tolist(), sample.source_ns.tolist(), strict=True)
@@ -202,7 +206,7 @@ class Engine:
         """Not newer than the newest: an exact duplicate of it is dropped, the rest is for history."""
         sample, twin = _part(batch, turn, pick), self.twin
         rows = sample.tag_id.astype(np.intp)
-        value, status, refused = self.validity.check(rows, sample.value, sample.status, np.full(rows.size, np.nan))
+        value, status, refused, _ = self.validity.check(rows, sample.value, sample.status, np.full(rows.size, np.nan))
         shown = twin.value[rows]
         same = (sample.source_ns == twin.gate_ns[rows]) & (status == twin.status[rows])
         same &= (value == shown) | np.isnan(value)
@@ -212,15 +216,15 @@ class Engine:
         outcome.n_refused += refused
         late = np.flatnonzero(~same)
         if late.size:
-            text = {place: sample.text[row] for place, row in enumerate(late.tolist()) if row in sample.text}
-            outcome.add_late(Columns(sample.tag_id[late], value[late], status[late], sample.source_ns[late], text))
+            texts = {place: sample.text[row] for place, row in enumerate(late.tolist()) if row in sample.text}
+            outcome.add_late(Columns(sample.tag_id[late], value[late], status[late], sample.source_ns[late], texts))
 
     def _manual(self, outcome: Outcome, batch: SampleBatch, received_ns: int) -> None:
         """Manual input: always the newest, GoodLocalOverride; what is no value of the tag's type is refused."""
         source_ns, outcome.n_skewed = align.corrected(batch, received_ns)
         for turn in align.rounds(batch, source_ns, self._known(outcome, batch)):
             rows = turn.tag_id.astype(np.intp)
-            value, status, _ = self.validity.check(rows, turn.value, np.zeros(rows.size, np.uint32), self.twin.value[rows])
+            value, status, _, _ = self.validity.check(rows, turn.value, np.zeros(rows.size, np.uint32), self.twin.value[rows])
             usable = np.flatnonzero(status < np.uint32(quality.BAD))
             outcome.n_refused += rows.size - usable.size
             if usable.size:
@@ -273,13 +277,12 @@ class Engine:
 
     # --- the one road -------------------------------------------------------------------------------------------------------------------
 
-    def apply(self, outcome: Outcome, where: Where, rows: Rows, sample: Columns, follow: bool = True) -> None:
-        """Show k samples, each tag once: twin, deadband, alarms, and then what is derived from them."""
+    def apply(self, outcome: Outcome, where: Where, rows: Rows, sample: Columns, *, plain: bool = False, follow: bool = True) -> None:
+        """Show k samples, each tag once: twin, deadband, alarms, and then what is derived from them. plain: all are plain Good."""
         twin = self.twin
         also = self._texts(rows, sample) if sample.text else None
         twin.put(where, rows, sample.value, sample.status, sample.source_ns)
         reported = self.deadband.report(where, sample.value, sample.status, also)
-        plain = not np.count_nonzero(sample.status)
         outcome.transitions += self.alarms.evaluate(where, rows, sample.value, sample.status, sample.source_ns, outcome.now_ns, plain)
         outcome.rows.append(sample)
         outcome.reported.append(reported)
@@ -308,12 +311,13 @@ class Engine:
             self.held[tag_id] = self.held[tag_id].computed(*computed)
         rows = results.rows[free]
         if rows.size:
-            value, status, refused = self.validity.check(rows, results.value[free], results.status[free], twin.value[rows])
+            value, status, refused, _ = self.validity.check(rows, results.value[free], results.status[free], twin.value[rows])
             outcome.n_refused += refused
             self.apply(outcome, rows, rows, Columns(rows.astype(np.int32), value, status, results.source_ns[free]), follow=False)
 
     def _begin(self, now_ns: int) -> Outcome:
         outcome = Outcome(now_ns)
+        self.now_ns = now_ns
         twin = self.twin
         outcome.transitions += self.alarms.expire(now_ns, twin.value, twin.status, twin.source_ns)
         if self.recompute_due:

@@ -7,7 +7,8 @@
 
 Everything is a number: true is 1, false is 0, and what is not 0 counts as true. Functions: min, max, abs, sqrt, clip(x, low, high),
 if(condition, then, else), integral(x) = the time integral in x times hours (kW gives kW.h), rate(x) = the change of x per second.
-A tag's name may contain "-" and begin with a digit: the longest known name wins, so `a.b-c` is a tag where there is one and a difference otherwise.
+A tag's name may contain "-" and begin with a digit: the longest known name wins, so `a.b-c` is a tag where there is one and a
+difference otherwise.
 """
 
 import math
@@ -93,7 +94,7 @@ class Expression:
     def evaluate(self, values: Values, statuses: Sequence[int]) -> tuple[float, int]:
         """The value and its status, for an expression without integral and rate (an interlock).
 
-        The status is that of the worst input; no number (a division by zero, an overflow) is BadOutOfRange. The value is NaN where it is Bad.
+        The status is that of the worst input; no number (a division by zero, an overflow) is BadOutOfRange. Bad comes with NaN.
         """
         return self.advance(values, statuses, 0, [])
 

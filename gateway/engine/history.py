@@ -122,12 +122,16 @@ class Ring:
     ) -> None:
         """A new commit, in which `changed` (each once) of the twin's live columns have changed; text holds the changed rows' texts."""
         before = {row: self.text.get(row) for row in text}
-        rows: Where = slice(0, changed.size) if changed.size == self.value.size else changed
+        rows: Where = changed
+        if changed.size == self.value.size:  # all of it: the old columns become the undo as they are
+            rows = slice(0, changed.size)
+            undo = self.value, self.status, self.source_ns
+            self.value, self.status, self.source_ns = value.copy(), status.copy(), source_ns.copy()
+        else:
+            undo = self.value[rows], self.status[rows], self.source_ns[rows]
+            self.value[rows], self.status[rows], self.source_ns[rows] = value[rows], status[rows], source_ns[rows]
         size = changed.size * _ROW_BYTES + _ENTRY_BYTES + sum(len(words) * 4 for words in before.values() if words)
-        self.entries.append(
-            Undo(version, at_ns, rows, self.value[rows].copy(), self.status[rows].copy(), self.source_ns[rows].copy(), before, size)
-        )
-        self.value[rows], self.status[rows], self.source_ns[rows] = value[rows], status[rows], source_ns[rows]
+        self.entries.append(Undo(version, at_ns, rows, *undo, before, size))
         self.text.update(text)
         self.used += size
         self._newest = None
@@ -174,7 +178,7 @@ def frozen(column: Any) -> Any:
 
 
 def tree(at_ns: int, value: Floats, status: Statuses, text: Mapping[int, str], tags: TagTable) -> dict[str, Any]:
-    """The hierarchical dictionary: dots become levels; None where the status is Bad or there is no value; `timestamp` at the top (ISO 8601, Z).
+    """The hierarchical dictionary: dots become levels; None where the status is Bad; `timestamp` at the top (ISO 8601, Z).
 
     Tags that the columns do not reach (they came with a later reload) and tags out of use are left out.
     """

@@ -84,6 +84,7 @@ def _state(engine: "Engine") -> tuple[dict[str, Any], dict[str, Column]]:
         "held": [[name, state.text] for name, state in held],
         "pace": [engine.pace.sync.mode.value, engine.pace.sync.period_ns, engine.pace.next_ns],
         "version": twin.version,
+        "now_ns": engine.now_ns,
         "at_ns": twin.at_ns,
         "constants": engine.constants_due,
     }
@@ -113,7 +114,7 @@ def _restore(engine: "Engine", head: dict[str, Any], columns: dict[str, Column])
     same = (mode, period_ns) == (engine.pace.sync.mode.value, engine.pace.sync.period_ns)
     engine.pace.next_ns = next_ns if same else 0
     engine.stale.due_min = 0 if engine.stale.rows.size else NEVER
-    engine.constants_due = bool(head["constants"])
+    engine.now_ns, engine.constants_due = head["now_ns"], bool(head["constants"])
 
 
 def _matched(names: list[str], types: Column, tags: TagTable) -> tuple[Rows, Rows]:
@@ -145,7 +146,8 @@ def _restore_held(engine: "Engine", head: dict[str, Any], columns: dict[str, Col
     for (name, text), *state in zip(head["held"], *held, strict=True):
         tag_id = place.get(name)
         if tag_id is not None and engine.twin.tags.enabled[tag_id]:
-            engine.held[tag_id] = Held(*state, text)
+            value, status, source_ns, gate_ns, made = state
+            engine.held[tag_id] = Held(value, status, source_ns, gate_ns, made, text)
 
 
 def _restore_alarms(alarms: Alarms, head: dict[str, Any], columns: dict[str, Column], tags: TagTable) -> None:

@@ -33,7 +33,7 @@ class Pace:
         """When a commit is due without further samples."""
         if self.sync.mode is SyncMode.MANUAL or (self.sync.mode is SyncMode.REAL_TIME and not dirty):
             return NEVER
-        return self.next_ns
+        return self.next_ns or NEVER
 
     def shift(self, delta_ns: int) -> None:
         """The wall clock stepped; the grid stays on multiples of the period."""

@@ -32,4 +32,5 @@ class Staleness:
         armed = (heard != 0) & (status[self.rows] < np.uint32(BAD)) & ~exempt[self.rows]
         over = armed & (due <= now_ns)
         self.due_min = least(due[armed & ~over])
-        return self.rows[over]
+        silent: Rows = self.rows[over]
+        return silent

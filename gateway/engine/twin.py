@@ -21,9 +21,9 @@ class Twin:
     """The live columns (contracts.TwinView), row = tag_id.
 
     value, status, source_ns, received_ns   what is served
-    gate_ns   int64[n]  a sample from its source must be newer than this to be applied: the newest one's time; ALWAYS before the first sample
-                        and while the gateway itself has spoken (link lost, silent); NEVER where no sample may pass unseen (overridden, out of
-                        service, derived)
+    gate_ns   int64[n]  a sample from its source must be newer than this to be applied: the newest one's time; ALWAYS before the first
+                        sample and while the gateway itself has spoken (link lost, silent); NEVER where no sample may pass unseen
+                        (overridden, out of service, derived)
     made      bool[n]   the status shown is the gateway's own word, not a source's
     """
 
@@ -47,6 +47,7 @@ class Twin:
         self.gate_ns: Times = np.where(shut(tags), np.int64(NEVER), np.int64(ALWAYS))
         self.made: Mask = np.zeros(size, bool)
         self.text: dict[int, str] = {}
+        self._all: Rows = np.arange(size)
         self._touched: list[Rows] = []
         self._touched_text: dict[int, str] = {}
         self._touched_rows = 0
@@ -62,6 +63,7 @@ class Twin:
             setattr(self, name, column)
         self.tags = tags
         self._frame = None
+        self._all = fresh._all
         self.ring.grow(fresh.value, fresh.status, fresh.source_ns, size)
 
     def adopt(self, version: int, at_ns: int, dirty: Rows) -> None:
@@ -99,8 +101,8 @@ class Twin:
         """The rows changed since the last commit, each once, ascending."""
         if self._touched_rows * 16 < self.value.size:
             return np.array(sorted({row for rows in self._touched for row in rows.tolist()}), np.intp)
-        if len(self._touched) == 1 and self._touched_rows == self.value.size:
-            return np.arange(self.value.size, dtype=np.intp)
+        if len(self._touched) == 1 and self._touched_rows == self.value.size:  # each row stands once in a part
+            return self._all
         mask = np.zeros(self.value.size, bool)
         for rows in self._touched:
             mask[rows] = True
@@ -150,4 +152,5 @@ class Twin:
 
 def shut(tags: TagTable) -> Mask:
     """The tags that take no sample from a source: disabled or derived."""
-    return ~tags.enabled | np.array([tag.source == DERIVED for tag in tags], bool)
+    derived: Mask = np.array([tag.source == DERIVED for tag in tags], bool)
+    return derived | ~tags.enabled

@@ -46,17 +46,17 @@ class Validity:
         integral = np.isin(tags.type, (TagType.INT, TagType.BOOL, TagType.ENUM))
         return cls(least, most, low, high, integral, boolean, text, bool(integral.any()))
 
-    def check(self, where: Where, value: Floats, status: Statuses, last: Floats) -> tuple[Floats, Statuses, int]:
-        """value and status as the twin takes them, and how many samples became BadOutOfRange; k rows, the arrays given stay as they are.
+    def check(self, where: Where, value: Floats, status: Statuses, last: Floats) -> tuple[Floats, Statuses, int, bool]:
+        """value and status of k samples as the twin takes them, how many became BadOutOfRange, and whether all are plain Good.
 
-        A Bad sample takes `last`, the twin's values of these rows. A bool that is not 0 becomes 1.
+        A Bad sample takes `last`, the twin's values of these rows. A bool that is not 0 becomes 1. The arrays given stay as they are.
         """
         fine = (value >= self.least[where]) & (value <= self.most[where])
         if self.any_integral:
             fine &= ~self.integral[where] | (value == np.rint(value))
-        if every(fine) and not np.count_nonzero(status):
-            return value, status, 0
-        return self._mend(where, value, status, last)
+        if every(fine) and not some(status != 0):
+            return value, status, 0, True
+        return *self._mend(where, value, status, last), False
 
     def _mend(self, where: Where, value: Floats, status: Statuses, last: Floats) -> tuple[Floats, Statuses, int]:
         came_bad = status >= _BAD
