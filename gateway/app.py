@@ -38,7 +38,7 @@ from gateway.status import Report
 from gateway.store.commit import Step
 from gateway.store.errors import StoreUnavailable
 from gateway.store.store import Store
-from gateway.watch import watch
+from gateway.watch import process_age_s, watch
 
 log = structlog.get_logger()
 
@@ -84,7 +84,6 @@ class Gateway:
         )
         self.ended = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
-        self._began = time.monotonic()
 
     # --- life ----------------------------------------------------------------------------------------------------------------------
 
@@ -100,11 +99,11 @@ class Gateway:
 
     async def _live(self, group: asyncio.TaskGroup, stop: asyncio.Event, started: asyncio.Event) -> None:
         tasks = await self._start(group)
-        self.health.ready_after_s = time.monotonic() - self._began
+        self.health.ready_after_s = round(process_age_s(), 3)
         gc.collect()
         gc.freeze()
         notify("READY=1", f"STATUS=running, {len(self.site.tags)} tags")
-        log.info("ready", after_s=round(self.health.ready_after_s, 3), tags=len(self.site.tags), **self.urls())
+        log.info("ready", after_s=self.health.ready_after_s, tags=len(self.site.tags), **self.urls())
         self.say.system("Digital twin initialized", tags=len(self.site.tags), version=__version__)
         started.set()
         await stop.wait()

@@ -22,7 +22,6 @@ class Face:
     """One running sink."""
 
     name: str
-    config: BaseModel
     sink: Sink
     queue: LatestQueue
     unit: Unit
@@ -42,7 +41,7 @@ class Northbound:
         for name, (kind, config) in wanted.items():
             unit = self._health.fresh("sink", name)
             sink = sink_class(kind)(config, self._context_of(name, unit))
-            faces[name] = Face(name, config, sink, LatestQueue(unit), unit)
+            faces[name] = Face(name, sink, LatestQueue(unit), unit)
         return faces
 
     def start(self, group: asyncio.TaskGroup, faces: Mapping[str, Face]) -> None:

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from gateway.access.sessions import Sessions
 from gateway.contracts import Commands, Delivery, Identity, TwinView
 from gateway.events import Events
@@ -81,7 +79,7 @@ class Page:
         faces = {}
         for name, server in servers.items():
             unit = health.fresh("sink", name)
-            faces[name] = Face(name, BaseModel(), _Listener(server), LatestQueue(unit), unit)
+            faces[name] = Face(name, _Listener(server), LatestQueue(unit), unit)
         return faces
 
     def urls(self, health: Health) -> dict[str, str]:

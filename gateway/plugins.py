@@ -31,6 +31,8 @@ SECTIONS: Final = {
     "log": "gateway.logs:LogConfig",
 }
 
+OPTIONAL: Final = frozenset({"opcua"})  # no section, no server
+
 
 def plugins() -> Plugins:
     """The configuration models that a site file is checked against."""
@@ -38,6 +40,7 @@ def plugins() -> Plugins:
         drivers={kind: _config_of(place) for kind, place in _table(DRIVERS, "edgetwin.drivers").items()},
         upstream={kind: _config_of(place) for kind, place in _table(SINKS, "edgetwin.sinks").items() if kind not in SECTIONS},
         sections={name: _named(place) for name, place in SECTIONS.items()},
+        optional=OPTIONAL,
     )
 
 

@@ -25,8 +25,7 @@ class Plan:
 def sinks_of(site: Site) -> dict[str, tuple[str, BaseModel]]:
     """Each sink's name -> (kind, configuration): the OPC UA server and the upstream ones."""
     server = site.sections.get("opcua")
-    said = server is not None and server.model_fields_set  # a file that is silent on it wants no server
-    sinks: dict[str, tuple[str, BaseModel]] = {"opcua": ("opcua", server)} if server is not None and said else {}
+    sinks: dict[str, tuple[str, BaseModel]] = {} if server is None else {"opcua": ("opcua", server)}
     return sinks | {unit.name: (unit.kind, unit.config) for unit in site.upstream}
 
 

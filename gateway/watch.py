@@ -92,3 +92,9 @@ def process_figures() -> dict[str, float]:
         "open_files": sum(1 for _ in Path("/proc/self/fd").iterdir()),
         "cpu_s": round(times.user + times.system, 2),
     }
+
+
+def process_age_s() -> float:
+    """Seconds since this process was started, the interpreter's own start included (proc(5): starttime in clock ticks since boot)."""
+    fields = Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")

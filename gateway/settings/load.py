@@ -1,7 +1,9 @@
 """From files to a Site: every section read, every fault listed at once."""
 
+import gc
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -35,18 +37,31 @@ def load(path: Path | str, plugins: Plugins, previous: TagTable | None = None, *
     """
     faults = Faults()
     environment = os.environ if env is None else env
-    assembly = Assembly(environment, faults)
-    root = assembly.read(Path(path))
-    if not assembly.complete:
-        faults.check()
-    return _Loader(root, plugins, previous, Filler(environment, faults, Path(path).parent), faults).site(assembly)
+    with _collector_paused():
+        assembly = Assembly(environment, faults)
+        root = assembly.read(Path(path))
+        if not assembly.complete:
+            faults.check()
+        return _Loader(root, plugins, previous, Filler(environment, faults, Path(path).parent), faults).site(assembly)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """A tree of a million nodes holds no cycle, and the collector would walk it again and again: half of the time of a large site."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class _Loader:
     def __init__(self, root: Node, plugins: Plugins, previous: TagTable | None, filler: Filler, faults: Faults) -> None:
         self.root, self.plugins, self.previous, self.filler, self.faults = root, plugins, previous, filler, faults
         self.fields = Fields(root, "", faults)
-        self.models = plugins.sections
+        self.models, self.optional = plugins.sections, plugins.optional
 
     def site(self, assembly: Assembly) -> Site:
         """The site; raises SettingsError once everything was looked at."""
@@ -55,7 +70,7 @@ class _Loader:
         gateway = self.filler.fill(Gateway, self._section("gateway"), "gateway")
         events = self.filler.fill(Events, self._section("events"), "events")
         kpi = self.filler.fill(Kpi, self._section("kpi"), "kpi")
-        sections = {name: self.filler.fill(model, self._section(name), name) for name, model in self.models.items()}
+        sections = {name: self.filler.fill(model, self._section(name), name) for name, model in self.models.items() if self._wanted(name)}
         self._exposure(sections)
         sources, checks = self._sources()
         upstream = self._upstream()
@@ -90,6 +105,9 @@ class _Loader:
 
     def _section(self, name: str) -> Node:
         return self.root.map.get(name) or Node(None, self.root.place)
+
+    def _wanted(self, name: str) -> bool:
+        return name not in self.optional or name in self.root.map
 
     def _version(self) -> None:
         node = self.root.map.get("version")

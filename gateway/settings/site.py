@@ -22,6 +22,7 @@ class Plugins:
     drivers: Mapping[str, type[BaseModel]] = field(default_factory=dict)
     upstream: Mapping[str, type[BaseModel]] = field(default_factory=dict)
     sections: Mapping[str, type[BaseModel]] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()  # sections that are there only where the file has them
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Unit:
 class Site:
     """A configuration without faults.
 
-    sections  opcua, web, store, log: those of Plugins, defaults where the file is silent
+    sections  opcua, web, store, log: those of Plugins; defaults where the file is silent, but for the optional ones
     digest    sha256 of the configuration without the values of secrets
     faults    warnings only
     files     every file that was read, the first is the one asked for
