@@ -171,7 +171,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--extra", type=int, default=0, help="further tags, for load and floods")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
-    logging.getLogger("asyncua").setLevel(logging.CRITICAL)
+    for name in ("asyncua", "asyncio", "edgetwin.sensors"):  # what they say at the end of a connection helps nobody
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         asyncio.run(_main(options))
     except (NotConnected, OSError) as error:
