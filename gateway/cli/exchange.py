@@ -31,7 +31,7 @@ def export(
     out: Annotated[Path, typer.Argument(help="File to write; its ending chooses the format: .csv, .parquet, .json.")],
     tags: Annotated[list[str] | None, typer.Option("--tag", help="Tags whose history is wanted; all of them without it.")] = None,
     start: Annotated[str, typer.Option("--from", help="Beginning: a time, or a distance like now-24h.")] = "now-24h",
-    end: Annotated[str, typer.Option("--to", help="End.")] = "now",
+    end: Annotated[str | None, typer.Option("--to", help="End; now without it.")] = None,
     buckets: Annotated[int | None, typer.Option("--buckets", min=1, help="Downsample to so many buckets per tag.")] = None,
     url: Url = None,
     name: Name = None,

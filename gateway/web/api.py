@@ -26,7 +26,7 @@ def build(context: WebContext) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.context = context
-    problems.install(app)
+    problems.install(app, context.unavailable)
     app.state.hub = Hub(context.view, context.updates)
     for router in (status.router, twin.router, events.router, history.router, commands.router, signin.router, stream):
         app.include_router(router, prefix=PREFIX)

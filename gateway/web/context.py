@@ -62,3 +62,4 @@ class WebContext:
     sessions: Sessions
     config: WebConfig = field(default_factory=WebConfig)
     now_ns: Callable[[], int] = time.time_ns
+    unavailable: tuple[type[Exception], ...] = ()  # what history and events raise while the disk refuses: 503, try again

@@ -53,12 +53,13 @@ def answer(
     return Response(dumps(document | dict(more or {})), status, dict(headers or {}), MEDIA_TYPE)
 
 
-def install(app: FastAPI) -> None:
-    """Every error of that application leaves as a problem document."""
+def install(app: FastAPI, unavailable: Sequence[type[Exception]] = ()) -> None:
+    """Every error of that application leaves as a problem document; those in `unavailable` as 503."""
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(NotConnected, _not_connected)
+    for kind in (NotConnected, *unavailable):
+        app.add_exception_handler(kind, _unavailable)
     app.add_exception_handler(Exception, _unexpected)  # the traceback goes to the log, never to the caller
 
 
@@ -82,7 +83,7 @@ async def _http(request: Request, error: Exception) -> Response:
     return answer(error.status_code, str(error.detail), request.url.path, headers=error.headers)
 
 
-async def _not_connected(request: Request, error: Exception) -> Response:
+async def _unavailable(request: Request, error: Exception) -> Response:
     return answer(503, str(error), request.url.path)
 
 

@@ -6,13 +6,12 @@ import httpx
 import pytest
 
 from gateway.contracts import NotConnected
-from gateway.web.api import build
 from gateway.web.server import WebServer
 
 
 @pytest.fixture
-async def server(context, tmp_path):
-    made = WebServer(build(context), "127.0.0.1", 0, tmp_path / "run" / "line1.sock")
+async def server(room, tmp_path):
+    made = WebServer(room.app, "127.0.0.1", 0, tmp_path / "run" / "line1.sock")
     await made.start()
     yield made
     await made.stop()
@@ -29,23 +28,23 @@ async def test_it_serves_tcp_and_the_unix_socket_at_once(server, tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o660
 
 
-async def test_a_taken_port_is_said_clearly(server, context):
+async def test_a_taken_port_is_said_clearly(server, room):
     with pytest.raises(NotConnected, match=f"cannot listen on 127.0.0.1:{server.port}: Address already in use; set web.port"):
-        await WebServer(build(context), "127.0.0.1", server.port).start()
+        await WebServer(room.app, "127.0.0.1", server.port).start()
 
 
-async def test_a_socket_that_somebody_answers_on_is_not_taken_over(server, context, tmp_path):
+async def test_a_socket_that_somebody_answers_on_is_not_taken_over(server, room, tmp_path):
     with pytest.raises(NotConnected, match="another gateway"):
-        await WebServer(build(context), None, 0, tmp_path / "run" / "line1.sock").start()
+        await WebServer(room.app, None, 0, tmp_path / "run" / "line1.sock").start()
 
 
-async def test_the_socket_of_a_gateway_that_was_killed_is_taken_over(server, context, tmp_path):
+async def test_the_socket_of_a_gateway_that_was_killed_is_taken_over(server, room, tmp_path):
     import socket
 
     path = tmp_path / "left.sock"
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(path))
-    again = WebServer(build(context), None, 0, path)
+    again = WebServer(room.app, None, 0, path)
     await again.start()
     await again.stop()
     assert not path.exists()

@@ -48,13 +48,19 @@ async def history(
     tag: Annotated[list[str] | None, Query(max_length=_TAGS)] = None,
     prefix: Annotated[str | None, Query(description="instead of tag: all whose names begin with it")] = None,
     start: Annotated[str, Query(alias="from", description="ISO 8601, milliseconds since 1970, or now-6h")] = "now-1h",
-    end: Annotated[str, Query(alias="to", description="as from; samples at that time are not in it")] = "now",
+    end: Annotated[str | None, Query(alias="to", description="as from; samples at that time are not in it; default: all until now")] = None,
     buckets: Annotated[int | None, Query(ge=1, le=10_000, description="so many, with min, max, mean, count, worst status")] = None,
     limit: Annotated[int | None, Query(ge=1, le=100_000_000, description="rows of each tag; JSON gives 10 000 unless told")] = None,
     format: Literal["json", "csv", "parquet"] = "json",  # noqa: A002 - the name in the address
 ) -> Response:
     """Samples oldest first. JSON carries columns and, where a tag has more rows, `next`: the `from` of the next request."""
-    window = Window(_wanted(context, tag, prefix), moment("from", start, context), moment("to", end, context), limit, buckets)
+    window = Window(
+        _wanted(context, tag, prefix),
+        moment("from", start, context),
+        context.now_ns() + 1 if end is None else moment("to", end, context),
+        limit,
+        buckets,
+    )
     if window.start_ns > window.end_ns:
         raise Problem.field("from", "lies after to")
     if format == "json":
