@@ -3,10 +3,12 @@
 
 def main() -> None:
     """Run the command line."""
+    from gateway.bench import verb as bench
     from gateway.cli import app
     from gateway.demo import verb as demo
 
     demo.register(app)
+    bench.register(app)
     app()
 
 
