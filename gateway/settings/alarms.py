@@ -7,7 +7,7 @@ from typing import Final
 from gateway.model.alarm import AlarmRule, Limit
 from gateway.model.tag import Tag, TagTable, TagType
 from gateway.model.unit import Unit
-from gateway.settings.faults import Faults, Place, nearest, quote
+from gateway.settings.faults import Faults, Place, quote
 from gateway.settings.fields import LATER_ALARM, Fields, elements
 from gateway.settings.node import BROKEN, Node
 from gateway.settings.tags import NUMBERS
@@ -77,7 +77,7 @@ class Alarms:
             return None
         tag = self._tags.named(node.text) if node.text in self._declared else None
         if tag is None:
-            self._faults.add(node.place, key, f"there is no tag {quote(node.text)}", nearest(node.text, self._declared))
+            self._faults.add(node.place, key, f"there is no tag {quote(node.text)}", self._faults.nearest(node.text, self._declared))
         return tag
 
     def _entry(self, tag: Tag, fields: Fields) -> None:
@@ -156,7 +156,7 @@ class Alarms:
         if isinstance(number, int) and int(number) in states:
             return float(number)
         if node.value is not BROKEN:
-            self._faults.add(node.place, key, f"{quote(node.text)} is not a state of {tag.name}", nearest(node.text, labels))
+            self._faults.add(node.place, key, f"{quote(node.text)} is not a state of {tag.name}", self._faults.nearest(node.text, labels))
         return None
 
     def _message(self, tag: Tag, limit: Limit, threshold: float) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.settings.document import parse
-from gateway.settings.faults import Faults, Place, nearest
+from gateway.settings.faults import Faults, Place
 from gateway.settings.files import CSV_BYTES, YAML_BYTES, read_text
 from gateway.settings.node import BROKEN, Node
 from gateway.settings.table import rows
@@ -144,5 +144,5 @@ def _digital_twin(root: Node, old: Node, faults: Faults) -> Node:
         elif name in {"simulation_steps", "data_sources"}:
             faults.add(node.key, f"digital_twin.{name}", "is not available in this version", "remove it")
         else:
-            faults.add(node.key, f"digital_twin.{name}", "is not a known key", nearest(name, _ALIASES))
+            faults.add(node.key, f"digital_twin.{name}", "is not a known key", faults.nearest(name, _ALIASES))
     return root

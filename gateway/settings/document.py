@@ -108,6 +108,16 @@ class _Builder:
         self._faults.add(self._place(event), "", why, hint)
         return _Stop()
 
+    def _key(self) -> str:
+        """The path of the key whose value comes next."""
+        path = ""
+        for level in self._open:
+            if isinstance(level.node.value, list):
+                path += f"[{len(level.node.value)}]"
+            elif level.key is not None:
+                path += f".{level.key.text}" if path else level.key.text
+        return path
+
     def _start(self, event: Any, value: object) -> None:
         if len(self._open) >= DEPTH:
             raise self._stop(event, f"is nested deeper than {DEPTH} levels", "")
@@ -139,7 +149,9 @@ class _Builder:
         if isinstance(key.value, dict | list) or key.value is BROKEN:
             self._faults.add(key.place, "", f"a key is a word, not {key.shape}", "a value that begins with { or [ needs quotes")
         elif key.text in entries:
-            self._faults.add(key.place, key.text, f"this key stands twice (first in line {entries[key.text].key.line})", "keep one of them")
+            self._faults.add(
+                key.place, self._key(), f"this key stands twice (first in line {entries[key.text].key.line})", "keep one of them"
+            )
         else:
             node.key = key.place
             entries[key.text] = node
@@ -173,7 +185,7 @@ class _Builder:
         if tag is None or tag in _CORE:
             return False
         if tag not in _TEXT:
-            self._faults.add(self._place(event), "", f"the tag {tag[:60]} is refused", "a configuration holds plain values only")
+            self._faults.add(self._place(event), self._key(), f"the tag {tag[:60]} is refused", "a configuration holds plain values only")
         return tag != "!" or isinstance(event, yaml.ScalarEvent)
 
     def _scalar(self, event: Any) -> Node:
@@ -181,16 +193,16 @@ class _Builder:
         plain = event.style is None or event.style == ""
         forced = event.tag is not None and self._tag(event)
         if "${" in text:
-            expanded = expand(text, place, self._env, self._faults)
+            expanded = expand(text, place, self._key(), self._env, self._faults)
             if expanded is None:
                 return Node(BROKEN, place, text)
             text, origin = expanded
         if event.style == '"' and (control := _CONTROL.search(text)):
-            self._faults.add(place, "", f"holds the control character U+{ord(control[0]):04X}", "remove it")
+            self._faults.add(place, self._key(), f"holds the control character U+{ord(control[0]):04X}", "remove it")
         return Node(resolve(text) if plain and not forced else text, place, text, origin)
 
 
-def expand(text: str, place: Place, env: Mapping[str, str], faults: Faults) -> tuple[str, str] | None:
+def expand(text: str, place: Place, key: str, env: Mapping[str, str], faults: Faults) -> tuple[str, str] | None:
     """A text with its variables in place, and their names as an origin; None where one is missing, with the fault listed."""
     parts, names, end = list[str](), list[str](), 0
     for match in _VARIABLE.finditer(text):
@@ -199,7 +211,7 @@ def expand(text: str, place: Place, env: Mapping[str, str], faults: Faults) -> t
         if match[1]:
             parts.append(match[0][1:])  # $${NAME} is the text ${NAME}
             continue
-        value = _variable(match, place, env, faults)
+        value = _variable(match, place, key, env, faults)
         if value is None:
             return None
         parts.append(value)
@@ -208,18 +220,18 @@ def expand(text: str, place: Place, env: Mapping[str, str], faults: Faults) -> t
     return "".join(parts), "env:" + ",".join(names) if names else ""
 
 
-def _variable(match: re.Match[str], place: Place, env: Mapping[str, str], faults: Faults) -> str | None:
+def _variable(match: re.Match[str], place: Place, key: str, env: Mapping[str, str], faults: Faults) -> str | None:
     name, default = match[2], match[3]
     if name is None:
-        faults.add(place, "", "this is not a variable", "write ${NAME} or ${NAME:-default}; $${ for a literal ${")
+        faults.add(place, key, "this is not a variable", "write ${NAME} or ${NAME:-default}; $${ for a literal ${")
         return None
     value = env.get(name)
     if value is None or (not value and default is not None):
         value = default
     if value is None:
-        faults.add(place, "", f"the environment variable {name} is not set", f"set it, or write ${{{name}:-default}}")
+        faults.add(place, key, f"the environment variable {name} is not set", f"set it, or write ${{{name}:-default}}")
     elif _CONTROL.search(value):
-        faults.add(place, "", f"the environment variable {name} holds a control character or is not UTF-8")
+        faults.add(place, key, f"the environment variable {name} holds a control character or is not UTF-8")
         return None
     return value
 

@@ -4,37 +4,42 @@ from collections.abc import Mapping
 
 from gateway.engine.expression import ExpressionError, parse
 from gateway.model.derived import DerivedRule
-from gateway.model.tag import TagTable, TagType
+from gateway.model.tag import TagType
 from gateway.settings.faults import Faults
 from gateway.settings.node import Node
 from gateway.settings.tags import Draft
 
 
-def read_expressions(draft: Draft, tags: TagTable) -> tuple[DerivedRule, ...]:
+def read_expressions(draft: Draft) -> tuple[DerivedRule, ...]:
     """The rules of derived tags; lists what cannot be parsed, inputs that are texts, and cycles by their path."""
-    numbers = {name: tags.index[name] for name in draft.declared if name in tags.index and tags[tags.index[name]].type is not TagType.TEXT}
+    types = {tag.name: tag.type for tag in draft.tags}
     inputs = dict[str, tuple[str, ...]]()
     rules = list[DerivedRule]()
     for tag, node, key in draft.expressions:
-        names = _parse(node, key, numbers, draft, stateful=True)
+        names = _parse(node, key, types, draft.faults, stateful=True)
         if names is not None:
             inputs[tag.name] = names
             rules.append(DerivedRule(tag.tag_id, tag.name, node.text))
     for _, node, key in draft.interlocks:
-        _parse(node, key, numbers, draft, stateful=False)
+        _parse(node, key, types, draft.faults, stateful=False)
     _cycles(inputs, {tag.name: (node, key) for tag, node, key in draft.expressions}, draft.faults)
     return tuple(rules)
 
 
-def _parse(node: Node, key: str, numbers: dict[str, int], draft: Draft, *, stateful: bool) -> tuple[str, ...] | None:
+def _parse(node: Node, key: str, types: dict[str, TagType], faults: Faults, *, stateful: bool) -> tuple[str, ...] | None:
+    """The tags that an expression reads."""
     if isinstance(node.value, dict | list):
-        draft.faults.add(node.place, key, f"should be an expression, not {node.shape}")
+        faults.add(node.place, key, f"should be an expression, not {node.shape}")
         return None
     try:
-        return parse(node.text, numbers, stateful=stateful).names
+        names = parse(node.text, types, stateful=stateful).names
     except ExpressionError as error:
-        draft.faults.add(node.place, key, f"{error.why}, at character {error.position + 1}", error.hint)
+        faults.add(node.place, key, f"{error.why}, at character {error.position + 1}", error.hint)
         return None
+    for name in names:
+        if types[name] is TagType.TEXT:
+            faults.add(node.place, key, f"{name} is text, not a number", "expressions read float, int, bool and enum tags")
+    return names
 
 
 def _cycles(inputs: Mapping[str, tuple[str, ...]], places: Mapping[str, tuple[Node, str]], faults: Faults) -> None:

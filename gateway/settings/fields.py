@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Final
 
 from gateway.model.duration import seconds
-from gateway.settings.faults import Faults, Place, nearest, quote
+from gateway.settings.faults import Faults, Place, quote
 from gateway.settings.node import BROKEN, Node
 
 LATER: Final = frozenset({"models", "forecast", "scenarios", "line", "maintenance", "lca", "insight"})
@@ -34,7 +34,7 @@ class Fields:
             if name in later:
                 self.faults.add(node.key, self.key(name), "is not available in this version", "remove it")
             else:
-                self.faults.add(node.key, self.key(name), "is not a known key", nearest(name, known))
+                self.faults.add(node.key, self.key(name), "is not a known key", self.faults.nearest(name, known))
 
     def key(self, name: str) -> str:
         return f"{self.path}.{name}" if self.path else name
@@ -58,7 +58,7 @@ class Fields:
     def require(self, name: str, hint: str = "") -> None:
         """Lists a key that is missing."""
         node = self.map.get(name)
-        if self.node.value is not BROKEN and (node is None or node.value is None):
+        if (self.node.value is None or self.map or self.node.value == {}) and (node is None or node.value is None):
             self.fault(name, "is missing", hint)
 
     def text(self, name: str, default: str = "", longest: int = 4096) -> str:
@@ -77,7 +77,7 @@ class Fields:
         """One of a few known words."""
         text = self.text(name, default)
         if text not in known:
-            self.fault(name, f"{quote(text)} is not one of its words", nearest(text, known))
+            self.fault(name, f"{quote(text)} is not one of its words", self.faults.nearest(text, known))
             return default
         return text
 
@@ -134,5 +134,5 @@ class Fields:
 def elements(section: Node, key: str, faults: Faults) -> list[Node]:
     """The elements of a section that is a list."""
     if not isinstance(section.value, list) and section.value is not None and section.value is not BROKEN:
-        faults.add(section.place, key, f"should be a list, not {section.shape}", f"each of the {key} begins with a dash")
+        faults.add(section.place, key, f"should be a list, not {section.shape}", "each element begins with a dash")
     return section.list

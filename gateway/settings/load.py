@@ -15,7 +15,7 @@ from gateway.settings.alarms import Alarms
 from gateway.settings.assemble import Assembly
 from gateway.settings.digest import digest
 from gateway.settings.expressions import read_expressions
-from gateway.settings.faults import Faults, nearest, quote
+from gateway.settings.faults import Faults, quote
 from gateway.settings.fields import LATER, Fields, elements
 from gateway.settings.node import BROKEN, Node
 from gateway.settings.plugin import Filler, loopback
@@ -78,7 +78,7 @@ class _Loader:
         draft.read_tags(self._section("tags"))
         draft.read_derived(self._section("derived"))
         tags = draft.table()
-        derived = read_expressions(draft, tags)
+        derived = read_expressions(draft)
         alarms = Alarms(tags, draft.declared, read_units(), self.faults)
         alarms.read(self._section("alarms"))
         alarms.read_thresholds(self._section("thresholds"))
@@ -99,7 +99,7 @@ class _Loader:
             sections={name: model for name, model in sections.items() if model is not None},
             units=read_units(),
             digest=digest(self.root),
-            faults=tuple(self.faults.found),
+            faults=tuple(self.faults.listed()),
             files=tuple(assembly.files),
         )
 
@@ -165,7 +165,7 @@ class _Loader:
         fields.require(key, f"known: {', '.join(sorted(known))}")
         kind = fields.text(key)
         if kind and kind not in known:
-            close = nearest(kind, known)
+            close = self.faults.nearest(kind, known)
             listed = f"known: {', '.join(sorted(known))}"
             fields.fault(key, f"there is no {key} {quote(kind)}", close if close == listed else f"{close} {listed}")
         return known.get(kind)

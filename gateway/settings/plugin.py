@@ -91,7 +91,7 @@ class Filler:
             return
         key = ".".join(steps)
         if error["type"] == "extra_forbidden":
-            self.faults.add(at.key, key, "is not a known key", nearest(steps[-1], _keys(outer)))
+            self.faults.add(at.key, key, "is not a known key", self.faults.nearest(steps[-1], _keys(outer)))
         else:
             self.faults.add(at.place, key, *_words(error, at, secret=is_secret(steps[-1])))
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from gateway.model.event import Severity
-from gateway.settings.faults import nearest
+from gateway.settings.faults import nearest, quote
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CLOCK: Final = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]")
@@ -16,14 +16,14 @@ _CLOCK: Final = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]")
 
 def _name(text: str) -> str:
     if not NAME.fullmatch(text):
-        raise ValueError("is 1 to 64 letters, digits, _ or -")
+        raise ValueError(f"{quote(text)} is not a name: write 1 to 64 letters, digits, _ or -")
     return text
 
 
 def _topic(text: str) -> str:
     # MQTT 5, 4.7: no wildcard, no NUL, no leading $; a level without a name helps nobody.
     if len(text) > 255 or not all(text.split("/")) or re.search(r"[+#$\s\x00-\x1f]", text):
-        raise ValueError("is a topic such as acme/plant/line1: names divided by /, without spaces, +, # and $")
+        raise ValueError(f"{quote(text)} is not a path: write names divided by /, as acme/plant/line1, without spaces, +, # and $")
     return text
 
 

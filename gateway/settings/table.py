@@ -8,6 +8,7 @@ from gateway.settings.document import expand, parse, readable
 from gateway.settings.faults import Faults, Place
 from gateway.settings.node import BROKEN, Node, resolve
 
+_PLAIN_LIST: Final = re.compile(r"\[\s*[-+.\w]+(?:\s*,\s*[-+.\w]+)*\s*\]")
 _VERBATIM: Final = frozenset({"name", "source", "address", "description", "was", "expr"})
 """Columns whose cells are texts whatever they look like."""
 
@@ -82,6 +83,8 @@ class _Reader:
     def cell(self, name: str, text: str, place: Place) -> Node:
         if name in _VERBATIM or text[0] not in "[{\"'":
             return self._scalar(name, text, place)
+        if _PLAIN_LIST.fullmatch(text):  # a range, nearly always
+            return Node([self._scalar("", part.strip(), place) for part in text[1:-1].split(",")], place)
         known = self._parsed.get(text)
         if known is not None:
             return _moved(known, place)
@@ -96,7 +99,7 @@ class _Reader:
     def _scalar(self, name: str, text: str, place: Place) -> Node:
         origin = ""
         if "${" in text:
-            expanded = expand(text, place, self.env, self.faults)
+            expanded = expand(text, place, name, self.env, self.faults)
             if expanded is None:
                 return Node(BROKEN, place, text)
             text, origin = expanded

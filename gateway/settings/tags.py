@@ -8,7 +8,7 @@ from gateway.model.duration import seconds
 from gateway.model.tag import DERIVED, Tag, TagTable, TagType, WriteRule
 from gateway.model.unit import Unit
 from gateway.settings import names
-from gateway.settings.faults import Faults, nearest, quote
+from gateway.settings.faults import Faults, quote
 from gateway.settings.fields import Fields, elements
 from gateway.settings.node import Node
 from gateway.settings.units import unit_hint
@@ -141,7 +141,7 @@ class Draft:
                 fields.fault("address", "an address needs a source", "name the source that it is an address of")
             return ""
         if source not in self.sources:
-            fields.fault("source", f"there is no source {quote(source)}", nearest(source, self.sources))
+            fields.fault("source", f"there is no source {quote(source)}", self.faults.nearest(source, self.sources))
             return ""
         check = self.sources[source]
         if "address" not in fields.map or fields.map["address"].value is None:
@@ -158,7 +158,7 @@ class Draft:
                     fields.fault(key, f"a {kind.name.lower()} tag has none", "only float and int have unit, range and deadband")
             return "", None, 0.0
         if unit and unit not in self.units:
-            fields.fault("unit", f"{quote(unit)} is not a known unit", unit_hint(unit, self.units))
+            fields.fault("unit", f"{quote(unit)} is not a known unit", unit_hint(unit, self.units) if self.faults.hinting else "")
         return unit, eu_range, self._deadband(fields, eu_range)
 
     def _range(self, fields: Fields) -> tuple[float, float] | None:
