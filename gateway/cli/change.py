@@ -17,23 +17,34 @@ _LONGEST_S = 1e8
 
 
 def write(
-    assignments: Annotated[list[str], typer.Argument(metavar="TAG=VALUE...", help="What to write.")],
+    assignments: Annotated[list[str], typer.Argument(metavar="TAG=VALUE...", help="What to write; with --release the names alone.")],
     reason: Annotated[str, typer.Option("--reason", help="Why; some tags ask for it.")] = "",
+    override: Annotated[bool, typer.Option("--override", help="Put the value into the twin by hand, over its source.")] = False,
+    release: Annotated[bool, typer.Option("--release", help="End manual input: the source counts again.")] = False,
     url: Url = None,
     name: Name = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write setpoints to the plant, or values of manual tags. Refused where the tag is not writable or the value out of its bounds."""
-    wanted = [_assignment(text) for text in assignments]
+    """Write setpoints to the plant, or values of manual tags. Refused where a tag is not writable or a value out of its bounds."""
+    if override and release:
+        raise Failure(WRONG, "--override and --release exclude each other")
+    wanted = [] if release else [_assignment(text) for text in assignments]
     gateway = daemon.find(url, name)
-    outcomes = []
-    for tag, value in wanted:
-        outcome = gateway.command("tag.write", {"tag": tag, "value": value, "reason": reason})
-        outcomes.append({"tag": tag, "value": value, "status": outcome["status"], "message": outcome["message"]})
-        if not as_json:
-            show.line(f"{tag} = {show.value(value)}: {outcome['status']}")
+    if release:
+        released = gateway.command("tag.release", {"tag": assignments})["result"]["released"]
+        rows = [{"tag": tag, "status": "released"} for tag in released]
+    else:
+        kind = "tag.override" if override else "tag.write"
+        rows = [_written(gateway.command(kind, {"tag": tag, "value": value, "reason": reason}), tag, value) for tag, value in wanted]
     if as_json:
-        show.document({"written": outcomes})
+        show.document({"written": rows})
+        return
+    for row in rows:
+        show.line(row["tag"] + (f" = {show.value(row['value'])}" if "value" in row else "") + f": {row['status']}")
+
+
+def _written(outcome: dict[str, Any], tag: str, value: Any) -> dict[str, Any]:
+    return {"tag": tag, "value": value, "status": outcome["status"], "message": outcome["message"]}
 
 
 def _assignment(text: str) -> tuple[str, Any]:
@@ -63,10 +74,10 @@ def reload(
     if as_json:
         show.document(outcome["result"])
         return
-    show.line(outcome["message"])
-    for key, changed in outcome["result"].items():
-        if changed:
-            show.line(f"  {key}: {', '.join(map(str, changed)) if isinstance(changed, list) else changed}")
+    changes = outcome["result"].get("differences", [])
+    for change in changes:
+        show.line(f"{change['what']}  {change['path']}: {change['before']} -> {change['after']}")
+    show.line(f"{len(changes)} differences" + (", nothing changed yet" if dry_run else ", applied"))
 
 
 def record(

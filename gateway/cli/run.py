@@ -89,13 +89,13 @@ def replay(
     if as_json:
         show.document(report)
         return
-    for name, shown in report.items():
-        if isinstance(shown, list):
-            show.line(f"{name}: {len(shown)}")
-            for each in shown:
-                show.line("  " + ("  ".join(str(cell) for cell in each.values()) if isinstance(each, dict) else str(each)))
-        else:
-            show.line(f"{name}: {shown}")
+    for alarm in report["alarms"]:
+        show.line(f"{alarm['time']}  {alarm['condition']}  {alarm['change']}  {show.value(alarm['actual_value'])}  {alarm['message']}")
+    same = {None: "", True: ", as recorded", False: ", but another one was recorded"}[report["equal"]]
+    show.line(f"{report['steps']} steps, {report['samples']} samples, {report['late']} late, {len(report['alarms'])} transitions of alarms")
+    show.line(f"state {report['state_hash']}{same}")
+    if report["fault"]:
+        show.note(f"{recording}: {report['fault']}")
 
 
 def version(as_json: AsJson = False) -> None:

@@ -58,7 +58,8 @@ def install(app: FastAPI, unavailable: Sequence[type[Exception]] = ()) -> None:
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    for kind in (NotConnected, *unavailable):
+    kinds: list[type[Exception]] = [NotConnected, *unavailable]
+    for kind in kinds:
         app.add_exception_handler(kind, _unavailable)
     app.add_exception_handler(Exception, _unexpected)  # the traceback goes to the log, never to the caller
 

@@ -7,6 +7,7 @@ from gateway.model import instant
 from gateway.model.duration import seconds
 
 _NOW: Final = re.compile(r"now(?:([-+ ])(.+))?")
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _OFFSET: Final = re.compile(r"(T.*) (\d\d:?\d\d)")  # a `+` that nobody escaped arrives as a blank
 
 
@@ -19,7 +20,7 @@ def parse(text: str, now_ns: int) -> int:
         if not 0 <= at_ns <= instant.LAST_NS:
             raise ValueError(f"{text[:40]!r} lies outside the years 1970 to 2262")
         return at_ns
-    moment = instant.parse(_OFFSET.sub(r"\1+\2", text))
+    moment = instant.parse(f"{text}T00:00Z" if _DAY.fullmatch(text) else _OFFSET.sub(r"\1+\2", text))
     if moment is None:
         raise ValueError(f"{text[:40]!r} is no time: write 2026-11-20T08:00:00Z, milliseconds since 1970, or now-6h (years 1970 to 2262)")
     return moment

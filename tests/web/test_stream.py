@@ -129,7 +129,7 @@ async def test_a_stop_is_prompt_and_tells_open_streams(room, tmp_path):
 
 async def test_a_client_that_takes_nothing_is_conflated_and_then_cut_while_others_are_served(tmp_path, monkeypatch):
     monkeypatch.setattr(stream, "SLOW_S", 0.5)
-    tags = [Tag(n, f"t{n:05d}") for n in range(5000)]
+    tags = [Tag(n, f"t{n:05d}") for n in range(15_000)]
     async with (
         opened(tmp_path / "data", WebConfig(port=0, insecure=True, anonymous="viewer"), tags) as room,
         serving(room, tmp_path) as server,
