@@ -166,20 +166,17 @@ class Keeper:
         )  # tried once: a server may drop the link over it
         if len(past.granted) != len(self._plan.intervals):
             return False
-        for granted in past.granted:
-            self._pump.add(granted, hold=True, expected=None)
         try:
             results = await services.transfer(self._link, [granted.id for granted in past.granted])
         except Refused:
             results = []
         if len(results) != len(past.granted) or any(status >= BAD for status, _ in results):
-            for granted in past.granted:
-                self._pump.remove(granted.id)
             taken = [granted.id for granted, (status, _) in zip(past.granted, results, strict=False) if status < BAD]
             await self._delete(taken)
             return False
         for group, (granted, (_, available)) in enumerate(zip(past.granted, results, strict=True)):
             self._granted[group] = granted
+            self._pump.add(granted, hold=True, expected=None)
             await self._pump.resume(granted.id, available, settled)
         self._refused = {handle: Refusal(0, 0.0, RETRY_FIRST_S / 2) for handle in past.refused if handle < len(self._plan.items)}
         self._context.report.count("subscriptions_taken_over", len(past.granted))

@@ -1,0 +1,285 @@
+"""The OPC UA driver against a real server (asyncua, in this process)."""
+
+import asyncio
+import math
+import socket
+import time
+
+import pytest
+from asyncua import ua
+
+from drivers.opcua import keeper
+from drivers.opcua.config import Config
+from drivers.opcua.driver import OpcUaDriver
+from gateway.contracts import NotConnected
+from gateway.model.tag import TagType, WriteRule
+from support.driving import driver_context, read_rows, values_of
+from support.opcua_source import URI, Kind, OpcUaSource, tag
+from support.ports import free_port
+from support.waiting import eventually
+
+VALUES = {
+    "double": (1.5, Kind.Double),
+    "float": (2.5, Kind.Float),
+    "int32": (-3, Kind.Int32),
+    "uint64": (2**53 + 2, Kind.UInt64),
+    "bool": (True, Kind.Boolean),
+    "text": ("grün", Kind.String),
+    "array": ([10.0, 11.0, 12.0, 13.0], Kind.Double),
+    "nan": (math.nan, Kind.Double),
+}
+TAGS = (
+    tag(0, "double"),
+    tag(1, "float"),
+    tag(2, "int32", type=TagType.INT),
+    tag(3, "uint64", type=TagType.INT),
+    tag(4, "bool", type=TagType.BOOL),
+    tag(5, "text", type=TagType.TEXT),
+    tag(6, "array[3]"),
+    tag(7, "nan"),
+)
+
+
+@pytest.fixture
+async def plant():
+    async with OpcUaSource(free_port(), VALUES) as source:
+        yield source
+
+
+@pytest.fixture
+async def driven(plant, tmp_path):
+    """Makes connected drivers of the plant: `driver, unit = await driven(tags, key=value)`."""
+    made = []
+
+    async def make(tags, *, memory=None, connect=True, **keys):
+        context, unit = driver_context(tags, tmp_path, memory)
+        driver = OpcUaDriver(Config(**{"url": plant.url, "publishing_interval": 0.02, "request_timeout": 3, **keys}), context)
+        made.append(driver)
+        if connect:
+            await driver.connect()
+        return driver, unit
+
+    yield make
+    for driver in made:
+        await driver.close()
+
+
+async def test_each_type_comes_as_the_tag_wants_it(driven):
+    """Unsigned 64 bit beyond 2^53 is BadOutOfRange; NaN goes on as it is, for the engine to judge; texts lie beside the columns."""
+    driver, _ = await driven(TAGS)
+    rows = {row[0]: row for row in await read_rows(driver, lambda rows: len({row[0] for row in rows}) == len(TAGS))}
+    assert [rows[place][1] for place in (0, 1, 2, 4, 5, 6)] == [1.5, 2.5, -3.0, 1.0, "grün", 13.0]
+    assert rows[3][2] == ua.StatusCodes.BadOutOfRange
+    assert math.isnan(rows[7][1])
+    assert rows[7][2] == 0
+
+
+async def test_a_value_keeps_its_own_source_time_and_status(driven, plant):
+    driver, _ = await driven(TAGS[:1])
+    await read_rows(driver, lambda rows: rows)
+    stamp = ua.win_epoch_to_datetime(133_500_000_000_000_000)
+    await plant.write("double", 7.0, status=ua.StatusCodes.UncertainSensorNotAccurate, at=stamp)
+    (row,) = await read_rows(driver, lambda rows: rows)
+    assert row == (0, 7.0, ua.StatusCodes.UncertainSensorNotAccurate, (133_500_000_000_000_000 - 116_444_736_000_000_000) * 100)
+
+
+async def test_text_and_number_do_not_pass_for_each_other(driven):
+    driver, _ = await driven((tag(0, "double", type=TagType.TEXT), tag(1, "text")))
+    rows = await read_rows(driver, lambda rows: len(rows) == 2)
+    assert {row[2] for row in rows} == {ua.StatusCodes.BadTypeMismatch}
+
+
+async def test_a_bad_node_turns_its_own_tag_bad_and_heals_when_it_appears(driven, plant, monkeypatch):
+    """Unknown node, unknown namespace: named, Bad with the server's code, tried again; the neighbour flows all the while."""
+    monkeypatch.setattr(keeper, "RETRY_FIRST_S", 0.2)
+    lost = tag(2, "x", address="nsu=urn:nobody;s=x")
+    driver, unit = await driven((tag(0, "double"), tag(1, "later"), lost))
+    rows = await read_rows(driver, lambda rows: len(rows) >= 3)
+    assert {row[0]: row[2] for row in rows} == {0: 0, 1: ua.StatusCodes.BadNodeIdUnknown, 2: ua.StatusCodes.BadNodeIdUnknown}
+    assert "BadNodeIdUnknown" in unit.problems["plant.later"]
+    node = await plant.server.nodes.objects.add_variable(ua.NodeId("later", plant.nodes["double"].nodeid.NamespaceIndex), "later", 5.0)
+    assert await node.read_value() == 5.0
+    rows = await read_rows(driver, lambda rows: 5.0 in values_of(rows, 1))
+    assert "plant.later" not in unit.problems
+    assert "plant.x" in unit.problems
+
+
+async def test_nothing_is_acknowledged_before_it_is_accepted(driven, plant):
+    driver, _ = await driven(TAGS[:1])
+    batch = await asyncio.wait_for(driver.read(), 5)
+    await plant.write("double", 2.0)
+    second = await asyncio.wait_for(driver.read(), 5)
+    (subscription,) = plant.server.iserver.subscription_service.subscriptions.values()
+    assert len(subscription._not_acknowledged_results) == 2
+    driver.accept(batch.receipt)
+    await plant.write("double", 3.0)
+    await asyncio.wait_for(driver.read(), 5)
+    await eventually(lambda: 1 not in subscription._not_acknowledged_results)
+    assert 2 in subscription._not_acknowledged_results
+    driver.accept(second.receipt)
+
+
+async def test_a_full_window_stops_asking_and_loses_nothing(driven, plant):
+    """With four notifications uncommitted no Publish is sent; the server's queue holds the rest until the commit."""
+    driver, unit = await driven(TAGS[:1], window=4, publish_requests=3, queue_size=1000)
+    for place in range(60):
+        await plant.write("double", float(1000 + place))
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    taken = len(driver._inbox)
+    assert taken <= 4 + 3
+    rows = await read_rows(driver, lambda rows: 1059.0 in values_of(rows, 0))
+    assert [value for value in values_of(rows, 0) if value >= 1000] == [float(1000 + place) for place in range(60)]
+    assert "gaps" not in unit.counters
+
+
+async def test_a_restarted_server_is_read_again_within_five_seconds(driven, plant):
+    driver, _ = await driven(TAGS[:1])
+    await read_rows(driver, lambda rows: rows)
+    await plant.stop()
+    with pytest.raises(NotConnected):
+        await read_rows(driver, lambda _: False, within=10)
+    await driver.close()
+    await plant.start()
+    started = time.monotonic()
+    await driver.connect()
+    await read_rows(driver, lambda rows: 1.5 in values_of(rows, 0))
+    assert time.monotonic() - started < 5
+
+
+async def test_a_hole_in_the_numbers_is_counted_and_named(driven, plant):
+    """The server skips two numbers and cannot send them again: a gap, and the values behind it flow."""
+    driver, unit = await driven(TAGS[:1])
+    await read_rows(driver, lambda rows: rows)
+    (subscription,) = plant.server.iserver.subscription_service.subscriptions.values()
+    subscription._notification_seq += 2
+    await plant.write("double", 9.0)
+    await read_rows(driver, lambda rows: 9.0 in values_of(rows, 0))
+    assert unit.counters["lost_notifications"] == 2
+    assert "2 notifications" in unit.problems["gap"]
+
+
+async def test_a_subscription_that_the_server_dropped_is_made_anew(driven, plant, monkeypatch):
+    monkeypatch.setattr(keeper, "KEEPALIVE_S", 0.3)
+    driver, unit = await driven(TAGS[:1])
+    await read_rows(driver, lambda rows: rows)
+    service = plant.server.iserver.subscription_service
+    await service.delete_subscriptions(list(service.subscriptions))
+    await plant.write("double", 8.0)
+    rows = await _read_reconnecting(driver, lambda rows: 8.0 in values_of(rows, 0))
+    assert rows
+
+
+async def _read_reconnecting(driver, enough, within=15.0):
+    rows = []
+    async with asyncio.timeout(within):
+        while True:
+            try:
+                rows += await read_rows(driver, lambda new: enough(rows + new), within)
+            except NotConnected:
+                await driver.close()
+                await driver.connect()
+            else:
+                return rows
+
+
+async def test_a_silent_tag_is_probed_and_the_same_value_refreshes_it(driven):
+    driver, unit = await driven((tag(0, "double", stale_after_ns=400_000_000), tag(1, "float")))
+    rows = await read_rows(driver, lambda rows: len(values_of(rows, 0)) >= 3)
+    assert set(values_of(rows, 0)) == {1.5}
+    assert len(values_of(rows, 1)) == 1
+    assert unit.counters["probes"] >= 2
+    assert "dead_subscriptions" not in unit.counters
+
+
+async def test_a_probe_that_finds_another_value_rebuilds_the_subscription(driven, plant):
+    """The server's value changes without a notification: the subscription is dead, and only it is made anew."""
+    driver, unit = await driven((tag(0, "double", stale_after_ns=400_000_000),))
+    await read_rows(driver, lambda rows: rows)
+    attribute = plant.server.iserver.aspace._nodes[plant.nodes["double"].nodeid].attributes[ua.AttributeIds.Value]
+    attribute.value = ua.DataValue(ua.Variant(4.0, Kind.Double))
+    rows = await read_rows(driver, lambda rows: 4.0 in values_of(rows, 0))
+    await eventually(lambda: unit.counters.get("subscriptions_rebuilt") == 1)
+    assert rows
+
+
+async def test_setpoints_take_the_type_of_their_node(driven, plant):
+    """1e39 does not fit a Float and is not sent; a fraction does not fit an Int32; an unknown element is not risked."""
+    rule = WriteRule()
+    tags = (
+        tag(0, "float", write_rule=rule),
+        tag(1, "int32", write_rule=rule),
+        tag(2, "bool", write_rule=rule),
+        tag(3, "text", type=TagType.TEXT, write_rule=rule),
+        tag(4, "array[1]", write_rule=rule),
+        tag(5, "double"),
+        tag(6, "nowhere", write_rule=rule),
+    )
+    driver, unit = await driven(tags)
+    codes = ua.StatusCodes
+    assert await driver.write_setpoints([(0, 3.25), (1, 7.0), (2, 0.0), (3, "blue")]) == [0, 0, 0, 0]
+    assert [await plant.nodes[name].read_value() for name in ("float", "int32", "bool", "text")] == [3.25, 7, False, "blue"]
+    refused = await driver.write_setpoints([(0, 1e39), (1, 7.5), (2, 2.0), (3, 1.0), (4, 1.0), (5, 1.0), (6, 1.0), (0, math.nan), (0, "x")])
+    assert refused == [
+        codes.BadOutOfRange,
+        codes.BadOutOfRange,
+        codes.BadOutOfRange,
+        codes.BadTypeMismatch,
+        codes.BadWriteNotSupported,
+        codes.BadNotWritable,
+        codes.BadNodeIdUnknown,
+        codes.BadOutOfRange,
+        codes.BadTypeMismatch,
+    ]
+    assert "plant.array_1.write" in unit.problems
+    await plant.stop()
+    assert await driver.write_setpoints([(0, 1.0)]) == [codes.BadNotConnected]
+
+
+async def test_history_fills_what_an_outage_left_out(tmp_path):
+    """A historizing node brings the values of the outage, before the live ones; one that is not is a gap by name."""
+    async with OpcUaSource(free_port(), {"kept": (0.0, Kind.Double), "plain": (0.0, Kind.Double)}, history=("kept",)) as plant:
+        context, unit = driver_context((tag(0, "kept"), tag(1, "plain")), tmp_path)
+        config = Config(url=plant.url, publishing_interval=0.02)
+        first = OpcUaDriver(config, context)
+        await first.connect()
+        await read_rows(first, lambda rows: len(rows) >= 2)
+        subscriptions = list(first._pump.streams)
+        first._link._client.disconnect_socket()
+        await first.close()
+        await plant.server.iserver.subscription_service.delete_subscriptions(subscriptions)
+        for value in (1.0, 2.0, 3.0):
+            await plant.write("kept", value)
+            await plant.write("plain", value)
+        await eventually(lambda: _kept(plant, 3.0))
+        second = OpcUaDriver(config, context)
+        await second.connect()
+        rows = await read_rows(second, lambda rows: 3.0 in values_of(rows, 1) and 3.0 in values_of(rows, 0))
+        assert [value for value in values_of(rows, 0) if value in {1.0, 2.0}] == [1.0, 2.0]
+        assert 1.0 not in values_of(rows, 1)
+        await eventually(lambda: "1 tags" in unit.problems.get("gap", ""))
+        await second.close()
+
+
+async def _kept(plant, value):
+    return value in [found.Value.Value for found in await plant.nodes["kept"].read_raw_history()]
+
+
+async def test_a_server_that_accepts_and_says_nothing_is_not_connected(tmp_path):
+    listener = socket.create_server(("127.0.0.1", 0))
+    context, _ = driver_context(TAGS[:1], tmp_path)
+    driver = OpcUaDriver(Config(url=f"opc.tcp://127.0.0.1:{listener.getsockname()[1]}", request_timeout=0.3), context)
+    started = time.monotonic()
+    with pytest.raises(NotConnected):
+        await driver.connect()
+    assert time.monotonic() - started < 2
+    await driver.close()
+    listener.close()
+
+
+def test_the_address_is_checked_with_the_configuration():
+    assert Config.address_error(f"nsu={URI};s=a[3]") is None
+    assert "index" in Config.address_error("ns=2;s=a")
+    assert Config.address_error("a.b") is not None
+    assert Config.address_error("nsu=x;i=-1") is not None
+    assert Config.address_error("nsu=x;g=nonsense") is not None
