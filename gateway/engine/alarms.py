@@ -149,7 +149,8 @@ class Alarms:
         low, top = np.where(hit, edge, low), np.where(hit, edge, top)
         quality_rule = self.is_bad[rules]
         low, top = np.where(quality_rule, -np.inf, low), np.where(quality_rule, np.inf, top)
-        low, top = np.where(bad, np.inf, low), np.where(bad, -np.inf, top)
+        unknown = bad | np.isnan(value)
+        low, top = np.where(unknown, np.inf, low), np.where(unknown, -np.inf, top)
         count = self.count[tags]
         starts = np.cumsum(count) - count
         self.calm_low[tags] = np.maximum.reduceat(low, starts)

@@ -1,9 +1,9 @@
 """Derived tags: computed from other tags, in topological order, and only where an input changed."""
 
+import heapq
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Final
 
 import numpy as np
 
@@ -12,8 +12,6 @@ from gateway.model.batch import Floats, Mask, Rows, Times
 from gateway.model.derived import DerivedRule
 from gateway.model.quality import Statuses
 from gateway.model.tag import TagTable
-
-_NOTHING: Final = (np.zeros(0, np.uint32), np.zeros(0, np.int64))
 
 
 class CycleError(ValueError):
@@ -78,7 +76,7 @@ class Derived:
         order = ordered({name: expression.names for name, expression in parsed.items()})
         self.formulas = [self._formula(by_name[name].tag_id, parsed[name], tags) for name in order]
         self.feeds: Mask = np.zeros(len(tags), bool)
-        self._reach: dict[int, tuple[int, ...]] = {}
+        self._readers: dict[int, tuple[int, ...]] = {}
         self._index(len(tags))
 
     @staticmethod
@@ -87,40 +85,47 @@ class Derived:
         return Formula(tag_id, tags[tag_id].name, expression, inputs, expression.memories())
 
     def _index(self, size: int) -> None:
-        """For each input, the formulas that a change of it reaches, in order of evaluation."""
-        reach: dict[int, set[int]] = {}
-        for place in reversed(range(len(self.formulas))):
-            formula = self.formulas[place]
-            downstream = {place} | reach.get(formula.tag_id, set())
+        """For each tag, the formulas that read it."""
+        readers: dict[int, list[int]] = {}
+        for place, formula in enumerate(self.formulas):
             for tag_id in formula.inputs:
-                reach.setdefault(tag_id, set()).update(downstream)
-        self._reach = {tag_id: tuple(sorted(places)) for tag_id, places in reach.items()}
+                readers.setdefault(tag_id, []).append(place)
+        self._readers = {tag_id: tuple(places) for tag_id, places in readers.items()}
         self.feeds = np.zeros(size, bool)
-        self.feeds[list(reach)] = True
+        self.feeds[list(readers)] = True
 
     def evaluate(self, changed: Rows, value: Floats, status: Statuses, source_ns: Times, fixed: Collection[int]) -> Results:
         """What follows from these changed rows (some of which feed an expression); columns of the twin, which stay as they are.
 
         status = worst input, source_ns = newest input, no number = BadOutOfRange. fixed: tags under manual input, whose readers see that.
         """
-        return self._run(sorted({place for row in changed.tolist() for place in self._reach.get(row, ())}), value, status, source_ns, fixed)
+        places = {place for row in changed.tolist() for place in self._readers.get(row, ())}
+        return self._run(places, value, status, source_ns, fixed, 0)
 
-    def constants(self, now_ns: int) -> Results:
-        """The formulas that read no tag, as of now."""
-        results = self._run([k for k, formula in enumerate(self.formulas) if not formula.inputs], np.zeros(0), *_NOTHING, ())
-        return Results(results.rows, results.value, results.status, np.full(results.rows.size, now_ns, np.int64))
+    def constants(self, now_ns: int, value: Floats, status: Statuses, source_ns: Times) -> Results:
+        """The formulas that read no tag, as of now, and what reads them."""
+        return self._run({k for k, formula in enumerate(self.formulas) if not formula.inputs}, value, status, source_ns, (), now_ns)
 
-    def _run(self, places: Sequence[int], value: Floats, status: Statuses, source_ns: Times, fixed: Collection[int]) -> Results:
+    def _run(
+        self, places: set[int], value: Floats, status: Statuses, source_ns: Times, fixed: Collection[int], earliest_ns: int
+    ) -> Results:
+        """The formulas at these places and all that read them, lowest place first: inputs before what reads them."""
+        due, queue = set(places), sorted(places)  # a sorted list is a heap
         fresh: dict[int, tuple[float, int, int]] = {}
         seen: dict[int, tuple[float, int, int]] = {}
-        for place in places:
-            formula = self.formulas[place]
+        while queue:
+            formula = self.formulas[heapq.heappop(queue)]
             known = [seen.get(row) or (value.item(row), status.item(row), source_ns.item(row)) for row in formula.inputs]
-            newest = max((at for _, _, at in known), default=0)
+            newest = max((at for _, _, at in known), default=earliest_ns)
             number, code = formula.expression.advance([v for v, _, _ in known], [s for _, s, _ in known], newest, formula.memories)
             fresh[formula.tag_id] = (number, code, newest)
-            if formula.tag_id not in fixed:
-                seen[formula.tag_id] = fresh[formula.tag_id]
+            if formula.tag_id in fixed:
+                continue
+            seen[formula.tag_id] = fresh[formula.tag_id]
+            for place in self._readers.get(formula.tag_id, ()):
+                if place not in due:
+                    due.add(place)
+                    heapq.heappush(queue, place)
         return Results(
             np.fromiter(fresh, np.intp, len(fresh)),
             np.array([number for number, _, _ in fresh.values()], np.float64),

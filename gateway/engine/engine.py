@@ -293,8 +293,9 @@ class Engine:
         changed = np.zeros(rows.size, bool)
         for row, text in sample.text.items():
             tag_id = int(rows[row])
-            changed[row] = self.twin.text.get(tag_id) != text
-            self.twin.put_text(tag_id, text)
+            if self.validity.text[tag_id]:
+                changed[row] = self.twin.text.get(tag_id) != text
+                self.twin.put_text(tag_id, text)
         return changed
 
     def derive(self, outcome: Outcome, changed: Rows) -> None:
@@ -324,7 +325,7 @@ class Engine:
             keep.pay(self, outcome)
         if self.constants_due:
             self.constants_due = False
-            self._derived(outcome, self.derived.constants(now_ns))
+            self._derived(outcome, self.derived.constants(now_ns, twin.value, twin.status, twin.source_ns))
         return outcome
 
     def _end(self, outcome: Outcome, *, asked: bool = False) -> TwinUpdate:

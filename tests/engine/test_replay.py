@@ -1,0 +1,164 @@
+"""Equal calls give equal states: a replay is the run, and a restart from a snapshot goes on as if nothing had happened."""
+
+import math
+
+import pytest
+from engine.rig import T0, S, build, derived, rule, same, table, tag, text
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.engine import snapshot
+from gateway.model import quality
+from gateway.model.batch import Origin, SampleBatch
+from gateway.model.sync import SyncMode
+from gateway.model.tag import TagType
+
+TAGS = table(
+    tag("b.power", eu_range=(0.0, 100.0), deadband=1.0, stale_after_ns=4 * S),
+    tag("a.count", type=TagType.INT),
+    text("c.recipe"),
+    derived("d.energy"),
+    derived("d.per_piece", eu_range=(0.0, 2.0)),
+    tag("e.off", enabled=False),
+)
+RULES = [
+    rule(TAGS, "b.power", "HI", 50, 5, on_s=3, off_s=2),
+    rule(TAGS, "b.power", "BAD", on_s=1),
+    rule(TAGS, "d.per_piece", "HI", 1.0),
+    rule(TAGS, "a.count", "LO", 2, on_s=5),
+]
+FORMULAS = {"d.energy": "integral(b.power)", "d.per_piece": "d.energy / a.count + rate(a.count) * 0"}
+VALUES = st.sampled_from([0.0, 1.0, 3.0, 49.0, 51.0, 90.0, 120.0, 0.25, math.nan])
+SAMPLE = st.tuples(st.sampled_from([0, 1, 2, 5, 9]), VALUES, st.sampled_from([0, 0, 0, quality.BAD]), st.integers(-2, 3))
+CALL = st.one_of(
+    st.tuples(st.just("step"), st.lists(SAMPLE, min_size=1, max_size=5)),
+    st.tuples(st.just("manual"), st.tuples(st.sampled_from([0, 1, 3]), VALUES)),
+    st.tuples(st.just("link"), st.lists(st.sampled_from([0, 1, 2]), min_size=1, max_size=3, unique=True)),
+    st.tuples(st.just("release"), st.lists(st.sampled_from([0, 1, 3]), max_size=2)),
+    st.tuples(st.just("acknowledge"), st.sampled_from([r.condition for r in RULES])),
+    st.tuples(st.sampled_from(["tick", "commit"]), st.none()),
+    st.tuples(st.just("rebase"), st.integers(-3, 3)),
+)
+CALLS = st.lists(st.tuples(st.integers(0, 3), CALL), max_size=20)
+MODES = st.sampled_from(list(SyncMode))
+
+
+def fresh(mode):
+    return build(TAGS, RULES, FORMULAS, mode=mode, update_frequency=0.5, history_length=4)
+
+
+def call(engine, now, verb, what):
+    """One call of any kind; its update, None where there is none."""
+    recipe = engine.view.tags.index["c.recipe"]
+    if verb == "step":
+        ids, values, statuses, offsets = zip(*what, strict=True)
+        texts = {place: f"recipe {value}" for place, (tag_id, value, status, _) in enumerate(what) if tag_id == recipe and not status}
+        times = [now + offset * S for offset in offsets]
+        return engine.step(SampleBatch.of(ids, values, statuses, times, received_ns=now, text=texts), now)
+    if verb == "manual":
+        return engine.step(SampleBatch.of([what[0]], [what[1]], received_ns=now, origin=Origin.MANUAL), now)
+    if verb == "link":
+        statuses = [quality.BAD_NO_COMMUNICATION] * len(what)
+        return engine.step(SampleBatch.of(what, [math.nan] * len(what), statuses, received_ns=now, origin=Origin.GATEWAY), now)
+    if verb == "acknowledge":
+        return engine.acknowledge(what, now, "anna", "seen")
+    if verb == "release":
+        return engine.release(what, now)
+    if verb == "rebase":
+        return engine.rebase(what * S)
+    return engine.tick(now) if verb == "tick" else engine.commit(now)
+
+
+def play(engine, calls, now):
+    updates = []
+    for elapsed, (verb, what) in calls:
+        now += elapsed * S
+        updates.append(call(engine, now, verb, what))
+        if verb == "rebase":
+            now += what * S
+    return updates, now
+
+
+def agree(ones, others):
+    assert len(ones) == len(others)
+    for one, other in zip(ones, others, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            same(one, other)
+
+
+@settings(max_examples=150, deadline=None)
+@given(MODES, CALLS)
+def test_a_replay_is_the_run(mode, calls):
+    live, replayed = fresh(mode), fresh(mode)
+    agree(play(live, calls, T0)[0], play(replayed, calls, T0)[0])
+    assert live.state_hash() == replayed.state_hash()
+
+
+@settings(max_examples=200, deadline=None)
+@given(MODES, CALLS, CALLS)
+def test_a_restart_from_a_snapshot_goes_on_as_if_nothing_had_happened(mode, before, after):
+    live, restarted = fresh(mode), fresh(mode)
+    _, now = play(live, before, T0)
+    restarted.restore(live.snapshot())
+    assert restarted.state_hash() == live.state_hash()
+    assert restarted.next_deadline() == live.next_deadline() or live.stale.rows.size
+    agree(play(live, after, now)[0], play(restarted, after, now)[0])
+    assert restarted.state_hash() == live.state_hash()
+
+
+@settings(max_examples=100, deadline=None)
+@given(CALLS)
+def test_the_state_hash_is_of_names_not_of_rows(calls):
+    """The same plant with its tags declared in another order."""
+    order = [4, 2, 0, 5, 3, 1]
+    place = {old: new for new, old in enumerate(order)} | {9: 9}
+    tags = table(*(TAGS[k] for k in order))
+    rules = [rule(tags, r.tag, r.limit.value, r.threshold, r.hysteresis, r.on_delay_ns / S, r.off_delay_ns / S) for r in reversed(RULES)]
+    one, other = fresh(SyncMode.REAL_TIME), build(tags, rules, FORMULAS, update_frequency=0.5, history_length=4)
+    play(one, calls, T0)
+    play(other, [(elapsed, moved(verb, what, place)) for elapsed, (verb, what) in calls], T0)
+    assert one.state_hash() == other.state_hash()
+
+
+def moved(verb, what, place):
+    if verb == "step":
+        return verb, [(place[tag_id], *rest) for tag_id, *rest in what]
+    if verb == "manual":
+        return verb, (place[what[0]], what[1])
+    return verb, [place[k] for k in what] if verb in {"link", "release"} else what
+
+
+def test_any_damage_to_a_snapshot_is_found():
+    engine = fresh(SyncMode.REAL_TIME)
+    play(engine, [(1, ("step", [(0, 60.0, 0, 0), (2, 1.0, 0, 0)])), (1, ("manual", (1, 3.0)))], T0)
+    blob = engine.snapshot()
+    for place in range(0, len(blob), 7):
+        broken = bytearray(blob)
+        broken[place] ^= 0x10
+        with pytest.raises(ValueError, match="snapshot"):
+            fresh(SyncMode.REAL_TIME).restore(bytes(broken))
+    for length in (0, 5, 40, len(blob) - 1):
+        with pytest.raises(ValueError, match="snapshot"):
+            fresh(SyncMode.REAL_TIME).restore(blob[:length])
+
+
+def test_a_snapshot_with_a_part_missing_is_refused_as_a_damaged_one():
+    head, columns = snapshot.decode(fresh(SyncMode.REAL_TIME).snapshot())
+    del columns["tag.status"]
+    with pytest.raises(ValueError, match=r"tag\.status"):
+        fresh(SyncMode.REAL_TIME).restore(snapshot.encode(head, columns))
+
+
+def test_a_snapshot_fits_another_configuration():
+    """Names that are gone are left out, `was` is followed, another type begins anew, and a limit keeps its alarm."""
+    engine = fresh(SyncMode.REAL_TIME)
+    play(engine, [(0, ("step", [(0, 60.0, 0, 0), (1, 5.0, 0, 0)])), (4, ("tick", None))], T0)
+    tags = table(tag("z.power", was="b.power"), tag("a.count", type=TagType.FLOAT), "new.one")
+    other = build(tags, [rule(tags, "z.power", "HI", 50, 5)])
+    other.restore(engine.snapshot())
+    assert (other.view.value[0], other.view.status[0]) == (60.0, quality.UNCERTAIN_LAST_USABLE)
+    assert other.view.status[1:].tolist() == [quality.BAD_WAITING_FOR_INITIAL_DATA] * 2
+    (condition,) = other.view.conditions()
+    assert condition.active
+    assert not condition.acknowledged
