@@ -13,7 +13,7 @@ from typing import Any, Final, Self, TypeVar, TypeVarTuple
 
 import aiosqlite
 
-from gateway.store.errors import SchemaTooNew, StoreUnavailable
+from gateway.store.errors import SchemaTooNew, StoreDamaged, StoreUnavailable
 from gateway.store.packing import to_text
 from gateway.store.schema import Schema
 
@@ -34,7 +34,7 @@ class Database:
         self._writer = writer
         self._readers = readers
         self.broken: str | None = None
-        self.damaged = False
+        self.damage: str | None = None  # what a read or write met
 
     @classmethod
     async def open(cls, path: Path, schema: Schema, readers: int = 1) -> Self:
@@ -60,8 +60,7 @@ class Database:
             if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.DataError):
                 raise
             self.broken = f"write {self.path}: {error}"
-            self.damaged = (error.sqlite_errorcode & 0xFF) in _DAMAGE
-            raise StoreUnavailable(self.broken) from error
+            raise self._fault(self.broken, error) from error
 
     async def pragma(self, sql: str) -> list[Any]:
         """A statement outside a transaction, on the writer: vacuum, checkpoint."""
@@ -71,7 +70,7 @@ class Database:
             return await _on(self._writer, lambda connection: connection.execute(sql).fetchall())  # type: ignore[no-any-return]
         except sqlite3.Error as error:
             self.broken = f"{sql} {self.path}: {error}"
-            raise StoreUnavailable(self.broken) from error
+            raise self._fault(self.broken, error) from error
 
     async def read(self, function: Callable[[sqlite3.Connection, *A], T], *args: *A, reader: int = 0) -> T:
         """One consistent view; never waits for the writer, nor the writer for it."""
@@ -80,7 +79,13 @@ class Database:
         try:
             return await _on(self._readers[reader], _view, function, args)  # type: ignore[no-any-return]
         except (sqlite3.Error, ValueError) as error:
-            raise StoreUnavailable(f"read {self.path}: {error}") from error
+            raise self._fault(f"read {self.path}: {error}", error) from error
+
+    def _fault(self, words: str, error: Exception) -> StoreUnavailable:
+        if not is_damage(error):
+            return StoreUnavailable(words)
+        self.damage = words
+        return StoreDamaged(words)
 
     def interrupt(self, reader: int) -> None:
         """End what a reader is doing: its read raises StoreUnavailable."""
@@ -95,6 +100,10 @@ class Database:
                 await connection.close()
             except sqlite3.Error as error:
                 self.broken = f"close {self.path}: {error}"
+
+
+def is_damage(error: Exception) -> bool:
+    return isinstance(error, ValueError) or (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGE
 
 
 async def _thread(connector: Callable[[], sqlite3.Connection]) -> aiosqlite.Connection:
@@ -212,7 +221,7 @@ def _ask_sqlite(path: Path, schema: Schema, thorough: bool) -> str | None:
         finally:
             connection.close()
     except sqlite3.DatabaseError as error:
-        if (error.sqlite_errorcode & 0xFF) in _DAMAGE:
+        if is_damage(error):
             return str(error)
         raise StoreUnavailable(f"open {path}: {error}") from error
 
@@ -222,7 +231,7 @@ def quick_check(connection: sqlite3.Connection) -> str | None:
     try:
         rows = connection.execute("PRAGMA quick_check(5)").fetchall()
     except sqlite3.DatabaseError as error:
-        if (error.sqlite_errorcode & 0xFF) in _DAMAGE:
+        if is_damage(error):
             return str(error)
         raise
     return None if rows == [("ok",)] else "; ".join(str(row[0]) for row in rows)

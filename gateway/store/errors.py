@@ -8,6 +8,10 @@ class StoreUnavailable(Exception):
     """
 
 
+class StoreDamaged(StoreUnavailable):
+    """SQLite found the file itself damaged."""
+
+
 class StoreLocked(Exception):
     """Another process owns the data directory; names its pid."""
 

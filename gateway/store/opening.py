@@ -10,6 +10,7 @@ from uuid import uuid4
 from gateway.model.event import Category, Event
 from gateway.store import state
 from gateway.store.database import Database, examine, move_aside, open_reader
+from gateway.store.errors import StoreUnavailable
 from gateway.store.schema import EDGETWIN, PLANT, Schema
 
 SEVERE: Final = 900
@@ -20,10 +21,17 @@ def alarm(now_ns: int, message: str, level: int = SEVERE, **details: str) -> Eve
     return Event(str(uuid4()), now_ns, Category.ERROR, level, "store", message, details)
 
 
-async def open_plant(path: Path, now_ns: int, *, thorough: bool = False) -> tuple[Database, list[Event], bool]:
-    """(the file, what happened to it, whether it was left open by a crash). plant.db is checked page by page only where it is suspect."""
-    database, events = await _open(path, PLANT, now_ns, 3, lambda file: thorough or _suspect(file))
-    clean = await database.run(_begin)
+async def open_plant(path: Path, now_ns: int, *, thorough: bool = False, spoiled: str | None = None) -> tuple[Database, list[Event], bool]:
+    """(the file, what happened to it, whether it was left open by a crash). plant.db is checked page by page only where it is suspect.
+
+    spoiled: why it is known to be of no use.
+    """
+    database, events = await _open(path, PLANT, now_ns, 3, lambda file: thorough or _suspect(file), spoiled)
+    try:
+        clean = await database.run(_begin)
+    except StoreUnavailable:
+        await database.close()
+        raise
     return database, events, not clean
 
 
@@ -32,17 +40,21 @@ async def open_edgetwin(path: Path, now_ns: int) -> tuple[Database, list[Event]]
     return await _open(path, EDGETWIN, now_ns, 1, lambda _: True)
 
 
-async def _open(path: Path, schema: Schema, now_ns: int, readers: int, thorough: Callable[[Path], bool]) -> tuple[Database, list[Event]]:
+async def _open(
+    path: Path, schema: Schema, now_ns: int, readers: int, thorough: Callable[[Path], bool], spoiled: str | None = None
+) -> tuple[Database, list[Event]]:
     events = []
-    found = await asyncio.to_thread(
-        lambda: examine(path, schema, thorough=False) or (examine(path, schema, thorough=True) if thorough(path) else None)
-    )
+    found = spoiled or await asyncio.to_thread(_examine, path, schema, thorough)
     if found is not None:
         aside = move_aside(path, now_ns)
         events.append(
             alarm(now_ns, f"{path.name} could not be used and was moved aside; a new one was made", why=found, moved_to=aside.name)
         )
     return await Database.open(path, schema, readers), events
+
+
+def _examine(path: Path, schema: Schema, thorough: Callable[[Path], bool]) -> str | None:
+    return examine(path, schema, thorough=False) or (examine(path, schema, thorough=True) if thorough(path) else None)
 
 
 def _suspect(path: Path) -> bool:
@@ -52,7 +64,7 @@ def _suspect(path: Path) -> bool:
     connection = open_reader(path)
     try:
         return state.number(connection, "suspect") != 0
-    except sqlite3.OperationalError:
+    except sqlite3.DatabaseError:
         return True
     finally:
         connection.close()

@@ -26,6 +26,7 @@ from gateway.store.commit import Step as Step
 from gateway.store.config import StoreConfig
 from gateway.store.database import Database, quick_check
 from gateway.store.errors import SchemaTooNew as SchemaTooNew
+from gateway.store.errors import StoreDamaged
 from gateway.store.errors import StoreLocked as StoreLocked
 from gateway.store.errors import StoreUnavailable as StoreUnavailable
 from gateway.store.history import History
@@ -117,26 +118,41 @@ class Store:
             raise
 
     async def _open_plant(self, now_ns: int, *, thorough: bool = False) -> list[Event]:
-        self._plant, events, crashed = await opening.open_plant(self.path / "plant.db", now_ns, thorough=thorough)
-        self.boot, self._names, words, (streams, oldest) = await self._plant.read(_load)
+        """Open and load; a file whose first words cannot be read gives way to a new one."""
+        try:
+            return await self._load_plant(*await opening.open_plant(self.path / "plant.db", now_ns, thorough=thorough))
+        except StoreDamaged as fault:
+            return await self._load_plant(*await opening.open_plant(self.path / "plant.db", now_ns, spoiled=str(fault)))
+
+    async def _load_plant(self, plant: Database, events: list[Event], crashed: bool) -> list[Event]:
+        try:
+            self.boot, self._names, words, (streams, oldest) = await plant.read(_load)
+            totals = await plant.read(maintenance.totals)
+        except StoreUnavailable:
+            await plant.close()
+            raise
+        self._plant = plant
         self._words.clear()
         self._words.update(words | self._changed)
         self.outbox.streams, self.outbox.oldest_ns = streams, oldest
-        self._figures.load(*await self._plant.read(maintenance.totals))
+        self._figures.load(*totals)
+        self.damage = None
         if crashed:
             self._check = asyncio.create_task(self._look_for_damage(), name="store: check after an unclean stop")
         return events
 
     async def _look_for_damage(self) -> None:
-        try:
-            self.damage = await self._plant.read(quick_check, reader=FOR_UPKEEP)
-            if self.damage is not None:
-                self._told.append(
-                    opening.alarm(self._now_ns, "plant.db is damaged; it will be moved aside at the next start", why=self.damage)
-                )
-                await self._plant.run(state.put, "suspect", 1)
-        except StoreUnavailable as fault:
-            self.damage = str(fault)
+        with suppress(StoreUnavailable):
+            found = await self._plant.read(quick_check, reader=FOR_UPKEEP)
+            await self._note_damage(found)
+
+    async def _note_damage(self, found: str | None) -> None:
+        """Tell once, and let the next start check every page before it uses the file."""
+        if found is None or self.damage is not None:
+            return
+        self.damage = found
+        self._told.append(opening.alarm(self._now_ns, "plant.db is damaged; it is checked, and moved aside, at the next start", why=found))
+        await self._plant.run(state.put, "suspect", 1)
 
     def memory(self, unit: str) -> UnitMemory:
         """What a unit remembers: read at once, durable with the next commit."""
@@ -205,6 +221,7 @@ class Store:
         """Upkeep, in slices between commits: call it every few seconds. Raises StoreUnavailable."""
         async with self._upkeep:
             await self.flush()
+            await self._note_damage(self._plant.damage)
             await maintenance.upkeep(self._plant, self.outbox, self.config, self._figures, now_ns, FOR_UPKEEP)
 
     async def reopen(self) -> None:
@@ -217,7 +234,7 @@ class Store:
                 self._told += events
             if self._plant.broken is not None:
                 await self._plant.close()
-                self._told += await self._open_plant(self._now_ns, thorough=self._plant.damaged)
+                self._told += await self._open_plant(self._now_ns, thorough=self._plant.damage is not None)
                 self._names.use(self._tags)
 
     def stats(self) -> StoreStats:
