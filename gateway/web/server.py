@@ -23,7 +23,8 @@ from gateway.contracts import NotConnected
 from gateway.web.guard import LOCAL
 
 FRAME_BYTES: Final = 64 * 1024
-CONNECTIONS: Final = 200
+CONNECTIONS: Final = 200  # beyond it requests are answered 503,
+_MOST: Final = 300  # and beyond this one, streams included, connections are closed at once. The local socket counts for itself
 _HEAD_S: Final = 15.0  # a connection that has not asked for anything by then is closed
 _DRAIN_S: Final = 2.0  # for answers under way at stop
 _MODE: Final = 0o660  # who may open the socket is admin
@@ -44,6 +45,7 @@ class WebServer:
             loop="none",
             lifespan="off",
             log_config=None,
+            log_level="error",  # a broken request is the caller's news, not the log's
             access_log=False,
             server_header=False,
             date_header=False,
@@ -144,6 +146,8 @@ class _Http(H11Protocol):
         super().connection_made(transport)
         self.client = _peer(transport) or self.client
         self.app_state = {"abort": transport.abort}
+        if len(self.connections) > _MOST:
+            transport.abort()
         self._head_timer = asyncio.get_running_loop().call_later(_HEAD_S, self._idle)
 
     def _idle(self) -> None:
@@ -172,6 +176,11 @@ class _WebSocket(WebSocketsSansIOProtocol):
         self.client = _peer(transport) or self.client
         abort: Callable[[], None] = transport.abort
         self.app_state = {"abort": abort}
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True  # a refusal is an answer too: without this every one of them is logged as an error
 
 
 def _peer(transport: asyncio.Transport) -> tuple[str, int] | None:

@@ -11,6 +11,7 @@ import pytest
 from cli.conftest import edgetwin, run
 from gateway.cli import doctor
 from gateway.cli.show import age
+from support.waiting import eventually
 
 CONFIG = """
 version: 1
@@ -84,8 +85,7 @@ def test_doctor_says_when_a_clock_is_off_and_the_disk_will_be_full():
 
 async def test_watch_prints_the_present_and_what_changes(room):
     watching = asyncio.create_task(edgetwin("watch", "line.temperature", "oven.temperature", "--for", "1s", "--json"))
-    while not room.updates._listeners:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: room.updates._listeners)
     await room.feed({"line.temperature": 23.5})
     said = await watching
     rows = [json.loads(line) for line in said.out.splitlines()]

@@ -1,5 +1,6 @@
 """Changes: every one of them is a command, and what the operations say becomes the HTTP status."""
 
+import asyncio
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Final, TypeVar
@@ -15,6 +16,8 @@ from gateway.web.encode import Json, loads
 from gateway.web.problems import Problem
 
 router = APIRouter(tags=["commands"], default_response_class=Json)
+
+BODY_S: Final = 15.0
 
 _HTTP: Final[Mapping[int, int]] = MappingProxyType(
     {
@@ -62,7 +65,11 @@ class CommentBody(BaseModel):
 
 async def json_body(request: Request) -> Any:
     """The JSON of a request, {} for an empty body; Problem 422 for anything else, 415 for what another page could send unasked."""
-    body = await request.body()
+    try:
+        async with asyncio.timeout(BODY_S):
+            body = await request.body()
+    except TimeoutError:
+        raise Problem(408, f"the body did not come within {BODY_S:.0f} s") from None
     if not body:
         return {}
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
