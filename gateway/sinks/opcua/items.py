@@ -68,12 +68,12 @@ class TagItems:
         slot = self._take_slot()
         self._slots[item_id] = slot
         self._tag[slot], self._mode[slot] = tag_id, mode
-        self._due[slot] = now_ns
         self._dirty[slot] = False
         self._reported.known[slot] = False
         self._reported.text.pop(slot, None)
         self._any_text |= tag.type is TagType.TEXT
         result = self._set(slot, request, stamps)
+        self._due[slot] = now_ns + self._interval[slot]
         if mode is not Mode.DISABLED:
             self._fresh.append(slot)
         self._tag_slot = None
@@ -97,7 +97,7 @@ class TagItems:
             self._queue.forget(slot)
         elif before is Mode.DISABLED and mode is not Mode.DISABLED:
             self._reported.known[slot] = False
-            self._due[slot] = now_ns
+            self._due[slot] = now_ns + self._interval[slot]
             self._fresh.append(slot)
         self._queue.hold = bool((self._mode == Mode.SAMPLING).any())
         self._tag_slot = None

@@ -131,7 +131,7 @@ def _data_values(
     source: NDArray[np.int64],
     server: NDArray[np.int64],
 ) -> NDArray[np.void]:
-    mask = _STAMPS[stamps] | (HAS_VALUE if kind != _NULL else 0) | (HAS_STATUS if status.any() else 0)
+    mask = _mask(kind, _STAMPS[stamps], status, source)
     record = np.empty(value.size, _record(kind, mask, handles=False))
     _fill(record, kind, mask, value, status, source, server)
     return record
@@ -157,6 +157,13 @@ def _fill(
         record["server"] = ticks.from_ns(server)
 
 
+def _mask(kind: int, stamps: int, status: NDArray[np.uint32], source: NDArray[np.int64]) -> int:
+    """One for all rows: what no row has is left out, what some have is written for each (a time of 0 is none, Part 6, 5.2.2.5)."""
+    if not source.any():
+        stamps &= ~HAS_SOURCE_TIME
+    return stamps | (HAS_VALUE if kind != _NULL else 0) | (HAS_STATUS if status.any() else 0)
+
+
 @functools.cache
 def _record(kind: int, mask: int, *, handles: bool = True) -> np.dtype[np.void]:
     fields = [("handle", "<u4"), ("mask", "u1")] if handles else [("mask", "u1")]
@@ -176,7 +183,7 @@ def _records(values: Values, kind: int, stamps: int, rows: NDArray[np.intp] | No
         values = Values(
             values.handle[rows], values.layout[rows], values.value[rows], values.status[rows], values.source[rows], values.server[rows], {}
         )
-    mask = stamps | (HAS_VALUE if kind != _NULL else 0) | (HAS_STATUS if values.status.any() else 0)
+    mask = _mask(kind, stamps, values.status, values.source)
     record = np.empty(values.handle.size, _record(kind, mask))
     record["handle"] = values.handle
     _fill(record, kind, mask, values.value, values.status, values.source, values.server)
@@ -192,6 +199,7 @@ def _texts(values: Values, rows: Sequence[int], stamps: int) -> bytes:
 
 
 def _text_value(text: str | None, status: int, source: int, server: int, stamps: int) -> bytes:
+    stamps &= ~(0 if source else HAS_SOURCE_TIME)
     parts = [bytes([stamps | (HAS_VALUE if text is not None else 0) | (HAS_STATUS if status else 0)])]
     if text is not None:
         encoded = text.encode("utf-8", "replace")

@@ -195,7 +195,10 @@ class Items(Protocol):
     def delete(self, item_id: int) -> int: ...
 
     def sample(self, now_ns: int) -> None:
-        """The publishing timer's call: items that sample slower than their tag changes, and what new items first report."""
+        """Queues what new items first report, and what is due of items that sample slower than their tag changes.
+
+        Called after items were made or woken up, and at the publishing timer.
+        """
 
     def ready(self) -> bool:
         """Whether anything waits to be reported."""

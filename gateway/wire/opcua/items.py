@@ -58,6 +58,7 @@ class MonitoredItems(MonitoredItemService):
             result = await self._create(wanted, stamps, now_ns)
             room -= result.StatusCode.is_good()
             results.append(result)
+        self._items.sample(now_ns)  # the first value of each is that of its creation
         return results
 
     async def _create(self, wanted: ua.MonitoredItemCreateRequest, stamps: int, now_ns: int) -> ua.MonitoredItemCreateResult:
@@ -109,7 +110,9 @@ class MonitoredItems(MonitoredItemService):
 
     async def set_monitoring_mode(self, mode: ua.MonitoringMode, ids: list[int]) -> list[ua.StatusCode]:
         now_ns, wanted = self._face.now_ns(), Mode(int(mode))
-        return [status_code(await self._set_mode(item_id, wanted, now_ns)) for item_id in ids]
+        codes = [status_code(await self._set_mode(item_id, wanted, now_ns)) for item_id in ids]
+        self._items.sample(now_ns)
+        return codes
 
     async def _set_mode(self, item_id: int, mode: Mode, now_ns: int) -> int:
         if item_id in self._items:

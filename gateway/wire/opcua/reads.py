@@ -51,13 +51,14 @@ class Reads:
             if plan is None:
                 return None
             self._remember(bytes(body), plan)
+        received = view.received_ns[plan.tags]
         values = data_values(
             view.tags.type[plan.tags],
             plan.stamps,
             view.value[plan.tags],
             view.status[plan.tags],
             view.source_ns[plan.tags],
-            view.received_ns[plan.tags],
+            np.where(received == 0, self._face.now_ns(), received),
             [view.text.get(tag) for tag in plan.tags.tolist()] if view.text and (view.tags.type[plan.tags] == TagType.TEXT).any() else None,
         )
         return struct.pack("<i", plan.tags.size) + values + _NO_DIAGNOSTICS

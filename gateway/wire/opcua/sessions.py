@@ -173,11 +173,14 @@ class Session(InternalSession):
 
 
 def _unfit(wanted: ua.WriteValue, data_type: int) -> int:
-    """Why a value cannot be written to a tag of that DataType; 0 = it can. Times and status are the device's, not a client's."""
+    """Why a value cannot be written to a tag of that DataType; 0 = it can.
+
+    A status is not a client's to write. A source time, which common clients send with every value, is not refused: what the device says of it stands.
+    """
     value = wanted.Value
     if wanted.IndexRange:
         return ua.StatusCodes.BadIndexRangeNoData
-    if (value.StatusCode is not None and value.StatusCode.value) or value.SourceTimestamp is not None or value.ServerTimestamp is not None:
+    if value.StatusCode is not None and value.StatusCode.value:
         return ua.StatusCodes.BadWriteNotSupported
     variant = value.Value
     fits = variant is not None and not variant.is_array and variant.VariantType == ua.VariantType(data_type)
