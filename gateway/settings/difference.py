@@ -24,7 +24,7 @@ class Difference:
     after: str | None
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.what}" + (f" {self.before} -> {self.after}" if self.what == "changed" else "")
+        return f"{self.path}: {self.what}" + (f" {self.before or 'nothing'} -> {self.after or 'nothing'}" if self.what == "changed" else "")
 
 
 def difference(old: Site, new: Site) -> list[Difference]:

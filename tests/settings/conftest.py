@@ -1,6 +1,5 @@
 """Sites written as text, with drivers, sinks and sections that exist for these tests alone."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -107,8 +106,3 @@ def folder(tmp_path: Path) -> Folder:
 @pytest.fixture
 def plugins() -> Plugins:
     return PLUGINS
-
-
-@pytest.fixture
-def make_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Folder]:
-    return lambda: Folder(tmp_path_factory.mktemp("site"))
