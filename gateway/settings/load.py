@@ -15,7 +15,7 @@ from gateway.settings.alarms import Alarms
 from gateway.settings.assemble import Assembly
 from gateway.settings.digest import digest
 from gateway.settings.expressions import read_expressions
-from gateway.settings.faults import Faults, quote
+from gateway.settings.faults import Faults, Place, quote
 from gateway.settings.fields import LATER, Fields, elements
 from gateway.settings.node import BROKEN, Node
 from gateway.settings.plugin import Filler, loopback
@@ -70,8 +70,7 @@ class _Loader:
         gateway = self.filler.fill(Gateway, self._section("gateway"), "gateway")
         events = self.filler.fill(Events, self._section("events"), "events")
         kpi = self.filler.fill(Kpi, self._section("kpi"), "kpi")
-        sections = {name: self.filler.fill(model, self._section(name), name) for name, model in self.models.items() if self._wanted(name)}
-        self._exposure(sections)
+        sections = {name: self._filled(name, model) for name, model in self.models.items() if self._wanted(name)}
         sources, checks = self._sources()
         upstream = self._upstream()
         draft = Draft(self.faults, read_units(), checks, self.previous)
@@ -116,14 +115,21 @@ class _Loader:
         elif node.value is not BROKEN and (node.value != 1 or isinstance(node.value, bool | float)):
             self.fields.fault("version", f"{quote(node.text)} is not a version of this configuration", "write version: 1")
 
-    def _exposure(self, sections: Mapping[str, BaseModel | None]) -> None:
-        """Without access control nothing listens beyond this machine."""
-        for name in EXPOSED:
-            host = getattr(sections.get(name), "host", None)
-            if not loopback(host):
-                fields = Fields(self._section(name), name, self.faults)
-                why = f"{quote(host)} reaches beyond this machine: it needs access control, which this version does not have"
-                fields.fault("host", why, "bind 127.0.0.1")
+    def _filled(self, name: str, model: type[BaseModel]) -> BaseModel | None:
+        """A section of a plugin. Without access control nothing may listen beyond this machine."""
+        node = self._section(name)
+        host = node.map.get("host")
+        if name in EXPOSED and host is not None and not loopback(host.value):
+            self._exposed(host.text, host.place, name)
+            node = Node({key: child for key, child in node.map.items() if key != "host"}, node.place, key=node.key)
+        filled = self.filler.fill(model, node, name)
+        if name in EXPOSED and not loopback(getattr(filled, "host", None)):
+            self._exposed(getattr(filled, "host", None), node.place, name)
+        return filled
+
+    def _exposed(self, host: object, place: Place, section: str) -> None:
+        why = f"{quote(host)} reaches beyond this machine: it needs access control, which this version does not have"
+        self.faults.add(place, f"{section}.host", why, "bind 127.0.0.1")
 
     def _sources(self) -> tuple[dict[str, Unit], dict[str, AddressCheck | None]]:
         fields = Fields(self._section("sources"), "sources", self.faults)

@@ -159,8 +159,8 @@ def _keys(models: frozenset[Model]) -> list[str]:
 
 
 def loopback(host: object) -> bool:
-    """True where only programs of this machine can connect."""
-    if host in {"localhost", None}:
+    """True where only programs of this machine can connect. A name other than localhost may mean any machine."""
+    if host is None or host is BROKEN or host == "localhost":
         return True
     try:
         return ip_address(str(host)).is_loopback

@@ -101,7 +101,7 @@ def _unit(model: type[BaseModel], keys: Schema, definitions: Schema) -> Schema:
 
 
 def _with_secrets(part: Schema) -> Schema:
-    """A text may come from a file or a credential; any other plain value may come from ${NAME}."""
+    """A text may come from a file or a credential."""
     part = dict(part)
     for name, field in part.get("properties", {}).items():
         if field.get("type") == "string" or {"type": "string"} in field.get("anyOf", []) or "writeOnly" in str(field):
