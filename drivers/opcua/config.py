@@ -63,6 +63,11 @@ class Config(BaseModel):
             raise ValueError("a password needs a user")
         return self
 
+    @property
+    def known(self) -> bool:
+        """Whether the server knows who we are: only then may a later session take our subscriptions over (Part 4, 5.14.7)."""
+        return self.user is not None or self.security != "None"
+
     @staticmethod
     def address_error(address: str) -> str | None:
         """Why a tag's address cannot be one, or None."""

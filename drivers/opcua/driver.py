@@ -110,7 +110,7 @@ class OpcUaDriver:
         if keeper is not None:
             await keeper.stop()
         if link is not None:
-            await link.close(keep_subscriptions=keeper is not None)
+            await link.close(keep_subscriptions=keeper is not None and self._config.known)
         self._inbox.clear()
         self._drained.set()
         self._wake.set()

@@ -24,7 +24,7 @@ from gateway.wire.opcua.decode import DataChange
 from gateway.wire.opcua.services import Granted
 
 KEEPALIVE_S: Final = 5.0
-LIFETIME_S: Final = 600.0  # a subscription outlives a long commit, and a restart of ours
+LIFETIME_S: Final = 120.0  # a subscription outlives a slow disk, and a restart of ours
 RETRY_FIRST_S, RETRY_MOST_S = 5.0, 300.0
 REBUILD_FIRST_S, REBUILD_MOST_S, REBUILD_CALM_S = 1.0, 60.0, 300.0
 TICK_S: Final = 0.5
@@ -91,7 +91,7 @@ class Keeper:
             self._slice = await services.max_items_per_call(self._link, self._config.max_items_per_call)
             self.namespaces = await self._link.namespaces()
             past = memory.recall(self._context.memory, self._plan.digest)
-            resumed = await self._take_over(past, settled) if past is not None and past.granted else False
+            resumed = await self._take_over(past, settled) if past is not None and past.granted and self._config.known else False
             if not resumed:
                 for group in range(len(self._plan.intervals)):
                     await self._create(group, hold=past is not None)
