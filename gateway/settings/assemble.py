@@ -1,5 +1,6 @@
 """All the files of a configuration as one tree: include, tags_from, and the older names of keys."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -38,7 +39,7 @@ class Assembly:
     def _file(self, path: Path, place: Place, key: str, chain: tuple[Path, ...]) -> Node:
         """One YAML file with what it includes, merged: included files first, then its own keys, then its tables."""
         empty = Node({}, Place(str(path), 1, 1))
-        real = path.absolute()
+        real = _real(path)
         if not self._fresh(real, place, key, chain):
             return empty
         text = read_text(path, YAML_BYTES, place, key, self._faults)
@@ -96,6 +97,14 @@ class Assembly:
         if not tags:
             return root
         return merge(root, Node({"tags": Node(tags, tags[0].place)}, root.place), "", self._faults)
+
+
+def _real(path: Path) -> Path:
+    """The file itself, whatever links lead to it."""
+    try:
+        return Path(os.path.realpath(path))
+    except (OSError, ValueError):
+        return path  # it cannot be opened either, and reading says why
 
 
 def merge(first: Node, second: Node, path: str, faults: Faults) -> Node:

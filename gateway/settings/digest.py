@@ -22,6 +22,6 @@ def _canonical(node: Node, name: str) -> Any:
         return {key: _canonical(child, key) for key, child in value.items() if child.value is not None}
     if isinstance(value, list):
         return [_canonical(child, name) for child in value]
-    if is_secret(name):
+    if node.secret or is_secret(name):
         return node.origin or MASK
     return masked(value) if isinstance(value, str) and "://" in value else value

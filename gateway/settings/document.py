@@ -54,6 +54,8 @@ def _syntax(error: yaml.MarkedYAMLError, text: str, file: str, faults: Faults) -
     line = lines[place.line - 1] if place.line <= len(lines) else ""
     if line[place.column - 1 : place.column] == "\t":
         faults.add(place, "", "a tab cannot stand here", "indent with spaces")
+    elif line[place.column - 1 : place.column] in {"%", "@", "`"}:
+        faults.add(place, "", f"a plain value cannot begin with {line[place.column - 1]}", "write it in quotes")
     elif "${" in line:
         faults.add(place, "", f"is not YAML: {error.problem}", 'inside braces write a variable in quotes: "${NAME}"')
     else:

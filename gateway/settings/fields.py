@@ -66,7 +66,7 @@ class Fields:
         if node is None:
             return default
         if isinstance(node.value, dict | list):
-            self.fault(name, f"should be a text, not {node.shape}")
+            self.fault(name, f"should be a text, not {node.shape}", "a text that begins with [ or { needs quotes")
             return default
         if len(node.text) > longest:
             self.fault(name, f"is longer than {longest} characters")

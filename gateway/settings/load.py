@@ -168,12 +168,11 @@ class _Loader:
 
     def _kind(self, fields: Fields, key: str, known: Mapping[str, type[BaseModel]]) -> type[BaseModel] | None:
         """The model of a driver or sink."""
-        fields.require(key, f"known: {', '.join(sorted(known))}")
+        fields.require(key, f"known: {', '.join(sorted(known)) or 'none'}")
         kind = fields.text(key)
         if kind and kind not in known:
-            close = self.faults.nearest(kind, known)
-            listed = f"known: {', '.join(sorted(known))}"
-            fields.fault(key, f"there is no {key} {quote(kind)}", close if close == listed else f"{close} {listed}")
+            close, listed = self.faults.nearest(kind, known), f"known: {', '.join(sorted(known)) or 'none'}"
+            fields.fault(key, f"there is no {key} {quote(kind)}", f"{close} {listed}" if close.startswith("did you") else listed)
         return known.get(kind)
 
     def _sync(self) -> Sync:

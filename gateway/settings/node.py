@@ -33,12 +33,13 @@ class Node:
     key     where its key stands, the same as place for an element of a list
     text    a scalar as it was written
     origin  `env`, `file` or `credential` where the value came from outside, with its name; else empty
+    secret  True once a model said that nobody should see it
     """
 
-    __slots__ = ("key", "origin", "place", "text", "value")
+    __slots__ = ("key", "origin", "place", "secret", "text", "value")
 
     def __init__(self, value: object, place: Place, text: str = "", origin: str = "", key: Place | None = None) -> None:
-        self.value, self.place, self.text, self.origin, self.key = value, place, text, origin, key or place
+        self.value, self.place, self.text, self.origin, self.key, self.secret = value, place, text, origin, key or place, False
 
     @property
     def map(self) -> dict[str, "Node"]:

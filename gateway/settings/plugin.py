@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
-from typing_extensions import TypeAliasType
 
 from gateway.settings.faults import Faults, nearest, quote
 from gateway.settings.node import BROKEN, Node
@@ -16,7 +15,8 @@ from gateway.settings.secrets import fetch, has_password, is_secret, masked, ref
 
 M = TypeVar("M", bound=BaseModel)
 Model = type[BaseModel]
-_TEXTS: Final[frozenset[object]] = frozenset({str, SecretStr, SecretBytes, bytes, Path})
+_SECRETS: Final[frozenset[object]] = frozenset({SecretStr, SecretBytes})
+_TEXTS: Final[frozenset[object]] = _SECRETS | {str, bytes, Path}
 _MESSAGES: Final = {
     "missing": "is missing",
     "int_parsing": "should be a whole number",
@@ -71,7 +71,8 @@ class Filler:
             if reference(child) is not None and not inner and dict not in leaves:
                 entries[name] = fetch(child, key, self.env, self.faults)
                 continue
-            if isinstance(child.value, str) and not child.origin and _hidden(name, child, leaves):
+            child.secret = is_secret(name) or bool(leaves & _SECRETS)
+            if isinstance(child.value, str) and child.text and not child.origin and (child.secret or has_password(child.text)):
                 self.faults.warn(child.place, key, "a secret stands here in clear", "use ${NAME}, {file: PATH} or {credential: NAME}")
             entries[name] = self._resolved(child, inner, key) if isinstance(child.value, dict) else child
         return Node(entries, node.place, key=node.key)
@@ -93,17 +94,17 @@ class Filler:
         if error["type"] == "extra_forbidden":
             self.faults.add(at.key, key, "is not a known key", self.faults.nearest(steps[-1], _keys(outer)))
         else:
-            self.faults.add(at.place, key, *_words(error, at, secret=is_secret(steps[-1])))
+            self.faults.add(at.place, key, *_words(error, at))
 
 
-def _words(error: Any, node: Node, *, secret: bool) -> tuple[str, str]:
+def _words(error: Any, node: Node) -> tuple[str, str]:
     """What is wrong, in plain words, and a hint. A secret is never repeated."""
     kind = error["type"]
     if kind == "missing":
         return "is missing", ""
-    if secret:
+    if node.secret or node.origin.startswith(("file:", "credential:")):
         return "is not valid", ""
-    shown = f", not {quote(node.text)}" if node.text else ""
+    shown = f", not {quote(masked(node.text))}" if node.text else ""
     if kind in _MESSAGES:
         return _MESSAGES[kind] + shown, ""
     message = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ").removeprefix("Input ")
@@ -125,10 +126,6 @@ def _plain(node: Node, leaves: frozenset[object]) -> Any:
     return value
 
 
-def _hidden(name: str, node: Node, leaves: frozenset[object]) -> bool:
-    return bool(node.text) and (is_secret(name) or has_password(node.text) or bool(leaves & {SecretStr, SecretBytes}))
-
-
 def _leaves(models: frozenset[Model], name: str) -> frozenset[object]:
     """The types that a key of these models may have, containers and unions taken apart."""
     found = set[object]()
@@ -140,7 +137,7 @@ def _leaves(models: frozenset[Model], name: str) -> frozenset[object]:
 
 
 def _flat(annotation: object) -> set[object]:
-    if isinstance(annotation, TypeAliasType):
+    if hasattr(annotation, "__value__"):  # a name made by `type`
         return _flat(annotation.__value__)
     origin, found = get_origin(annotation), set[object]()
     if origin is Literal:

@@ -9,7 +9,7 @@ from gateway.settings.faults import Faults, Place
 from gateway.settings.node import BROKEN, Node, resolve
 
 _PLAIN_LIST: Final = re.compile(r"\[\s*[-+.\w]+(?:\s*,\s*[-+.\w]+)*\s*\]")
-_VERBATIM: Final = frozenset({"name", "source", "address", "description", "was", "expr"})
+_VERBATIM: Final = frozenset({"name", "source", "address", "unit", "description", "was", "expr"})
 """Columns whose cells are texts whatever they look like."""
 
 
