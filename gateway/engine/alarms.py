@@ -52,7 +52,7 @@ class Alarms:
         self.is_bad: Mask = np.array([rule.limit is Limit.BAD for rule in self.rules], bool)
         self.sign: Floats = np.where(low, -1.0, 1.0)
         self.edge: Floats = self.sign * np.array([rule.threshold for rule in self.rules], np.float64)
-        self.back: Floats = self.edge - np.array([rule.hysteresis for rule in self.rules], np.float64)
+        self.back: Floats = self.edge - np.array([0.0 if rule.limit is Limit.STATE else rule.hysteresis for rule in self.rules])
         self.on_ns: Times = np.array([rule.on_delay_ns for rule in self.rules], np.int64)
         self.off_ns: Times = np.array([rule.off_delay_ns for rule in self.rules], np.int64)
         size = len(self.rules)

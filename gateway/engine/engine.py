@@ -318,8 +318,8 @@ class Engine:
 
     def _begin(self, now_ns: int) -> Outcome:
         outcome = Outcome(now_ns)
-        self.now_ns = now_ns
         twin = self.twin
+        self.now_ns = twin.at_ns = now_ns
         outcome.transitions += self.alarms.expire(now_ns, twin.value, twin.status, twin.source_ns)
         if self.recompute_due:
             keep.pay(self, outcome)

@@ -251,7 +251,7 @@ def pay(engine: "Engine", outcome: "Outcome") -> None:
     status = np.array([engine.owed[row] for row in rows.tolist()], np.uint32)
     engine.owed, engine.gone, engine.recompute_due = {}, [], False
     if rows.size:
-        engine.apply(outcome, rows, rows, Columns(rows.astype(np.int32), twin.value[rows], status, twin.source_ns[rows]))
+        engine.apply(outcome, rows, rows, Columns(rows.astype(np.int32), twin.value[rows], status, twin.source_ns[rows]), follow=False)
     inputs = np.flatnonzero(engine.derived.feeds)
     if inputs.size:
         engine.derive(outcome, inputs)

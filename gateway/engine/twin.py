@@ -112,7 +112,6 @@ class Twin:
         """Ends a twin commit: a new version, which the ring keeps. Returns the rows that changed in it."""
         rows = self.touched()
         self.version += 1
-        self.at_ns = now_ns
         self.ring.commit(self.version, now_ns, rows, self.value, self.status, self.source_ns, self._touched_text)
         self._touched, self._touched_text, self._touched_rows = [], {}, 0
         self._frame = None

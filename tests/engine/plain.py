@@ -52,9 +52,10 @@ class PlainEngine:
         for place, (tag_id, value, status, source) in enumerate(samples):
             if source <= 0 or abs(source - received) > YEAR:
                 self.skewed += 1
-                source = received + missing.get(tag_id, 0)
+                timed.append((received + missing.get(tag_id, 0), place, tag_id, value, status))
                 missing[tag_id] = missing.get(tag_id, 0) + 1
-            timed.append((source, place, tag_id, value, status))
+            else:
+                timed.append((source, place, tag_id, value, status))
         for source, _, tag_id, value, status in sorted(timed):
             self._sample(self.tags[tag_id], value, status, source, now)
 

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from engine.rig import T0, S, batch, build, derived, feed, manual, mark, rows, rule, table, tag, told
 
+from engine.rig import T0, S, batch, build, derived, feed, manual, mark, rows, rule, table, tag, told
 from gateway.engine.derived import CycleError, Derived, ordered
 from gateway.model import quality
 from gateway.model.derived import DerivedRule

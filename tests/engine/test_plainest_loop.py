@@ -3,11 +3,11 @@
 import math
 
 import numpy as np
-from engine.plain import PlainCondition, PlainEngine, PlainTag
-from engine.rig import T0, S, build, rule, table, tag
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.plain import PlainCondition, PlainEngine, PlainTag
+from engine.rig import T0, S, build, rule, table, tag
 from gateway.model import quality
 from gateway.model.batch import Origin, SampleBatch
 from gateway.model.tag import TagType
@@ -49,7 +49,7 @@ CALL = st.tuples(
 @given(st.lists(CALL, max_size=25))
 def test_the_columns_decide_what_the_plainest_loop_decides(calls):
     engine = build(TAGS, RULES)
-    plain = PlainEngine([PlainTag(tag, [PlainCondition(r) for r in RULES if r.tag == tag.name]) for tag in TAGS])
+    plain = PlainEngine([PlainTag(one, [PlainCondition(r) for r in RULES if r.tag == one.name]) for one in TAGS])
     now = T0 + 6 * S
     for elapsed, what in calls:
         now += elapsed * S
@@ -66,11 +66,11 @@ def test_the_columns_decide_what_the_plainest_loop_decides(calls):
             update = engine.step(SampleBatch.of(ids, values, statuses, times, received_ns=now), now)
             plain.step(samples, now, now)
         agree(update, plain)
-    for tag_id, tag in enumerate(plain.tags):
-        assert repr(engine.view.value[tag_id].item()) == repr(tag.value)
-        assert engine.view.status[tag_id] == tag.status
-        assert engine.view.source_ns[tag_id] == tag.source
-    active = {condition.rule.condition for tag in plain.tags for condition in tag.conditions if condition.active}
+    for tag_id, one in enumerate(plain.tags):
+        assert repr(engine.view.value[tag_id].item()) == repr(one.value)
+        assert engine.view.status[tag_id] == one.status
+        assert engine.view.source_ns[tag_id] == one.source
+    active = {condition.rule.condition for one in plain.tags for condition in one.conditions if condition.active}
     assert {condition.rule.condition for condition in engine.view.conditions() if condition.active} == active
 
 

@@ -3,10 +3,10 @@
 import math
 
 import pytest
-from engine.rig import T0, S, build, derived, rule, same, table, tag, text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.rig import T0, S, build, derived, rule, same, table, tag, text
 from gateway.engine import snapshot
 from gateway.model import quality
 from gateway.model.batch import Origin, SampleBatch
@@ -60,13 +60,14 @@ def call(engine, now, verb, what):
     if verb == "link":
         statuses = [quality.BAD_NO_COMMUNICATION] * len(what)
         return engine.step(SampleBatch.of(what, [math.nan] * len(what), statuses, received_ns=now, origin=Origin.GATEWAY), now)
-    if verb == "acknowledge":
-        return engine.acknowledge(what, now, "anna", "seen")
-    if verb == "release":
-        return engine.release(what, now)
-    if verb == "rebase":
-        return engine.rebase(what * S)
-    return engine.tick(now) if verb == "tick" else engine.commit(now)
+    others = {
+        "acknowledge": lambda: engine.acknowledge(what, now, "anna", "seen"),
+        "release": lambda: engine.release(what, now),
+        "rebase": lambda: engine.rebase(what * S),
+        "tick": lambda: engine.tick(now),
+        "commit": lambda: engine.commit(now),
+    }
+    return others[verb]()
 
 
 def play(engine, calls, now):

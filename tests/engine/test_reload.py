@@ -1,0 +1,114 @@
+"""A reload keeps rows and state, and tells what it changed with the next call."""
+
+import numpy as np
+import pytest
+
+from engine.rig import T0, S, batch, build, derived, feed, manual, rows, rule, table, tag, told
+from gateway.engine.expression import ExpressionError
+from gateway.model import quality
+from gateway.model.derived import DerivedRule
+from gateway.model.tag import TagType
+
+OUT, WAITING = quality.BAD_OUT_OF_SERVICE, quality.BAD_WAITING_FOR_INITIAL_DATA
+OLD = table(tag("a", deadband=1.0), "b", derived("sum"))
+RULES = [rule(OLD, "a", "HI", 5), rule(OLD, "b", "HI", 5), rule(OLD, "b", "LO", -5, on_s=10)]
+
+
+def running():
+    engine = build(OLD, RULES, {"sum": "integral(a) + b"})
+    feed(engine, [0, 1], [6.0, 7.0], 0)
+    feed(engine, [0, 1], [6.0, 7.0], 3600)
+    return engine
+
+
+def later(engine, at_s=3700):
+    assert engine.next_deadline() == engine.now_ns
+    return engine.tick(T0 + at_s * S)
+
+
+def test_state_alarms_and_integrals_are_kept_and_the_view_stays():
+    engine = running()
+    view = engine.view
+    new = table(*OLD, "c", derived("twice"))
+    engine.retable(new, [*RULES, rule(new, "c", "HI", 1)], [DerivedRule(2, "sum", "integral(a) + b"), DerivedRule(4, "twice", "a * 2")])
+    assert engine.view is view
+    assert view.tags is new
+    update = later(engine)
+    assert rows(update.rows) == [
+        (3, pytest.approx(np.nan, nan_ok=True), WAITING, -T0 / S),
+        (4, pytest.approx(np.nan, nan_ok=True), WAITING, -T0 / S),
+        (2, 13.0, 0, 3600.0),
+        (4, 12.0, 0, 3600.0),
+    ]
+    assert told(update) == []
+    assert [c.rule.condition for c in view.conditions() if c.active] == ["a/Alarms/HI", "b/Alarms/HI"]
+    assert told(feed(engine, [3], [2.0], 3701)) == [("c", "HI", "active")]
+    assert feed(engine, [0], [6.5], 7200).reported.tolist() == [False, True, True]
+
+
+def test_a_name_that_went_is_out_of_service_and_its_alarm_ends():
+    engine = running()
+    engine.retable(table(OLD[0], tag("b", enabled=False), OLD[2]), RULES[:1], [DerivedRule(2, "sum", "integral(a) + b")])
+    update = later(engine)
+    assert rows(update.rows) == [(1, 7.0, OUT, 3600.0), (2, 13.0, OUT, 3600.0)]
+    assert [(t.rule.condition, t.change.value, t.active, t.acknowledged) for t in update.transitions] == [
+        ("b/Alarms/HI", "inactive", False, True)
+    ]
+    assert feed(engine, [1], [1.0], 3701).counts.refused == 1
+    assert engine.next_deadline() != engine.now_ns
+
+
+def test_a_tag_that_comes_back_waits_for_data():
+    engine = running()
+    engine.retable(table(OLD[0], tag("b", enabled=False), OLD[2]), [], [])
+    later(engine)
+    engine.retable(OLD, RULES, [])
+    assert rows(later(engine, 3701).rows) == [(1, 7.0, WAITING, 3600.0)]
+    assert rows(feed(engine, [1], [1.0], 3702).rows) == [(1, 1.0, 0, 3702.0)]
+
+
+def test_a_limit_that_moved_is_judged_at_once():
+    engine = running()
+    engine.retable(OLD, [rule(OLD, "a", "HI", 6.5), rule(OLD, "b", "HI", 5), rule(OLD, "b", "LO", 8)], [DerivedRule(2, "sum", "a")])
+    update = later(engine)
+    assert told(update) == [("a", "HI", "inactive"), ("b", "LO", "active")]
+    assert rows(update.rows) == [(2, 6.0, 0, 3600.0)]
+
+
+def test_another_type_begins_anew_and_another_source_has_its_own_clock():
+    engine = running()
+    engine.retable(table(tag("a", type=TagType.INT), tag("b", source="cell"), OLD[2]), [], [])
+    update = later(engine)
+    assert update.rows.status.tolist() == [WAITING]
+    assert rows(engine.step(batch([1], [3.0], 100, received_s=3701), T0 + 3701 * S).rows) == [(1, 3.0, 0, 100.0)]
+
+
+def test_manual_input_lasts_across_a_reload():
+    engine = running()
+    manual(engine, [1], [1.0], 3601)
+    engine.retable(OLD, RULES, [])
+    later(engine)
+    assert feed(engine, [1], [9.0], 3702).counts.overridden == 1
+    assert rows(engine.release([1], T0 + 3703 * S).rows) == [(1, 9.0, 0, 3702.0)]
+
+
+def test_a_table_that_does_not_fit_changes_nothing():
+    engine = running()
+    before = engine.state_hash()
+    with pytest.raises(ExpressionError):
+        engine.retable(OLD, [], [DerivedRule(2, "sum", "nobody + 1")])
+    with pytest.raises(ValueError, match="keeps the row"):
+        engine.retable(table("b", "a", OLD[2]), [], [])
+    with pytest.raises(ValueError, match="same condition"):
+        engine.retable(OLD, [RULES[0], RULES[0]], [])
+    assert engine.state_hash() == before
+    assert engine.view.tags is OLD
+
+
+def test_the_ring_reaches_across_a_reload():
+    engine = running()
+    engine.retable(table(*OLD, "c"), RULES, [])
+    feed(engine, [3], [1.0], 3700)
+    old = engine.view.at(T0 + 10 * S)
+    assert old.value[:2].tolist() == [6.0, 7.0]
+    assert old.tree(engine.view.tags) == {"timestamp": "2023-11-14T22:13:20.000Z", "a": 6.0, "b": 7.0, "sum": 7.0, "c": None}
