@@ -1,6 +1,7 @@
 """One raw value (of JSON, a CSV field, a text) read as a tag's type: value, StatusCode and text, as the columns of a batch hold them.
 
-Not readable as the type: BadDecodingError. NaN, infinite or without an exact float64: BadOutOfRange. Text over 64 kB: BadEncodingLimitsExceeded.
+Not readable as the type: BadDecodingError. NaN, infinite or without an exact float64: BadOutOfRange.
+Text over 64 kB: BadEncodingLimitsExceeded.
 """
 
 import math

@@ -1,0 +1,1 @@
+"""Sources that publish on an MQTT broker."""
