@@ -33,6 +33,8 @@ class Fields:
                 continue
             if name in later:
                 self.faults.add(node.key, self.key(name), "is not available in this version", "remove it")
+            elif " " in name and node.value is None:
+                self.faults.add(node.key, self.key(name), "is not a known key", "a text with a comma or a colon needs quotes")
             else:
                 self.faults.add(node.key, self.key(name), "is not a known key", self.faults.nearest(name, known))
 

@@ -42,7 +42,7 @@ def load(path: Path | str, plugins: Plugins, previous: TagTable | None = None, *
         root = assembly.read(Path(path))
         if not assembly.complete:
             faults.check()
-        return _Loader(root, plugins, previous, Filler(environment, faults, Path(path).parent), faults).site(assembly)
+        return _Loader(root, plugins, previous, Filler(environment, faults), faults).site(assembly)
 
 
 @contextmanager

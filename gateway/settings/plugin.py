@@ -38,23 +38,22 @@ _MESSAGES: Final = {
 
 @dataclass(slots=True)
 class Filler:
-    """Fills models. A model finds the folder of the configuration as `info.context["folder"]`."""
+    """Fills models. Paths of sources and sinks are relative to the file in which they stand, as include is; other paths are left alone."""
 
     env: Mapping[str, str]
     faults: Faults
-    folder: Path
 
     def fill(self, model: type[M], node: Node, path: str, without: frozenset[str] = frozenset()) -> M | None:
-        """The model with the values of a map; None with its faults listed. Keys in `without` are the caller's own."""
+        """The model with the values of a map; None with its faults listed. Keys in `without`, of a source or sink, are the caller's own."""
         if node.value is BROKEN:
             return None
         if node.value is not None and not isinstance(node.value, dict):
             self.faults.add(node.place, path, f"should be a map of keys, not {node.shape}")
             return None
         own = Node({key: child for key, child in node.map.items() if key not in without}, node.place, key=node.key)
-        resolved = self._resolved(own, frozenset({model}), path)
+        resolved = self._resolved(own, frozenset({model}), path, relative=bool(without))
         try:
-            return model.model_validate(_plain(resolved, frozenset({model})), context={"folder": self.folder})
+            return model.model_validate(_plain(resolved, frozenset({model})))
         except ValidationError as error:
             for one in error.errors(include_url=False):
                 self._fault(one, resolved, model, path)
@@ -62,7 +61,7 @@ class Filler:
             self.faults.add(node.place, path, f"holds a value out of all bounds: {error}")
         return None
 
-    def _resolved(self, node: Node, models: frozenset[Model], path: str) -> Node:
+    def _resolved(self, node: Node, models: frozenset[Model], path: str, *, relative: bool) -> Node:
         """The map with its secrets fetched; those in clear are warned of."""
         entries = {}
         for name, child in node.map.items():
@@ -74,7 +73,10 @@ class Filler:
             child.secret = is_secret(name) or bool(leaves & _SECRETS)
             if isinstance(child.value, str) and child.text and not child.origin and (child.secret or has_password(child.text)):
                 self.faults.warn(child.place, key, "a secret stands here in clear", "use ${NAME}, {file: PATH} or {credential: NAME}")
-            entries[name] = self._resolved(child, inner, key) if isinstance(child.value, dict) else child
+            entries[name] = self._resolved(child, inner, key, relative=relative) if isinstance(child.value, dict) else child
+            if relative and Path in leaves and isinstance(child.value, str) and child.text:
+                text = str(Path(child.place.file).parent / child.text)
+                entries[name] = Node(text, child.place, text, child.origin, child.key)
         return Node(entries, node.place, key=node.key)
 
     def _fault(self, error: Any, node: Node, model: Model, path: str) -> None:

@@ -32,6 +32,7 @@ class Cell(Model):
     url: str
     topics: tuple[str, ...] = ()
     token: str | None = None
+    ca: Path | None = None
 
 
 class Values(Model):

@@ -156,6 +156,16 @@ def test_secrets_from_files_and_credentials(folder):
     assert (site.sources["b"].config.token, site.faults) == ("two", ())
 
 
+def test_paths_of_sources_are_relative_to_their_file(folder):
+    """As include is; an absolute one stays, and so does data_dir."""
+    (folder.path / "parts").mkdir()
+    folder.write("parts/a.yaml", "sources: {a: {driver: mqtt, url: u, ca: ca.pem}, b: {driver: mqtt, url: u, ca: /etc/ca.pem}}\n")
+    site = folder.load("version: 1\ninclude: [parts/a.yaml]\ngateway: {data_dir: ./data}\n")
+    assert site.sources["a"].config.ca == folder.path / "parts" / "ca.pem"
+    assert str(site.sources["b"].config.ca) == "/etc/ca.pem"
+    assert str(site.gateway.data_dir) == "data"
+
+
 @pytest.mark.parametrize("name", ["../plc", "..", "a/b", "/etc/passwd", "none"])
 def test_a_credential_is_a_name_not_a_path(folder, name):
     folder.env["CREDENTIALS_DIRECTORY"] = str(folder.path)

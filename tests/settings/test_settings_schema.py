@@ -40,7 +40,7 @@ def test_plugins_are_told_apart_by_their_kind(plugins):
         one["properties"]["driver"]["const"]: one for one in schema(plugins)["properties"]["sources"]["additionalProperties"]["oneOf"]
     }
     assert set(drivers["opcua"]["properties"]) == {"driver", "url", "user", "password", "publishing_interval"}
-    assert set(drivers["mqtt"]["properties"]) == {"driver", "url", "topics", "token"}
+    assert set(drivers["mqtt"]["properties"]) == {"driver", "url", "topics", "token", "ca"}
     assert [branch["type"] for branch in drivers["opcua"]["properties"]["publishing_interval"]["anyOf"]] == ["number", "string"]
     assert {"$ref": "#/$defs/secret"} in drivers["opcua"]["properties"]["password"]["anyOf"]
     assert all(not one["additionalProperties"] for one in drivers.values())
