@@ -78,12 +78,17 @@ def _of_outbox(fill: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _of_store(store: Mapping[str, Any]) -> Iterator[Finding]:
-    if store.get("fault"):
-        yield Finding(FAULT, "store", str(store["fault"]), "look at the disk: room, permissions, health")
-    free, per_day = store.get("disk_free_bytes"), store.get("bytes_per_day")
+    for why in (store.get("fault"), store.get("damage")):
+        if why:
+            yield Finding(FAULT, "store", str(why), "look at the disk: room, permissions, health")
+    free, per_day, written = store.get("disk_free_bytes"), store.get("bytes_per_day"), store.get("written_bytes_per_day")
     if free is not None and per_day:
         hours = free / per_day * 24
         yield Finding(WARNING if hours < _DISK_HOURS else FINE, "disk", f"room for {hours:.0f} hours at the present rate")
+    elif free is not None:
+        yield Finding(FINE, "disk", f"{free / 1e9:.1f} GB free; how fast it fills is known after ten minutes")
+    if written:
+        yield Finding(FINE, "disk", f"{written / 1e9:.2f} GB are written per day (wear of flash)")
 
 
 def of_tags(rows: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:

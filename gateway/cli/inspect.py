@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import daemon, show
+from gateway.cli import daemon, paste, show
 from gateway.cli.doctor import FAULT, FINE, WARNING, Finding, of_status, of_tags
 from gateway.cli.failure import FAILED, UNREACHABLE, WRONG, Failure
 from gateway.cli.options import AsJson, Name, Url
@@ -205,21 +205,29 @@ class Format(StrEnum):
 
 def browse(
     url: Annotated[str, typer.Argument(metavar="URL", help="opc.tcp://HOST:PORT")],
-    root: Annotated[str | None, typer.Option("--root", help="NodeId to begin at; the Objects folder without it.")] = None,
-    depth: Annotated[int, typer.Option("--depth", min=1, max=50, help="How many levels down.")] = 10,
+    root: Annotated[str | None, typer.Option("--root", help="Address to begin at, nsu=URI;s=NAME; the Objects folder without it.")] = None,
+    depth: Annotated[int | None, typer.Option("--depth", min=1, max=50, help="How many levels down; all without it.")] = None,
     form: Annotated[Format, typer.Option("--format", help="How the tags are written.")] = Format.yaml,
+    source: Annotated[str, typer.Option("--source", help="Name of the source in the configuration.")] = "plc1",
     as_json: AsJson = False,
 ) -> None:
     """Walk an OPC UA server and print its variables as tags that can be pasted into a configuration."""
     import asyncio
 
     from gateway.contracts import NotConnected
-    from gateway.wire.opcua import browse as door
+    from gateway.settings import read_units
+    from gateway.wire.opcua.browse import browse as walk
 
+    units = read_units()
     try:
-        found = asyncio.run(door.browse(url, root=root, depth=depth))
+        found = asyncio.run(walk(url, root, depth, ucum={unit.unit_id: unit.ucum for unit in units.values() if unit.unece}))
     except NotConnected as error:
         raise Failure(UNREACHABLE, str(error), "is the address right, and does the server allow an anonymous, unsecured session?") from None
     except ValueError as error:
         raise Failure(WRONG, str(error)) from None
-    show.line(door.render(found, "json" if as_json else form.value).rstrip("\n"))
+    pasted = paste.tags(found, source, units)
+    show.note(f"{len(pasted)} variables, of which {sum(each.fits for each in pasted)} can be tags")
+    if as_json or form is Format.json:
+        show.document(paste.as_json(pasted, url))
+    else:
+        show.line((paste.as_csv(pasted) if form is Format.csv else paste.as_yaml(pasted, source, url)).rstrip("\n"))

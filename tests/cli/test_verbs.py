@@ -73,7 +73,7 @@ def test_doctor_says_when_a_clock_is_off_and_the_disk_will_be_full():
         "version": "1",
         "sources": {"plc1": {"state": "up", "clock_skew_s": -7.0}},
         "outbox": [{"stream": "hq/live", "dropped": 3, "quarantined": 1, "outage_hours": 2.0}],
-        "store": {"disk_free_bytes": 10**9, "bytes_per_day": 10**9},
+        "store": {"disk_free_bytes": 10**9, "bytes_per_day": 10**9, "written_bytes_per_day": 3e9, "damage": "page 7"},
         "road": {"loop_lag_ms": 900},
     }
     levels = {finding.what: finding.level for finding in doctor.of_status(report)}
@@ -81,6 +81,8 @@ def test_doctor_says_when_a_clock_is_off_and_the_disk_will_be_full():
     assert levels["3 rows were given up"] == "fault"
     assert levels["room for 2.0 hours of outage at the present rate"] == "warning"
     assert levels["room for 24 hours at the present rate"] == "warning"
+    assert levels["3.00 GB are written per day (wear of flash)"] == "fine"
+    assert levels["page 7"] == "fault"
 
 
 async def test_watch_prints_the_present_and_what_changes(room):
