@@ -43,7 +43,7 @@ from gateway.watch import process_age_s, watch
 log = structlog.get_logger()
 
 DRAIN_S = 5.0
-LISTEN_S = 3.0
+LISTEN_S = 10.0
 LOOK_EVERY_S = 2.0
 
 
