@@ -63,11 +63,19 @@ class Database:
             raise self._fault(self.broken, error) from error
 
     async def pragma(self, sql: str) -> list[Any]:
-        """A statement outside a transaction, on the writer: vacuum, checkpoint."""
+        """A statement outside a transaction, on the writer: what it answers."""
+        return await self._outside(sql, lambda connection: connection.execute(sql).fetchall())  # type: ignore[no-any-return]  # rows are what SQLite makes of them
+
+    async def shrink(self, pages: int) -> None:
+        """Give free pages back to the file system. One step frees one page, and only executescript takes all steps."""
+        sql = f"PRAGMA incremental_vacuum({pages})"
+        await self._outside(sql, lambda connection: connection.executescript(sql))
+
+    async def _outside(self, sql: str, function: Callable[[sqlite3.Connection], Any]) -> Any:
         if self.broken is not None:
             raise StoreUnavailable(self.broken)
         try:
-            return await _on(self._writer, lambda connection: connection.execute(sql).fetchall())  # type: ignore[no-any-return]
+            return await _on(self._writer, function)
         except sqlite3.Error as error:
             self.broken = f"{sql} {self.path}: {error}"
             raise self._fault(self.broken, error) from error

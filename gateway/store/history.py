@@ -100,7 +100,7 @@ def tail_samples(connection: sqlite3.Connection, store_id: int, start_ns: int, e
     rows = connection.execute(
         "SELECT columns FROM tail WHERE id>? AND last_ns>=? AND first_ns<? ORDER BY id", (_cut_for(connection, store_id), start_ns, end_ns)
     )
-    found = (Series(*tail.only(tail.decode(columns), store_id)) for (columns,) in rows)
+    found = (tail.decode(columns).of(store_id) for (columns,) in rows)
     return between(merge([part for part in found if part.source_ns.size]), start_ns, end_ns)
 
 
@@ -131,8 +131,8 @@ def _newest_in_tail(connection: sqlite3.Connection, store_id: int, at_ns: int) -
     for last_ns, columns in rows:
         if best.source_ns.size and last_ns < best.source_ns[-1]:
             break
-        part = Series(*tail.only(tail.decode(columns), store_id))
-        best = _latest([_clip(merge([part]), -_LAST, at_ns + 1), best])
+        part = merge([tail.decode(columns).of(store_id)])
+        best = _latest([_clip(part, -_LAST, at_ns + 1), best])
     return best
 
 

@@ -15,19 +15,20 @@ from gateway.store import bounds, codec, journal, state, tail
 from gateway.store.config import StoreConfig
 from gateway.store.database import PAGE_BYTES, Database
 from gateway.store.outbox import Outbox
-from gateway.store.series import merge, take
+from gateway.store.series import join, merge, take
 from gateway.store.stats import Figures
 
 BLOCK_SAMPLES: Final = 3600
 BLOCK_NS: Final = 3600 * 10**9
-TAIL_SAMPLES: Final = 4_000_000  # cut earlier than hourly beyond this
-PASS_SAMPLES: Final = 1_000_000  # of the tail held in memory at once while cutting
-SLICE_BLOCKS: Final = 200
+TAIL_SAMPLES: Final = 16_000_000  # cut earlier than hourly beyond this
+PASS_SAMPLES: Final = 500_000  # of the tail held in memory at once while cutting
+SLICE_BLOCKS: Final = 100
 SLICE_ROWS: Final = 500
+SLICE_SAMPLES: Final = 200_000
+SLICE_PAGES: Final = 500
 SPARE_PAGES: Final = 4096  # free pages kept for the next blocks: giving them back would only wear the flash
 
 Block = tuple[int, int, int, int, bytes]  # store_id, start_ns, end_ns, samples, columns
-Gathered = list[tail.TailRow]
 
 
 async def upkeep(plant: Database, outbox: Outbox, config: StoreConfig, figures: Figures, now_ns: int, reader: int) -> None:
@@ -41,8 +42,9 @@ async def upkeep(plant: Database, outbox: Outbox, config: StoreConfig, figures: 
         pass
     while await plant.run(_expire, now_ns - round(config.retention.age * 1e9), config.retention.bytes + outbox.bytes):
         pass
-    if (await plant.pragma("PRAGMA freelist_count"))[0][0] > SPARE_PAGES:
-        await plant.pragma(f"PRAGMA incremental_vacuum({SLICE_ROWS})")
+    spare = (await plant.pragma("PRAGMA freelist_count"))[0][0] - SPARE_PAGES
+    if spare > 0:
+        await plant.shrink(min(spare, SLICE_PAGES))
     figures.load(*await plant.read(totals, reader=reader))
 
 
@@ -116,8 +118,14 @@ def _end_cut(connection: sqlite3.Connection, through: int) -> None:
 
 def _drop_tail(connection: sqlite3.Connection) -> int:
     """Remove a slice of the tail rows that are in blocks; how many."""
-    sql = "DELETE FROM tail WHERE id IN (SELECT id FROM tail WHERE id<=? ORDER BY id LIMIT ?)"
-    return connection.execute(sql, (state.number(connection, "cut_through"), SLICE_ROWS)).rowcount
+    through = state.number(connection, "cut_through")
+    rows = connection.execute("SELECT id, samples FROM tail WHERE id<=? ORDER BY id LIMIT ?", (through, SLICE_ROWS))
+    last = samples = 0
+    for row_id, more in rows:
+        last, samples = row_id, samples + more
+        if samples >= SLICE_SAMPLES:
+            break
+    return connection.execute("DELETE FROM tail WHERE id<=?", (last,)).rowcount
 
 
 def _expire(connection: sqlite3.Connection, before_ns: int, keep_bytes: int) -> int:
@@ -156,7 +164,7 @@ def _counts(connection: sqlite3.Connection, through: int) -> NDArray[np.int64]:
     return counts
 
 
-def _rows(connection: sqlite3.Connection, through: int) -> Iterator[tail.TailRow]:
+def _rows(connection: sqlite3.Connection, through: int) -> Iterator[tail.StoredRow]:
     sql = "SELECT columns FROM tail WHERE id>? AND id<=? ORDER BY id"
     found = connection.execute(sql, (state.number(connection, "cut_through"), through))
     return (tail.decode(row[0]) for row in found)
@@ -164,21 +172,19 @@ def _rows(connection: sqlite3.Connection, through: int) -> Iterator[tail.TailRow
 
 def _gather(connection: sqlite3.Connection, through: int, first: int, last: int) -> dict[int, Series]:
     """The samples of each store_id in first..last, in the order in which they were committed."""
-    ids, values, statuses, times, text, offset = [], [], [], [], {}, 0
+    ids, parts = [], []
     for row in _rows(connection, through):
         places = np.flatnonzero((row.store_id >= first) & (row.store_id <= last))
-        ids.append(row.store_id[places])
-        values.append(row.value[places])
-        statuses.append(row.status[places])
-        times.append(row.source_ns[places])
-        if row.text:
-            text.update({offset + k: row.text[place] for k, place in enumerate(places.tolist()) if place in row.text})
-        offset += places.size
-    if not offset:
+        if places.size:
+            ids.append(row.store_id[places])
+            parts.append(row.take(places))
+    if not ids:
         return {}
     joined = np.concatenate(ids)
     order = np.argsort(joined, kind="stable")
-    whole = take(Series(np.concatenate(times), np.concatenate(values), np.concatenate(statuses), text), order)
+    whole = join(parts)
+    parts.clear()
+    whole = take(whole, order)
     found, begins = np.unique(joined[order], return_index=True)
     ends = np.append(begins[1:], joined.size)
     return {int(i): take(whole, slice(int(a), int(b))) for i, a, b in zip(found, begins, ends, strict=True)}

@@ -44,9 +44,11 @@ def shuffle(column: NDArray[np.generic]) -> bytes:
     return np.ascontiguousarray(column).view(np.uint8).reshape(-1, column.itemsize).T.tobytes()
 
 
-def unshuffle(raw: memoryview | bytes, dtype: np.dtype[Scalar], n: int) -> NDArray[Scalar]:
-    """The inverse; a fresh array of n items."""
+def unshuffle(raw: memoryview | bytes, dtype: np.dtype[Scalar], n: int, rows: NDArray[np.intp] | None = None) -> NDArray[Scalar]:
+    """The inverse; a fresh array of n items, or of those `rows` alone."""
     planes = np.frombuffer(raw, np.uint8, n * dtype.itemsize).reshape(dtype.itemsize, n)
+    if rows is not None:
+        planes = planes[:, rows]
     return np.ascontiguousarray(planes.T).reshape(-1).view(dtype)
 
 

@@ -17,7 +17,7 @@ def merge(parts: Sequence[Series]) -> Series:
     parts = [part for part in parts if part.source_ns.size]
     if not parts:
         return EMPTY
-    joined = parts[0] if len(parts) == 1 else _join(parts)
+    joined = parts[0] if len(parts) == 1 else join(parts)
     if joined.source_ns.size < 2 or bool((joined.source_ns[1:] > joined.source_ns[:-1]).all()):
         return joined
     return _distinct(joined)
@@ -38,7 +38,8 @@ def between(series: Series, start_ns: int, end_ns: int) -> Series:
     return series if low == 0 and high == series.source_ns.size else take(series, slice(int(low), int(high)))
 
 
-def _join(parts: Sequence[Series]) -> Series:
+def join(parts: Sequence[Series]) -> Series:
+    """All rows of one or more series, one after the other."""
     text: dict[int, str] = {}
     offset = 0
     for part in parts:

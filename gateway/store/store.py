@@ -313,7 +313,7 @@ def _load(connection: sqlite3.Connection) -> tuple[str, Names, dict[tuple[str, s
     return str(state.get(connection, "boot")), Names.load(connection), state.load_memory(connection), outbox.load(connection)
 
 
-def _since_snapshot(connection: sqlite3.Connection) -> tuple[bytes | None, list[tail.TailRow]]:
+def _since_snapshot(connection: sqlite3.Connection) -> tuple[bytes | None, list[tail.StoredRow]]:
     after = state.number(connection, "snapshot_tail")
     rows = connection.execute("SELECT columns FROM tail WHERE id>? ORDER BY id", (after,)).fetchall()
     snapshot = state.get(connection, "snapshot")

@@ -1,7 +1,7 @@
 """The tail: every commit's samples of all tags as one compressed row, until blocks are cut from it.
 
-Layout before compression: header (version, steps, rows), the steps' table, then one shuffled column after the other over all steps:
-store_id, value, status, source time; then the texts as (row, length) and their bytes. A CRC-32 stands before the frame.
+Layout before compression: header (version, steps, rows), the steps' table, then one column after the other over all steps: store_id as
+differences, and shuffled value, status, source time; then the texts as (row, length) and their bytes. A CRC-32 stands before the frame.
 """
 
 import struct
@@ -13,11 +13,13 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.model.batch import Floats, Origin, TagIds, Times
+from gateway.contracts import Series
+from gateway.model.batch import Floats, Origin, Rows, TagIds, Times
 from gateway.model.quality import Statuses
 from gateway.model.update import Columns
 from gateway.store.commit import Step
 from gateway.store.packing import Scalar, pack, shuffle, to_bytes, to_text, unpack, unshuffle
+from gateway.store.series import EMPTY
 
 _HEADER: Final = struct.Struct("<BxHIIq")
 _VERSION: Final = 1
@@ -28,7 +30,7 @@ _ID, _VALUE, _STATUS, _TIME = np.dtype("<i4"), np.dtype("<f8"), np.dtype("<u4"),
 
 @dataclass(frozen=True, slots=True)
 class TailRow:
-    """steps as stored (now_ns, rows, late, origin); the columns of all steps, each step's applied rows before its late ones."""
+    """What goes into one row: the steps (now_ns, rows, late, origin) and the columns of all, each step's rows before its late ones."""
 
     steps: NDArray[np.void]
     store_id: TagIds
@@ -36,6 +38,33 @@ class TailRow:
     status: Statuses
     source_ns: Times
     text: dict[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """A row as it lies in the file: the ids can be seen at once, the rest is decoded for the rows that are asked for."""
+
+    steps: NDArray[np.void]
+    store_id: TagIds
+    base_ns: int
+    raw: memoryview  # value, status, source time, texts
+    texts: int
+
+    def take(self, rows: Rows) -> Series:
+        """Some rows, in the order given."""
+        n = self.store_id.size
+        value = unshuffle(self.raw, _VALUE, n, rows)
+        status = unshuffle(self.raw[8 * n :], _STATUS, n, rows)
+        since = unshuffle(self.raw[12 * n :], _TIME, n, rows)
+        with np.errstate(over="ignore"):
+            source_ns = since + np.int64(self.base_ns)
+        text = _texts(self.raw, 20 * n, self.texts) if self.texts else {}
+        return Series(source_ns, value, status, {k: text[row] for k, row in enumerate(rows.tolist()) if row in text} if text else {})
+
+    def of(self, store_id: int) -> Series:
+        """One tag's samples in the order in which they were committed."""
+        rows = np.flatnonzero(self.store_id == store_id)
+        return self.take(rows) if rows.size else EMPTY
 
 
 def gather(steps: Sequence[Step], store_ids: TagIds) -> TailRow:
@@ -69,7 +98,7 @@ def encode(row: TailRow) -> bytes:
     raw = (
         _HEADER.pack(_VERSION, row.steps.size, row.store_id.size, len(texts), base),
         row.steps.tobytes(),
-        shuffle(row.store_id),
+        np.diff(row.store_id, prepend=np.int32(0)).astype(_ID).tobytes(),
         shuffle(row.value),
         shuffle(row.status),
         shuffle(since),
@@ -80,24 +109,19 @@ def encode(row: TailRow) -> bytes:
     return crc32(frame).to_bytes(4, "little") + frame
 
 
-def decode(frame: bytes) -> TailRow:
+def decode(frame: bytes) -> StoredRow:
     """Raises ValueError for a damaged row."""
-    if crc32(memoryview(frame)[4:]).to_bytes(4, "little") != frame[:4]:
+    packed = memoryview(frame)[4:]
+    if crc32(packed).to_bytes(4, "little") != frame[:4]:
         raise ValueError(f"damaged tail row of {len(frame)} bytes")
-    raw = memoryview(unpack(memoryview(frame)[4:]))
-    version, steps, rows, texts, base = _HEADER.unpack_from(raw)
+    raw = memoryview(unpack(packed))
+    version, steps, rows, texts, base_ns = _HEADER.unpack_from(raw)
     if version != _VERSION:
         raise ValueError(f"tail row of version {version}")
-    at = _HEADER.size
-    table = np.frombuffer(raw, _STEP, steps, at)
-    at += table.nbytes
-    store_id, at = unshuffle(raw[at:], _ID, rows), at + rows * _ID.itemsize
-    value, at = unshuffle(raw[at:], _VALUE, rows), at + rows * _VALUE.itemsize
-    status, at = unshuffle(raw[at:], _STATUS, rows), at + rows * _STATUS.itemsize
-    since, at = unshuffle(raw[at:], _TIME, rows), at + rows * _TIME.itemsize
-    with np.errstate(over="ignore"):
-        source_ns = since + np.int64(base)
-    return TailRow(table, store_id, value, status, source_ns, _texts(raw, at, texts))
+    ids_at = _HEADER.size + steps * _STEP.itemsize
+    table = np.frombuffer(raw, _STEP, steps, _HEADER.size)
+    store_id = np.cumsum(np.frombuffer(raw, _ID, rows, ids_at), dtype=np.int32)
+    return StoredRow(table, store_id, base_ns, raw[ids_at + store_id.nbytes :], texts)
 
 
 def _texts(raw: memoryview, at: int, n: int) -> dict[int, str]:
@@ -110,24 +134,15 @@ def _texts(raw: memoryview, at: int, n: int) -> dict[int, str]:
     return text
 
 
-def only(row: TailRow, store_id: int) -> tuple[Times, Floats, Statuses, dict[int, str]]:
-    """One tag's samples in the order in which they were committed; text by place among them."""
-    places = np.flatnonzero(row.store_id == store_id)
-    text = {k: row.text[place] for k, place in enumerate(places.tolist()) if place in row.text} if row.text else {}
-    return row.source_ns[places], row.value[places], row.status[places], text
-
-
-def applied(row: TailRow, tag_ids: TagIds) -> list[tuple[int, Origin, Columns]]:
+def applied(row: StoredRow, tag_ids: TagIds) -> list[tuple[int, Origin, Columns]]:
     """(now_ns, origin, rows) of each step, without late rows; tag_ids by store_id, -1 for rows that are to be left out."""
     out = []
     offset = 0
     for now_ns, rows, late, origin in row.steps.tolist():
-        span = slice(offset, offset + rows)
-        ids = tag_ids[row.store_id[span]]
+        ids = tag_ids[row.store_id[offset : offset + rows]]
         kept = np.flatnonzero(ids >= 0)
-        text = {k: row.text[place] for k, place in enumerate((kept + offset).tolist()) if place in row.text} if row.text else {}
-        columns = Columns(ids[kept], row.value[span][kept], row.status[span][kept], row.source_ns[span][kept], text)
-        if len(columns):
-            out.append((now_ns, Origin(origin), columns))
+        if kept.size:
+            part = row.take(kept + offset)
+            out.append((now_ns, Origin(origin), Columns(ids[kept], part.value, part.status, part.source_ns, part.text)))
         offset += rows + late
     return out
