@@ -1,6 +1,6 @@
 """The publish loop (Part 4, 5.14.1.2): several Publish under way, notifications in order, acknowledged only after the commit.
 
-A message is acknowledged with the first Publish after its commit; a hole in the numbers is asked for again once, and what cannot be had is a
+A message is acknowledged with the first Publish after its commit. A hole in the numbers is asked for again once; what cannot be had is a
 gap that is counted and named. While `window` messages wait for their commit, no Publish is sent: the
 server's queues hold what comes meanwhile.
 """

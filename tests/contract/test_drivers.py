@@ -16,12 +16,13 @@ from support.driving import driver_context, read_rows, values_of
 CLOSE_MOST_S = 4.0
 DRIVERS = Path(__file__).parents[2] / "drivers"
 
-_heard: list[str] | None = None
+_STARTING = {"socket.connect", "socket.bind", "socket.__new__", "subprocess.Popen", "_thread.start_new_thread"}
+_listening: list[list[str]] = []
 
 
 def _hook(event, _args):
-    if _heard is not None and event in {"socket.connect", "socket.bind", "socket.__new__", "subprocess.Popen", "_thread.start_new_thread"}:
-        _heard.append(event)
+    if _listening and event in _STARTING:
+        _listening[-1].append(event)
 
 
 sys.addaudithook(_hook)
@@ -40,15 +41,14 @@ async def closed_promptly(driver):
 
 def test_a_constructor_opens_and_starts_nothing(driver_case, tmp_path):
     """Outside of an event loop, with nobody there: no socket, thread or process."""
-    global _heard
     config = named(driver_case.config)(**driver_case.absent(tmp_path))
     context, _ = driver_context(driver_case.tags, tmp_path)
     kind = named(driver_case.driver)
-    _heard = []
+    _listening.append([])
     try:
         kind(config, context)
     finally:
-        heard, _heard = _heard, None
+        heard = _listening.pop()
     assert heard == []
 
 

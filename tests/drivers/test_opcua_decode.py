@@ -122,7 +122,9 @@ def plainest(data):
 @given(st.lists(items(), max_size=30))
 def test_the_columns_hold_what_was_encoded(chosen):
     wanted = [data for times_, data in chosen for _ in range(times_)]
-    change = decode_publish(published([ua.MonitoredItemNotification(place, data) for place, data in enumerate(wanted)]), SCALARS).message.changes[0]
+    change = decode_publish(
+        published([ua.MonitoredItemNotification(place, data) for place, data in enumerate(wanted)]), SCALARS
+    ).message.changes[0]
     expected = [plainest(data) for data in wanted]
     assert change.handle.tolist() == list(range(len(wanted)))
     np.testing.assert_array_equal(change.value, [row[0] for row in expected])
@@ -142,7 +144,10 @@ def test_damaged_bytes_are_malformed_and_nothing_else(noise, place):
             continue
 
 
-@pytest.mark.parametrize("body", [struct.pack("<iIBBi", 1, 0, 1, 0x80, 2**31 - 1), struct.pack("<i", 2**31 - 1), struct.pack("<iIBBi", 1, 0, 1, 12 | 0x80, 2**30)])
+@pytest.mark.parametrize(
+    "body",
+    [struct.pack("<iIBBi", 1, 0, 1, 0x80, 2**31 - 1), struct.pack("<i", 2**31 - 1), struct.pack("<iIBBi", 1, 0, 1, 12 | 0x80, 2**30)],
+)
 def test_a_length_beyond_the_message_costs_nothing(body):
     """An array of Null, two thousand million items, an array of so many strings: refused by the bytes that are there."""
     start = GOLDEN.index(bytes.fromhex("01002b0301"))
@@ -161,7 +166,9 @@ def test_a_keep_alive_is_empty_and_a_status_change_is_told():
     response = ua.PublishResponse()
     response.Parameters.NotificationMessage.SequenceNumber = 9
     assert decode_publish(struct_to_binary(response), SCALARS).message.empty
-    response.Parameters.NotificationMessage.NotificationData = [ua.StatusChangeNotification(Status=ua.StatusCode(ua.StatusCodes.BadTimeout))]
+    response.Parameters.NotificationMessage.NotificationData = [
+        ua.StatusChangeNotification(Status=ua.StatusCode(ua.StatusCodes.BadTimeout))
+    ]
     message = decode_publish(struct_to_binary(response), SCALARS).message
     assert (message.status_change, message.empty, message.sequence) == (ua.StatusCodes.BadTimeout, False, 9)
 
@@ -193,7 +200,9 @@ def test_text_that_is_no_utf8_or_too_long():
 
 
 def test_overflow_bits_are_counted_and_taken_off():
-    data = published([item(0, 1.0, Kind.Double, StatusCode=ua.StatusCode(0x0480)), item(1, 1.0, Kind.Double, StatusCode=ua.StatusCode(0x4094_0480))])
+    data = published(
+        [item(0, 1.0, Kind.Double, StatusCode=ua.StatusCode(0x0480)), item(1, 1.0, Kind.Double, StatusCode=ua.StatusCode(0x4094_0480))]
+    )
     change = decode_publish(data, SCALARS).message.changes[0]
     assert change.overflow == 2
     assert change.status.tolist() == [0, 0x4094_0000]

@@ -1,12 +1,9 @@
 """The OPC UA driver against node-opcua: another implementation of the standard, in a process that can be killed and frozen."""
 
 import asyncio
-import os
 import shutil
 import signal
 import time
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -17,72 +14,16 @@ from drivers.opcua.driver import OpcUaDriver
 from gateway.contracts import NotConnected
 from gateway.model.tag import TagType, WriteRule
 from support.driving import driver_context, read_rows, values_of
+from support.node_plant import running
 from support.opcua_source import tag
-from support.ports import free_port
-
-SCRIPT = Path(__file__).parents[1] / "node" / "server.mjs"
 
 pytestmark = pytest.mark.live
 
 
-class NodePlant:
-    """server.mjs as a child; say() sends a command and gives its answer."""
-
-    def __init__(self, node, port, folder):
-        self._node, self._port, self._folder = node, port, folder
-        self.url = f"opc.tcp://127.0.0.1:{port}/plant"
-
-    async def start(self):
-        self._child = await asyncio.create_subprocess_exec(
-            self._node.binary,
-            SCRIPT,
-            str(self._port),
-            str(self._folder),
-            env=self._node.env,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        await self._until("ready", 60)
-
-    async def _until(self, word, within=10):
-        async with asyncio.timeout(within):
-            while True:
-                line = (await self._child.stdout.readline()).decode()
-                assert line, "node-opcua ended"
-                if line.startswith(word):
-                    return line.split()[1:]
-
-    async def say(self, command, answer):
-        self._child.stdin.write(f"{command}\n".encode())
-        return await self._until(answer)
-
-    async def set(self, name, value):
-        await self.say(f"set {name} {value}", "set")
-
-    def signal(self, number):
-        os.kill(self._child.pid, number)
-
-    async def kill(self):
-        with suppress(ProcessLookupError):
-            self._child.kill()
-        await self._child.wait()
-
-
-@asynccontextmanager
-async def _running(node, folder):
-    plant = NodePlant(node, free_port(), folder / "pki-server")
-    await plant.start()
-    try:
-        yield plant
-    finally:
-        await plant.kill()
-
-
 @pytest.fixture
 async def plant(node, tmp_path):
-    async with _running(node, tmp_path) as running:
-        yield running
+    async with running(node, tmp_path) as plant:
+        yield plant
 
 
 @pytest.fixture

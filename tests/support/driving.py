@@ -26,7 +26,9 @@ async def read_rows(driver: Driver, enough: Callable[[list[tuple]], bool], withi
     async with asyncio.timeout(within):
         while not enough(rows):
             batch = await driver.read()
-            for place, row in enumerate(zip(batch.tag_id.tolist(), batch.value.tolist(), batch.status.tolist(), batch.source_ns.tolist(), strict=True)):
+            for place, row in enumerate(
+                zip(batch.tag_id.tolist(), batch.value.tolist(), batch.status.tolist(), batch.source_ns.tolist(), strict=True)
+            ):
                 rows.append((row[0], batch.text.get(place, row[1]), row[2], row[3]))
             if accept:
                 driver.accept(batch.receipt)
@@ -35,4 +37,8 @@ async def read_rows(driver: Driver, enough: Callable[[list[tuple]], bool], withi
 
 def values_of(rows: list[tuple], tag_id: int) -> list[float | str]:
     """The Good and Uncertain values of one tag, in order."""
-    return [value for one, value, status, _ in rows if one == tag_id and status < 0x8000_0000 and not (isinstance(value, float) and math.isnan(value))]
+    return [
+        value
+        for one, value, status, _ in rows
+        if one == tag_id and status < 0x8000_0000 and not (isinstance(value, float) and math.isnan(value))
+    ]

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 from asyncua import Server, ua
 
@@ -51,7 +51,7 @@ class OpcUaSource:
         if server is not None:
             await asyncio.wait_for(server.stop(), 10)
 
-    async def __aenter__(self) -> "OpcUaSource":
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 

@@ -136,7 +136,7 @@ def thumbprint(certificate: x509.Certificate) -> str:
 
 
 def check_peer(der: bytes, pki: Path, pinned: Path | None, now_s: float) -> None:
-    """Whether the other side's certificate may be used: the pinned one, one in trusted/, or one signed by an issuer in issuers/ or trusted/.
+    """Whether the other side's certificate may be used: the pinned one, one in trusted/, or one signed by an issuer in either folder.
 
     Raises Untrusted with what to do; a refused certificate is put into rejected/.
     """

@@ -1,8 +1,8 @@
 """One session to one OPC UA server: the client's only door to asyncua.
 
 What asyncua 2.1.0 gives is used for channel, session, security and the slow services. Publish goes past it: a request packed by hand, an
-answer handed on as bytes, several under way at once. A link is opened once; after a loss make a new one: a reused client hangs on black-holed
-packets.
+answer handed on as bytes, several under way at once. A link is opened once; after a loss make a new one, for a reused client hangs where
+packets vanish.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """PublishResponse and NotificationMessage (Part 4, 5.14.5, 7.26) to columns, without an object per value.
 
 A DataChangeNotification is a list of (client handle, DataValue). Items of one layout (mask, type) have one size where the type has one, so
-a run of them is one array; mixed ones are walked once for their places and gathered by layout. Texts, arrays and other values without a fixed
-size are read one by one.
+a run of them is one array; mixed ones are walked once for their places and gathered by layout. Texts, arrays and what else has no size
+beforehand are read one by one.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The services a source needs, in slices, with one answer per item: subscriptions, monitored items, transfer, history (Part 4, 5.10-5.14)."""
+"""The services a source needs, in slices, one answer per item: subscriptions, monitored items, transfer, history (Part 4, 5.10-5.14)."""
 
 import functools
 import uuid
