@@ -78,8 +78,7 @@ class Engine:
 
     def _silence(self, outcome: Outcome) -> None:
         if outcome.now_ns >= self.stale.due_min:
-            exempt = self.twin.made.copy()
-            exempt[list(self.held)] = True
+            exempt = self.twin.made | self.twin.overridden
             silent = self.stale.silent(outcome.now_ns, self.twin.received_ns, self.twin.status, exempt)
             if silent.size:
                 self._mark(outcome, silent, np.full(silent.size, quality.UNCERTAIN_LAST_USABLE, np.uint32))
@@ -143,18 +142,21 @@ class Engine:
 
     def _sources(self, outcome: Outcome, batch: SampleBatch, received_ns: int) -> None:
         picked = distinct(batch.tag_id, self.twin.value.size)
-        if picked is not None and align.believable(batch.source_ns, received_ns):
-            where, rows = picked
-            if every(batch.source_ns > self.twin.gate_ns[where]):
-                columns = Columns(batch.tag_id, batch.value, batch.status, batch.source_ns, batch.text)
-                self._accept(outcome, where, rows, columns, received_ns)
-                return
-        self._sort_out(outcome, batch, received_ns)
+        if picked is None or not align.believable(batch.source_ns, received_ns):
+            self._sort_out(outcome, batch, received_ns)
+            return
+        where, rows = picked
+        if every(batch.source_ns > self.twin.gate_ns[where]):
+            columns = Columns(batch.tag_id, batch.value, batch.status, batch.source_ns, batch.text)
+            self._accept(outcome, where, rows, columns, received_ns)
+        else:
+            turn = align.Round(batch.tag_id, batch.value, batch.status, batch.source_ns, np.arange(rows.size))
+            self._one_round(outcome, batch, turn, received_ns)
 
     def _accept(self, outcome: Outcome, where: Where, rows: Rows, sample: Columns, received_ns: int) -> None:
         """New samples of sources, each tag once."""
         twin = self.twin
-        value, status, refused, plain = self.validity.check(where, sample.value, sample.status, twin.value[where])
+        value, status, refused, plain = self.validity.check(where, sample.value, sample.status, twin.value)
         outcome.n_refused += refused
         twin.gate_ns[where] = sample.source_ns
         twin.made[where] = False
@@ -163,12 +165,10 @@ class Engine:
         self.apply(outcome, where, rows, Columns(sample.tag_id, value, status, sample.source_ns, sample.text), plain=plain)
 
     def _sort_out(self, outcome: Outcome, batch: SampleBatch, received_ns: int) -> None:
-        """The slow road: repeated tags, doubtful times, late samples, tags that take none."""
+        """The slow road: repeated or unknown tags, doubtful times."""
         source_ns, outcome.n_skewed = align.corrected(batch, received_ns)
-        known = self._known(outcome, batch)
-        for turn in align.rounds(batch, source_ns, known[~self.computed[batch.tag_id[known]]]):
+        for turn in align.rounds(batch, source_ns, self._known(outcome, batch)):
             self._one_round(outcome, batch, turn, received_ns)
-        outcome.n_refused += int(np.count_nonzero(self.computed[batch.tag_id[known]]))
 
     def _known(self, outcome: Outcome, batch: SampleBatch) -> Rows:
         """The batch's rows of tags that are in the table and enabled; the others are counted."""
@@ -179,26 +179,27 @@ class Engine:
 
     def _one_round(self, outcome: Outcome, batch: SampleBatch, turn: align.Round, received_ns: int) -> None:
         rows = turn.tag_id.astype(np.intp)
+        gate_ns = self.twin.gate_ns[rows]
         self.twin.received_ns[rows] = received_ns
         self.stale.heard(received_ns)
-        held = np.array([row in self.held for row in rows.tolist()], bool) if self.held else np.zeros(rows.size, bool)
-        fresh = turn.source_ns > self.twin.gate_ns[rows]
-        if some(held):
+        fresh, barred = turn.source_ns > gate_ns, gate_ns == NEVER
+        if some(barred):
+            held = barred & self.twin.overridden[rows]
+            outcome.n_refused += int(np.count_nonzero(barred & ~held))
             self._set_aside(outcome, batch, turn, np.flatnonzero(held))
-        old = np.flatnonzero(~fresh & ~held)
+        old = np.flatnonzero(~fresh & ~barred)
         if old.size:
             self._late(outcome, batch, turn, old)
-        new = np.flatnonzero(fresh & ~held)
+        new = np.flatnonzero(fresh)
         if new.size:
             self._accept(outcome, rows[new], rows[new], _part(batch, turn, new), received_ns)
 
     def _set_aside(self, outcome: Outcome, batch: SampleBatch, turn: align.Round, pick: Rows) -> None:
-        sample = _part(batch, turn, pick)
-        last = np.array([self.held[tag_id].value for tag_id in sample.tag_id.tolist()])
-        value, status, refused, _ = self.validity.check(sample.tag_id.astype(np.intp), sample.value, sample.status, last)
+        sample, rows = _part(batch, turn, pick), turn.tag_id[pick].astype(np.intp)
+        value, status, refused, _ = self.validity.check(rows, sample.value, sample.status, self.twin.value)
         outcome.n_refused += refused
         outcome.n_overridden += pick.size
-        columns = zip(sample.tag_id.tolist(), value.tolist(), status.tolist(), sample.source_ns.tolist(), strict=True)
+        columns = zip(rows.tolist(), value.tolist(), status.tolist(), sample.source_ns.tolist(), strict=True)
         for row, (tag_id, number, code, at_ns) in enumerate(columns):
             self.held[tag_id] = self.held[tag_id].newer(number, code, at_ns, sample.text.get(row))
 
@@ -206,10 +207,10 @@ class Engine:
         """Not newer than the newest: an exact duplicate of it is dropped, the rest is for history."""
         sample, twin = _part(batch, turn, pick), self.twin
         rows = sample.tag_id.astype(np.intp)
-        value, status, refused, _ = self.validity.check(rows, sample.value, sample.status, np.full(rows.size, np.nan))
-        shown = twin.value[rows]
+        value, status, refused, _ = self.validity.check(rows, sample.value, sample.status, twin.value)
+        value = np.where(status < np.uint32(quality.BAD), value, np.nan)
         same = (sample.source_ns == twin.gate_ns[rows]) & (status == twin.status[rows])
-        same &= (value == shown) | np.isnan(value)
+        same &= (value == twin.value[rows]) | np.isnan(value)
         for row, text in sample.text.items():
             same[row] &= twin.text.get(int(rows[row])) == text
         outcome.n_duplicate += int(np.count_nonzero(same))
@@ -224,7 +225,7 @@ class Engine:
         source_ns, outcome.n_skewed = align.corrected(batch, received_ns)
         for turn in align.rounds(batch, source_ns, self._known(outcome, batch)):
             rows = turn.tag_id.astype(np.intp)
-            value, status, _, _ = self.validity.check(rows, turn.value, np.zeros(rows.size, np.uint32), self.twin.value[rows])
+            value, status, _, _ = self.validity.check(rows, turn.value, np.zeros(rows.size, np.uint32), self.twin.value)
             usable = np.flatnonzero(status < np.uint32(quality.BAD))
             outcome.n_refused += rows.size - usable.size
             if usable.size:
@@ -240,11 +241,11 @@ class Engine:
             if row not in self.held:
                 state = twin.value.item(row), twin.status.item(row), twin.source_ns.item(row), twin.gate_ns.item(row), twin.made.item(row)
                 self.held[row] = Held(*state, twin.text.get(row))
-        twin.gate_ns[rows], twin.made[rows] = NEVER, False
+        twin.gate_ns[rows], twin.made[rows], twin.overridden[rows] = NEVER, False, True
 
     def _release(self, outcome: Outcome, tag_id: int, held: Held) -> None:
         twin, rows = self.twin, np.array([tag_id], np.intp)
-        twin.gate_ns[rows], twin.made[rows] = held.gate_ns, held.made
+        twin.gate_ns[rows], twin.made[rows], twin.overridden[rows] = held.gate_ns, held.made, False
         value = twin.value.item(tag_id) if np.isnan(held.value) else held.value
         source_ns = held.source_ns if held.source_ns > twin.source_ns.item(tag_id) else outcome.now_ns
         columns = np.array([value]), np.array([held.status], np.uint32), np.array([source_ns], np.int64)
@@ -257,12 +258,11 @@ class Engine:
             rows = turn.tag_id.astype(np.intp)
             take = ~self.computed[rows]
             outcome.n_refused += rows.size - int(np.count_nonzero(take))
-            for place in np.flatnonzero(take).tolist():
+            for place in np.flatnonzero(take & self.twin.overridden[rows]).tolist():
                 row = int(rows[place])
-                if row in self.held:
-                    self.held[row] = self.held[row].marked(int(turn.status[place]))
-                    outcome.n_overridden += 1
-                    take[place] = False
+                self.held[row] = self.held[row].marked(int(turn.status[place]))
+                outcome.n_overridden += 1
+                take[place] = False
             told = take & self.twin.made[rows] & (self.twin.status[rows] == turn.status)
             outcome.n_duplicate += int(np.count_nonzero(told))
             pick = np.flatnonzero(take & ~told)
@@ -305,14 +305,14 @@ class Engine:
 
     def _derived(self, outcome: Outcome, results: Results) -> None:
         twin = self.twin
-        free = np.array([row not in self.held for row in results.rows.tolist()], bool)
+        free = ~twin.overridden[results.rows]
         for place in np.flatnonzero(~free).tolist():
             tag_id = int(results.rows[place])
             computed = results.value.item(place), results.status.item(place), results.source_ns.item(place)
             self.held[tag_id] = self.held[tag_id].computed(*computed)
         rows = results.rows[free]
         if rows.size:
-            value, status, refused, _ = self.validity.check(rows, results.value[free], results.status[free], twin.value[rows])
+            value, status, refused, _ = self.validity.check(rows, results.value[free], results.status[free], twin.value)
             outcome.n_refused += refused
             self.apply(outcome, rows, rows, Columns(rows.astype(np.int32), value, status, results.source_ns[free]), follow=False)
 

@@ -148,6 +148,7 @@ def _restore_held(engine: "Engine", head: dict[str, Any], columns: dict[str, Col
         if tag_id is not None and engine.twin.tags.enabled[tag_id]:
             value, status, source_ns, gate_ns, made = state
             engine.held[tag_id] = Held(value, status, source_ns, gate_ns, made, text)
+            engine.twin.overridden[tag_id] = True
 
 
 def _restore_alarms(alarms: Alarms, head: dict[str, Any], columns: dict[str, Column], tags: TagTable) -> None:
@@ -204,14 +205,15 @@ def retable(engine: "Engine", tags: TagTable, alarms: Alarms, derived: Derived) 
 def _follow(engine: "Engine", was: Tag, now: Tag) -> None:
     """One tag that stays in the table, under its new configuration."""
     twin, row = engine.twin, was.tag_id
+    if not now.enabled or not was.enabled or was.type != now.type:
+        engine.held.pop(row, None)
+        twin.overridden[row] = False
     if not now.enabled:
         if was.enabled:
             engine.owed[row] = quality.BAD_OUT_OF_SERVICE
-        engine.held.pop(row, None)
         twin.gate_ns[row] = NEVER
         return
     if not was.enabled or was.type != now.type:
-        engine.held.pop(row, None)
         twin.text.pop(row, None)
         engine.owed[row] = quality.BAD_WAITING_FOR_INITIAL_DATA
         if was.type != now.type:

@@ -25,6 +25,7 @@ class Twin:
                         sample and while the gateway itself has spoken (link lost, silent); NEVER where no sample may pass unseen
                         (overridden, out of service, derived)
     made      bool[n]   the status shown is the gateway's own word, not a source's
+    overridden  bool[n]  under manual input
     """
 
     def __init__(self, tags: TagTable, sync: Sync) -> None:
@@ -46,6 +47,7 @@ class Twin:
         self.received_ns: Times = np.zeros(size, np.int64)
         self.gate_ns: Times = np.where(shut(tags), np.int64(NEVER), np.int64(ALWAYS))
         self.made: Mask = np.zeros(size, bool)
+        self.overridden: Mask = np.zeros(size, bool)
         self.text: dict[int, str] = {}
         self._all: Rows = np.arange(size)
         self._touched: list[Rows] = []
@@ -57,7 +59,7 @@ class Twin:
     def grow(self, tags: TagTable) -> None:
         """A reloaded table: rows stay, new ones begin without data."""
         fresh, size = Twin(tags, Sync()), len(self.tags)
-        for name in ("value", "status", "source_ns", "received_ns", "gate_ns", "made"):
+        for name in ("value", "status", "source_ns", "received_ns", "gate_ns", "made", "overridden"):
             column = getattr(fresh, name)
             column[:size] = getattr(self, name)
             setattr(self, name, column)
@@ -99,10 +101,10 @@ class Twin:
 
     def touched(self) -> Rows:
         """The rows changed since the last commit, each once, ascending."""
+        if len(self._touched) == 1:  # each row stands once in a part
+            return self._all if self._touched_rows == self.value.size else np.sort(self._touched[0])
         if self._touched_rows * 16 < self.value.size:
             return np.array(sorted({row for rows in self._touched for row in rows.tolist()}), np.intp)
-        if len(self._touched) == 1 and self._touched_rows == self.value.size:  # each row stands once in a part
-            return self._all
         mask = np.zeros(self.value.size, bool)
         for rows in self._touched:
             mask[rows] = True

@@ -49,7 +49,7 @@ class Validity:
     def check(self, where: Where, value: Floats, status: Statuses, last: Floats) -> tuple[Floats, Statuses, int, bool]:
         """value and status of k samples as the twin takes them, how many became BadOutOfRange, and whether all are plain Good.
 
-        A Bad sample takes `last`, the twin's values of these rows. A bool that is not 0 becomes 1. The arrays given stay as they are.
+        A Bad sample takes the twin's `last` value (a column of all rows). A bool that is not 0 becomes 1. Arrays given stay as they are.
         """
         fine = (value >= self.least[where]) & (value <= self.most[where])
         if self.any_integral:
@@ -70,5 +70,5 @@ class Validity:
         outside = ~text & ((value < self.least[where]) | (value > self.most[where])) & (status < np.uint32(quality.UNCERTAIN))
         if some(outside):
             status = np.where(outside, np.uint32(quality.UNCERTAIN_EU_EXCEEDED), status)
-        value = np.where(text, np.nan, np.where(status >= _BAD, last, value))
+        value = np.where(text, np.nan, np.where(status >= _BAD, last[where], value))
         return value, status, int(np.count_nonzero(~came_bad & ~usable))
