@@ -251,6 +251,7 @@ class Link:
         self._inflight[mid] = (burst, place)
         return packet
 
+    @property
     def may_retain(self) -> bool:
         """Whether the broker keeps retained messages (MQTT 5, 3.2.2.3.5)."""
         return self._retain_available

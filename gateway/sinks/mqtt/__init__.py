@@ -1,0 +1,1 @@
+"""The twin for subscribers of an MQTT broker: values, alarms, events."""

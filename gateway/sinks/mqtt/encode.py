@@ -1,0 +1,181 @@
+"""The payloads and topics of the upstream, from columns and records. Pure.
+
+All JSON is UTF-8 without NaN: the quality says why a value is null.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+import orjson
+
+from gateway.model import quality
+from gateway.model.alarm import Transition
+from gateway.model.batch import Floats, Rows, TagIds, Times
+from gateway.model.event import Event, Severity
+from gateway.model.instant import iso, iso_column
+from gateway.model.outbox import OutboxRow
+from gateway.model.quality import Statuses
+from gateway.model.tag import Tag, TagTable, TagType
+from gateway.model.update import Columns
+
+BATCH_VALUES: Final = 5000
+_NULL: Final = b"null"
+
+
+class Encoder:
+    """One table's tags under one prefix. Topics and the constant parts of payloads are made once."""
+
+    def __init__(self, tags: TagTable, prefix: str) -> None:
+        self.tags, self.prefix = tags, prefix
+        self.topics = [f"{prefix}/{tag.name.replace('.', '/')}" for tag in tags]
+        self._names = [tag.name for tag in tags]
+        self._tails = [b',"unit":' + orjson.dumps(tag.unit) + b"}" if tag.unit else b"}" for tag in tags]
+        self._labels = {tag.tag_id: {n: orjson.dumps(label) for n, label in tag.labels.items()} for tag in tags if tag.labels}
+        self._whole = tags.type != TagType.FLOAT  # not written as a float
+
+    def values_json(self, tag_id: TagIds | Rows, value: Floats, status: Statuses, text: Mapping[int, str]) -> list[bytes]:
+        """One JSON scalar per row; null where the status is Bad. text by row."""
+        if not len(tag_id):
+            return []
+        bad = quality.is_bad(status)
+        column = np.where(bad, np.nan, value)
+        parts = orjson.dumps(column, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
+        for row in np.flatnonzero(self._whole[tag_id] & ~bad).tolist():
+            parts[row] = _scalar(self.tags[int(tag_id[row])].type, float(column[row]), text.get(row))
+        return parts
+
+    def payloads(self, tag_id: TagIds | Rows, value: Floats, status: Statuses, source_ns: Times, text: Mapping[int, str]) -> list[bytes]:
+        """`{"value", "timestamp", "quality", "unit"}` for each row, and `status` by name when it is not good. text by row."""
+        values, times = self.values_json(tag_id, value, status, text), iso_column(source_ns)
+        rows = zip(tag_id.tolist(), values, times, status.tolist(), source_ns.tolist(), strict=True)
+        return [self._payload(tag, scalar, at if at_ns else None, code) for tag, scalar, at, code, at_ns in rows]
+
+    def _payload(self, tag_id: int, scalar: bytes, at: str | None, status: int) -> bytes:
+        when = b'"' + at.encode() + b'"' if at else _NULL
+        label = b""
+        if tag_id in self._labels and scalar in self._numbers(tag_id):
+            label = b',"label":' + self._labels[tag_id][int(scalar)]
+        if status == 0:
+            return b'{"value":' + scalar + b',"timestamp":' + when + b',"quality":"good"' + label + self._tails[tag_id]
+        stated = f',"quality":"{quality.word(status)}","status":"{quality.name(status)}"'.encode()
+        return b'{"value":' + scalar + b',"timestamp":' + when + stated + label + self._tails[tag_id]
+
+    def _numbers(self, tag_id: int) -> set[bytes]:
+        return {b"%d" % number for number in self._labels[tag_id]}
+
+    def batches(self, rows: Columns) -> Iterator[tuple[bytes, int]]:
+        """Columns of at most 5000 values each: payload and how many values."""
+        for start in range(0, len(rows), BATCH_VALUES):
+            part = slice(start, start + BATCH_VALUES)
+            text = {row - start: words for row, words in rows.text.items() if start <= row < start + BATCH_VALUES}
+            ids, source_ns, status = rows.tag_id[part], rows.source_ns[part], rows.status[part]
+            first_ns = int(source_ns.min())
+            values = b",".join(self.values_json(ids, rows.value[part], status, text))
+            document: dict[str, Any] = {"t0": iso(first_ns), "dt_ms": offsets_ms(source_ns - first_ns)}
+            document["tag"] = [self._names[tag_id] for tag_id in ids.tolist()]
+            head = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)[:-1] + b',"value":[' + values + b"]"
+            if status.any():
+                head += b',"status":' + orjson.dumps(np.ascontiguousarray(status), option=orjson.OPT_SERIALIZE_NUMPY)
+            yield head + b"}", len(ids)
+
+    def alarm_topic(self, transition: Transition) -> str:
+        return f"{self.prefix}/_alarm/{transition.rule.tag}/{transition.rule.limit.value}"
+
+    def event_topic(self, event: Event) -> str:
+        return f"{self.prefix}/_event/{event.category.value}"
+
+
+def offsets_ms(offset_ns: Times) -> Any:
+    """Distances as milliseconds: integers where they are whole."""
+    return offset_ns // 1_000_000 if not (offset_ns % 1_000_000).any() else offset_ns / 1e6
+
+
+def alarm(transition: Transition, tag: Tag) -> bytes:
+    """The full record of a condition after a transition."""
+    rule = transition.rule
+    return json(
+        {
+            "condition": rule.condition,
+            "tag": rule.tag,
+            "limit": rule.limit.value,
+            "change": transition.change.value,
+            "active": transition.active,
+            "acknowledged": transition.acknowledged,
+            "severity": Severity.of_level(rule.severity).value,
+            "level": rule.severity,
+            "timestamp": iso(transition.at_ns),
+            "source_timestamp": iso(transition.source_ns) if transition.source_ns else None,
+            "value": transition.value,
+            "quality": quality.word(transition.status),
+            "status": quality.name(transition.status),
+            "threshold": rule.threshold,
+            "hysteresis": rule.hysteresis,
+            "unit": tag.unit,
+            "message": rule.message,
+            "cause": rule.cause,
+            "consequence": rule.consequence,
+            "action": rule.action,
+            "user": transition.user,
+            "comment": transition.comment,
+        }
+    )
+
+
+def event(one: Event) -> bytes:
+    return json(
+        {
+            "event_id": one.event_id,
+            "timestamp": iso(one.timestamp_ns),
+            "category": one.category.value,
+            "severity": one.severity.value,
+            "level": one.level,
+            "source": one.source,
+            "message": one.message,
+            "details": dict(one.details),
+            "acknowledged": one.acknowledged,
+        }
+    )
+
+
+def identity(gateway: str, boot: str, row: OutboxRow, historical: bool) -> list[tuple[str, str]]:
+    """What a consumer removes repetitions by: the same in the payload and as user properties of MQTT 5."""
+    pairs = [("gateway", gateway), ("boot", boot), ("stream", row.stream), ("seq", str(row.seq))]
+    return [*pairs, ("historical", "true")] if historical else pairs
+
+
+def spliced(gateway: str, boot: str, row: OutboxRow, historical: bool) -> bytes:
+    """The row's payload with its identity in front."""
+    front: dict[str, Any] = {"gateway": gateway, "boot": boot, "stream": row.stream, "seq": row.seq}
+    if historical:
+        front["historical"] = True
+    rest = row.payload[1:]
+    return json(front)[:-1] + (b"" if rest == b"}" else b",") + rest
+
+
+def _scalar(kind: TagType, value: float, text: str | None) -> bytes:
+    if kind is TagType.TEXT:
+        return _NULL if text is None else json(text)
+    if not np.isfinite(value):
+        return _NULL
+    if kind is TagType.BOOL:
+        return b"true" if value else b"false"
+    return b"%d" % int(value)
+
+
+def json(document: Any) -> bytes:
+    """JSON; a lone surrogate becomes a question mark, NaN null."""
+    try:
+        return orjson.dumps(document)
+    except TypeError:
+        return orjson.dumps(_clean(document), default=str)
+
+
+def _clean(document: Any) -> Any:
+    if isinstance(document, str):
+        return document.encode(errors="replace").decode()
+    if isinstance(document, Mapping):
+        return {str(_clean(key)): _clean(value) for key, value in document.items()}
+    if isinstance(document, list | tuple):
+        return [_clean(value) for value in document]
+    return document
