@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from gateway.latency import Latency
+
 _MAX_PROBLEMS = 1000
 
 
@@ -32,6 +34,7 @@ class Unit:
     since_ns: int = 0
     counters: Counter[str] = field(default_factory=Counter)
     problems: dict[str, str] = field(default_factory=dict)
+    latency: Latency = field(default_factory=Latency)  # of a LATEST sink: from source time to handed on
 
     def count(self, name: str, n: int = 1) -> None:
         self.counters[name] += n
@@ -59,6 +62,7 @@ class Unit:
             "since_ns": self.since_ns,
             "counters": dict(self.counters),
             "problems": dict(self.problems),
+            "latency_ms": {"p50": self.latency.quantile_ms(0.5), "p99": self.latency.quantile_ms(0.99)},
         }
 
 

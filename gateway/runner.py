@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
+import numpy as np
 import structlog
 
 from gateway.contracts import Delivery, Driver, EverySink, LatestSink, NotConnected, OutboxView, Rejected, Sink
@@ -244,7 +245,14 @@ async def _pump_latest(sink: LatestSink, latest: LatestQueue, unit: Unit) -> Non
     while True:
         for update in await latest.take():
             await sink.write(update)
-            unit.count("updates")
+            _handed_on(update, unit)
+
+
+def _handed_on(update: TwinUpdate, unit: Unit) -> None:
+    unit.count("updates")
+    unit.count("samples", int(np.count_nonzero(update.reported)))
+    measured = update.reported & ~quality.is_bad(update.rows.status)
+    unit.latency.add(unit.now_ns(), update.rows.source_ns[measured])
 
 
 async def _pump_every(sink: EverySink, stream: str, outbox: OutboxView, committed: Wake, unit: Unit) -> None:
