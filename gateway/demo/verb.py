@@ -22,10 +22,13 @@ from gateway.demo.ports import free_from
 if TYPE_CHECKING:
     from gateway.app import Gateway
     from gateway.demo.tally import Loss
+    from gateway.latency import Latency
+    from gateway.northbound import Face
 
 DONE, FAILED, WRONG = 0, 1, 2
 CONNECT_S: Final = 15.0
 DRAIN_S: Final = 8.0
+SETTLE_S: Final = 0.3  # the first notifications carry values of any age: latency is measured behind them
 QUIET_S: Final = 0.5
 OPCUA_PORT, WEB_PORT, PLANT_PORT, BROKER_PORT = 4840, 8080, 4841, 1883
 
@@ -109,11 +112,13 @@ async def _run(path: Path, folder: Path, seconds: float | None, talk: IO[str], e
             with _environment(_variables(ports, plant, folder)):
                 async with running(path, data_dir=folder) as gateway:
                     await _connected(gateway, stop)
-                    ready_ns = gateway.clock.now_ns()
+                    await asyncio.sleep(SETTLE_S)
+                    before, ready_ns = _latency(gateway), gateway.clock.now_ns()
                     login = gateway.page.sign_in_link("admin", "admin")
                     _say(talk, *_welcome(gateway, plant, login, seconds))
                     await _until(stop, seconds)
-                    summary = await _count(gateway, plant, start_ns, ready_ns)
+                    latency = _latency(gateway).since(before)
+                    summary = _quantiles(latency) | await _count(gateway, plant, start_ns, ready_ns)
                     _say(talk, *_farewell(summary))
                     return summary | {"login_url": login}
 
@@ -181,6 +186,21 @@ async def _connected(gateway: "Gateway", stop: asyncio.Event) -> None:
         await asyncio.sleep(0.02)
 
 
+def _upstream(gateway: "Gateway") -> list["Face"]:
+    return [face for name, face in gateway.north.faces.items() if name in {unit.name for unit in gateway.site.upstream}]
+
+
+def _latency(gateway: "Gateway") -> "Latency":
+    """From the plant's source time to the bytes handed to the MQTT sockets, so far."""
+    from gateway.latency import Latency
+
+    return sum((face.unit.latency for face in _upstream(gateway)), Latency())
+
+
+def _quantiles(latency: "Latency") -> dict[str, Any]:
+    return {"latency_ms_p50": latency.quantile_ms(0.5), "latency_ms_p99": latency.quantile_ms(0.99)}
+
+
 async def _until(stop: asyncio.Event, seconds: float | None) -> None:
     try:
         await asyncio.wait_for(stop.wait(), seconds)
@@ -196,7 +216,7 @@ async def _count(gateway: "Gateway", plant: PlantProcess, start_ns: int, ready_n
     counters = status["counters"]
     return {
         "samples_in": counters.get("samples_in", 0),
-        "samples_out": sum(sink["counters"].get("values", 0) for sink in status["sinks"].values()),
+        "samples_out": sum(face.unit.counters["samples"] for face in _upstream(gateway)),
         "emitted": loss.emitted,
         "lost": loss.lost,
         "lost_tags": dict(loss.tags),
