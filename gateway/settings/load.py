@@ -156,6 +156,8 @@ class _Loader:
             fields.require("name")
             if name and not NAME.fullmatch(name):
                 fields.fault("name", f"{quote(name)} is not a name", "1 to 64 letters, digits, _ or -")
+            elif name in self.models:
+                fields.fault("name", f"{name} is a section of the gateway's own", "choose another name")
             elif name in names:
                 fields.fault("name", f"{name} stands twice", f"first at {names[name].place}")
             elif name:

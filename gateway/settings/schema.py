@@ -1,5 +1,6 @@
 """The JSON Schema of a configuration file, for editors and for generators (draft 2020-12)."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -46,15 +47,11 @@ def schema(plugins: Plugins) -> Schema:
         "sources": {
             "type": "object",
             "propertyNames": {"pattern": "^[A-Za-z0-9_-]{1,64}$"},
-            "additionalProperties": {
-                "oneOf": [_unit(model, {"driver": {"const": kind}}, definitions) for kind, model in plugins.drivers.items()]
-            },
+            "additionalProperties": _one_of(plugins.drivers, {"driver": ""}, definitions),
         },
         "upstream": {
             "type": "array",
-            "items": {
-                "oneOf": [_unit(model, {"name": _TEXT, "kind": {"const": kind}}, definitions) for kind, model in plugins.upstream.items()]
-            },
+            "items": _one_of(plugins.upstream, {"name": _TEXT, "kind": ""}, definitions),
         },
         "tags": {"type": "array", "items": _tag()},
         "derived": {"type": "array", "items": _derived()},
@@ -77,6 +74,15 @@ def schema(plugins: Plugins) -> Schema:
         "additionalProperties": False,
         "$defs": definitions,
     }
+
+
+def _one_of(models: Mapping[str, type[BaseModel]], keys: Schema, definitions: Schema) -> Schema:
+    """One branch for each kind, told apart by the key that is empty in `keys`; nothing at all without a kind."""
+    branches = []
+    for kind, model in models.items():
+        own = {key: value or {"const": kind} for key, value in keys.items()}
+        branches.append(_unit(model, own, definitions))
+    return {"oneOf": branches} if branches else {"not": {}}
 
 
 class _Generator(GenerateJsonSchema):

@@ -1,8 +1,12 @@
 """What a good configuration becomes."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gateway.model.alarm import Limit
 from gateway.model.sync import SyncMode
 from gateway.model.tag import DERIVED, MANUAL, TagType
+from gateway.settings.node import resolve
 
 SITE = """
 version: 1                       # durations: 500ms 10s 5min 24h, a bare number = seconds
@@ -141,3 +145,17 @@ def test_anchors_and_merge_keys(folder):
         ("b", "Cel", (0.0, 60.0), ""),
         ("c", "K", (0.0, 60.0), "d"),
     ]
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**50), 10**50))
+def test_numbers_are_read_as_they_are_written(number):
+    assert resolve(repr(number)) == number
+
+
+@given(st.text(st.characters(categories=["Lu", "Ll", "Nd", "Pd", "Po"]), min_size=1))
+def test_a_plain_value_is_a_number_or_itself(text):
+    """Nothing else hides behind a text: no dates, no times of day, no octal numbers."""
+    found = resolve(text)
+    assert found == text or isinstance(found, int | float) or text.lower() in {"null", "true", "false"}
+    if isinstance(found, int) and not isinstance(found, bool) and not text.startswith("0x"):
+        assert text.lstrip("+-") == str(abs(found))

@@ -1,6 +1,8 @@
 """A second load of a running site: rows stay, differences are told, secrets are not."""
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gateway.settings import Difference, SettingsError, difference
 
@@ -26,6 +28,18 @@ def test_rows_of_the_running_table_stay(folder):
     assert (new.tags[2].unit, new.rules[0].tag_id) == ("K", 2)
     back = folder.load("version: 1\ntags: [{name: b}]\n", new.tags).tags
     assert [(tag.tag_id, tag.name, tag.enabled) for tag in back] == [(0, "a", False), (1, "b", True), (2, "c", False), (3, "d", False)]
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.permutations("abcdef").flatmap(lambda names: st.integers(0, 6).map(lambda n: names[:n])), min_size=2, max_size=5))
+def test_a_row_belongs_to_its_name_for_ever(folder, loads):
+    """Over any sequence of reloads: places never change, exactly the declared names are enabled, nothing is forgotten."""
+    table, places = None, {}
+    for names in loads:
+        table = folder.load("version: 1\ntags:\n" + "".join(f"  - {{name: {name}}}\n" for name in names), table).tags
+        places |= {name: table.index[name] for name in names if name not in places}
+        assert {tag.name: tag.tag_id for tag in table} == places
+        assert {tag.name for tag in table if tag.enabled} == set(names)
 
 
 def test_a_tag_that_is_gone_has_no_alarm_and_no_difference(folder):
