@@ -331,9 +331,10 @@ def test_all_types_reach_the_client_as_what_they_are():
     for n in range(5):
         bench.item(n)
     bench.feed((0, 1.5), (1, 2.0**53), (2, 1.0), (3, 7.0), (4, "ü"))
-    got = dict((handle, value) for handle, value, _ in bench.read() if value is not None)
+    got = {handle: value for handle, value, _ in bench.read() if value is not None}
     assert got == {1: 1.5, 2: 2**53, 3: True, 4: 7, 5: "ü"}
-    assert type(got[3]) is bool and type(got[2]) is int
+    assert type(got[3]) is bool
+    assert type(got[2]) is int
 
 
 def test_the_queues_of_all_subscriptions_share_one_budget_and_give_it_back():

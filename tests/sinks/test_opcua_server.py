@@ -106,7 +106,8 @@ async def test_the_tree_is_complete_and_each_reference_has_its_way_back(client):
 async def walk(client, node, seen):
     references = await node.get_references()
     types = [ref for ref in references if ref.ReferenceTypeId == ua.NodeId(40)]
-    assert len(types) == 1 and types[0].IsForward
+    assert len(types) == 1
+    assert types[0].IsForward
     seen[node.nodeid.Identifier] = types[0].NodeId.Identifier
     assert await client.get_node(types[0].NodeId).read_node_class() in (ua.NodeClass.ObjectType, ua.NodeClass.VariableType)
     for ref in references:
@@ -114,7 +115,7 @@ async def walk(client, node, seen):
             continue
         child = client.get_node(ref.NodeId)
         assert await child.read_browse_name() == ref.BrowseName
-        back = [r for r in await child.get_references(refs=ref.ReferenceTypeId, direction=ua.BrowseDirection.Inverse)]
+        back = list(await child.get_references(refs=ref.ReferenceTypeId, direction=ua.BrowseDirection.Inverse))
         assert [r.NodeId for r in back] == [node.nodeid]
         await walk(client, child, seen)
 

@@ -1,4 +1,4 @@
-"""The subscription's table of states (Part 4, 5.13.1.2), by passing time: each line is one expiry of the publishing timer or one Publish request."""
+"""The subscription's table of states (Part 4, 5.13.1.2), by passing time: no socket, no clock."""
 
 import math
 

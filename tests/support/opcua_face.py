@@ -1,4 +1,4 @@
-"""The OPC UA server over a real engine, without the rest of the daemon: step() is what the plant does, commands are noted down and answered."""
+"""The OPC UA server over a real engine, without the rest of the daemon: step() is what the plant does, commands are noted down."""
 
 import time
 from collections import Counter
@@ -53,7 +53,6 @@ class Face:
         self.table = TagTable.of(tags)
         self.engine = Engine(self.table, [], [], Sync())
         self.report, self.commands = Report(), Commands()
-        self.now_ns = time.time_ns
         CACHE.mkdir(exist_ok=True)
         context = SinkContext(
             name="opcua",
@@ -65,7 +64,7 @@ class Face:
             units={"Cel": CELSIUS},
             memory=None,
             report=self.report,
-            now_ns=lambda: self.now_ns(),
+            now_ns=time.time_ns,
         )
         settings = {"port": 0, "insecure": True, "anonymous": "operator"} | config
         self.sink = OpcUaSink(Config(**settings), context)

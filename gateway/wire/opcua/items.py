@@ -9,6 +9,7 @@ from asyncua import ua
 from asyncua.server.monitored_item_service import MonitoredItemService
 from asyncua.ua.ua_binary import struct_to_binary
 from asyncua.ua.uaerrors import UaError
+from asyncua.ua.uaprotocol_auto import DataChangeFilter, EventFilter  # what the decoder makes; ua's own names are subclasses of these
 
 from gateway.wire.opcua import limits
 from gateway.wire.opcua.face import Face, Filter, ItemRequest, Items, Mode
@@ -155,7 +156,7 @@ class MonitoredItems(MonitoredItemService):
             ua.StatusCodes.BadAttributeIdInvalid,
         ):
             return _refused(first.StatusCode.value)
-        if isinstance(asked.Filter, ua.DataChangeFilter) and asked.Filter.DeadbandType:
+        if isinstance(asked.Filter, DataChangeFilter) and asked.Filter.DeadbandType:
             return _refused(ua.StatusCodes.BadFilterNotAllowed)
         self._monitored_item_counter += 1
         size = _sampled_size(asked)
@@ -213,7 +214,7 @@ def _request(asked: ua.MonitoringParameters) -> ItemRequest:
         asked.SamplingInterval,
         asked.QueueSize,
         bool(asked.DiscardOldest),
-        Filter(int(wanted.Trigger), int(wanted.DeadbandType), wanted.DeadbandValue) if isinstance(wanted, ua.DataChangeFilter) else None,
+        Filter(int(wanted.Trigger), int(wanted.DeadbandType), wanted.DeadbandValue) if isinstance(wanted, DataChangeFilter) else None,
     )
 
 
@@ -227,7 +228,7 @@ def _unfit(wanted: ua.MonitoredItemCreateRequest) -> int:
     if wanted.MonitoringMode not in (0, 1, 2):
         return ua.StatusCodes.BadMonitoringModeInvalid
     if what.AttributeId == _EVENTS:
-        return 0 if isinstance(asked_filter, ua.EventFilter) else ua.StatusCodes.BadEventFilterInvalid
+        return 0 if isinstance(asked_filter, EventFilter) else ua.StatusCodes.BadEventFilterInvalid
     if what.IndexRange:
         return ua.StatusCodes.BadIndexRangeNoData
     if what.DataEncoding is not None and what.DataEncoding.Name:
@@ -237,7 +238,7 @@ def _unfit(wanted: ua.MonitoredItemCreateRequest) -> int:
 
 def _data_change(asked_filter: Any) -> bool:
     """A DataChangeFilter, or none at all (which is also how a null ExtensionObject reads)."""
-    if asked_filter is None or isinstance(asked_filter, ua.DataChangeFilter):
+    if asked_filter is None or isinstance(asked_filter, DataChangeFilter):
         return True
     return isinstance(asked_filter, ua.ExtensionObject) and asked_filter.TypeId.is_null()
 

@@ -175,7 +175,7 @@ class Session(InternalSession):
 def _unfit(wanted: ua.WriteValue, data_type: int) -> int:
     """Why a value cannot be written to a tag of that DataType; 0 = it can.
 
-    A status is not a client's to write. A source time, which common clients send with every value, is not refused: what the device says of it stands.
+    A status is not a client's to write. A source time, which common clients send with every value, is not refused: the device's own stands.
     """
     value = wanted.Value
     if wanted.IndexRange:
