@@ -136,6 +136,7 @@ async def _plant(ports: Ports, extra: int) -> AsyncIterator[PlantProcess]:
 
 def _variables(ports: Ports, plant: PlantProcess, folder: Path) -> dict[str, str]:
     return {
+        "EDGETWIN_DEMO_NAME": "demo" if ports.opcua == OPCUA_PORT else f"demo-{ports.opcua}",  # two demos, two local sockets
         "EDGETWIN_DEMO_PLANT": plant.opcua_url,
         "EDGETWIN_DEMO_BROKER": plant.mqtt_url,
         "EDGETWIN_DEMO_OPCUA_PORT": str(ports.opcua),
