@@ -7,8 +7,8 @@ from typing import Any
 _VERBS = ("get", "post", "put", "patch", "delete")
 
 
-def page(document: Mapping[str, Any], openapi_url: str, style_url: str) -> str:
-    """HTML of all operations in the order of the document."""
+def page(document: Mapping[str, Any], stream: str, openapi_url: str, style_url: str) -> str:
+    """HTML of all operations in the order of the document; stream: the words on the WebSocket."""
     title = escape(f"{document['info']['title']} API {document['info']['version']}")
     operations = "".join(
         _operation(verb, path, methods[verb]) for path, methods in document["paths"].items() for verb in _VERBS if verb in methods
@@ -18,7 +18,7 @@ def page(document: Mapping[str, Any], openapi_url: str, style_url: str) -> str:
         f'<title>{title}</title><link rel="stylesheet" href="{escape(style_url)}"></head><body><main><h1>{title}</h1>'
         f'<p>{escape(document["info"].get("description", ""))} As a document: <a href="{escape(openapi_url)}">OpenAPI</a>. '
         "Live values: WebSocket <code>/api/v1/stream</code>. Errors are problem documents (RFC 9457).</p>"
-        f"{operations}</main></body></html>"
+        f"{operations}<section><h2>Stream</h2><pre>{escape(stream)}</pre></section></main></body></html>"
     )
 
 

@@ -18,6 +18,7 @@ from gateway.model.tag import Tag, TagTable, TagType
 from gateway.operations import Door, Operation, alarms
 from gateway.store.commit import Commit, Step
 from gateway.store.config import StoreConfig
+from gateway.store.errors import StoreUnavailable
 from gateway.store.store import Store
 from gateway.web.api import build
 from gateway.web.config import WebConfig
@@ -109,6 +110,7 @@ class Room:
             sessions=self.sessions,
             config=config,
             now_ns=lambda: self.now_ns,
+            unavailable=(StoreUnavailable,),
         )
         self.app = build(self.context)
         self._waiting: list = []

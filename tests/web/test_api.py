@@ -38,6 +38,33 @@ async def test_the_twin_is_a_tree_now_and_at_an_earlier_commit(local):
     assert (await local.get("/api/v1/twin")).json()["line"]["temperature"] == 25.9
     assert (await local.get("/api/v1/twin", params={"at": "now-30500ms"})).json()["line"]["temperature"] == 22.9
     assert (await local.get("/api/v1/twin", params={"at": "now-1d"})).status_code == 404
+    assert (await local.get("/api/digital-twin/state")).json()["line"]["temperature"] == 25.9
+
+
+async def test_an_earlier_state_comes_from_disk_where_memory_does_not_reach(local, room):
+    room.engine.restore(room.engine.snapshot())  # a restart: the ring in memory begins anew
+    found = (await local.get("/api/v1/twin", params={"at": "2027-01-15T08:00:30.500Z"})).json()
+    assert found["line"]["temperature"] == 22.9
+    assert found["timestamp"].startswith("2027-01-15T08:00:30")
+
+
+async def test_diagnostics_say_of_each_component_whether_it_works(local, room):
+    found = (await local.get("/api/v1/diagnostics")).json()
+    assert found["status"] == "ok"
+    assert found["components"]["twin"]["details"]["running"] is True
+    assert {"gateway", "twin", "events", "history", "source plc1", "outbox"} <= set(found["components"])
+    room.health.sources["plc1"]["state"] = "down"
+    found = (await local.get("/api/v1/diagnostics")).json()
+    assert (found["status"], found["components"]["source plc1"]["status"]) == ("error", "error")
+
+
+async def test_while_the_disk_refuses_the_answer_is_503_and_diagnostics_go_on(local, room):
+    await room.store.close()
+    assert (await local.get("/api/v1/history?tag=line.temperature")).status_code == 503
+    assert (await local.get("/api/v1/events")).status_code == 503
+    assert (await local.get("/api/v1/tags")).status_code == 200
+    found = (await local.get("/api/v1/diagnostics")).json()["components"]
+    assert (found["events"]["status"], found["history"]["status"], found["twin"]["status"]) == ("error", "error", "ok")
 
 
 async def test_not_a_number_never_leaves(local, room):
@@ -197,6 +224,7 @@ async def test_a_body_without_a_declared_length_is_bounded_too(local):
 
 
 PATHS = (
+    "/api/v1/diagnostics",
     "/api/v1/tags",
     "/api/v1/twin",
     "/api/v1/history",

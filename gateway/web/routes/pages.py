@@ -5,7 +5,7 @@ from importlib.resources import files
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
-from gateway.web import docs
+from gateway.web import docs, stream
 from gateway.web.problems import Problem
 
 router = APIRouter(include_in_schema=False)
@@ -32,7 +32,7 @@ async def static(name: str) -> Response:
 async def documentation(request: Request) -> Response:
     """The API as a page."""
     app = request.app
-    return HTMLResponse(docs.page(app.openapi(), app.openapi_url, "/static/start.css"))
+    return HTMLResponse(docs.page(app.openapi(), stream.__doc__ or "", app.openapi_url, "/static/start.css"))
 
 
 def _file(name: str) -> Response:

@@ -1,16 +1,20 @@
 """The twin as it is now: tags one by one or in pages, and the whole state as a tree, now or at an earlier commit."""
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 
+from gateway.model import quality
 from gateway.model.tag import Tag
 from gateway.web.depend import Context, TwinReader, moment, tag_named
-from gateway.web.encode import Json, tag_row
+from gateway.web.encode import Json, tag_row, typed
 from gateway.web.problems import Problem
+from gateway.web.times import iso
 
 router = APIRouter(tags=["twin"], default_response_class=Json)
-PAGE = 1000
+state = APIRouter(tags=["twin"], default_response_class=Json)
+PAGE: Final = 1000
+FROM_DISK: Final = 2000  # tags of an earlier state that memory does not hold any more
 
 
 @router.get("/tags", response_model=None)
@@ -40,16 +44,41 @@ async def tag(name: str, context: Context, caller: TwinReader) -> Json:  # noqa:
 
 
 @router.get("/twin", response_model=None)
+@state.get("/digital-twin/state", response_model=None)
 async def twin(
     context: Context,
     caller: TwinReader,  # noqa: ARG001 - asked for its permission
     at: Annotated[str | None, Query(description="ISO 8601, milliseconds since 1970, or now-10m")] = None,
 ) -> Json:
-    """The state as a tree: the dots of the names become levels, null stands where the status is Bad."""
+    """The state as a tree: the dots of the names become levels, null where the status is Bad. Earlier: from memory, else from disk."""
     view = context.view
     if at is None:
         return Json(view.snapshot().tree(view.tags))
-    snapshot = view.at(moment("at", at, context))
-    if snapshot is None:
-        raise Problem(404, f"no commit at or before {at[:40]} is in memory; /api/v1/history reaches further back")
-    return Json(snapshot.tree(view.tags))
+    at_ns = moment("at", at, context)
+    snapshot = view.at(at_ns)
+    return Json(snapshot.tree(view.tags) if snapshot is not None else await _from_disk(context, at_ns))
+
+
+async def _from_disk(context: Context, at_ns: int) -> dict[str, Any]:
+    """The last sample of each tag at or before that time; Problem 404 where there is none at all."""
+    tags = [tag for tag in context.view.tags if tag.enabled]
+    if len(tags) > FROM_DISK:
+        raise Problem(
+            404, f"that commit is not in memory any more, and {len(tags)} tags are too many to read from disk: ask /api/v1/history"
+        )
+    tree: dict[str, Any] = {}
+    newest_ns = 0
+    for tag in tags:
+        found = await context.history.read_at(tag.tag_id, at_ns)
+        value = None
+        if found.source_ns.size:
+            newest_ns = max(newest_ns, int(found.source_ns[0]))
+            bad = quality.word(int(found.status[0])) == "bad"
+            value = None if bad else typed(tag.type, float(found.value[0]), found.text.get(0))
+        level = tree
+        for name in tag.path[:-1]:
+            level = level.setdefault(name, {})
+        level[tag.path[-1]] = value
+    if not newest_ns:
+        raise Problem(404, f"nothing is known of {iso(at_ns)}")
+    return {"timestamp": iso(newest_ns), **tree}
