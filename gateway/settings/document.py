@@ -217,7 +217,8 @@ def expand(text: str, place: Place, key: str, env: Mapping[str, str], faults: Fa
         if value is None:
             return None
         parts.append(value)
-        names.append(match[2])
+        if env.get(match[2]):  # a default stands in the file, in clear
+            names.append(match[2])
     parts.append(text[end:])
     return "".join(parts), "env:" + ",".join(names) if names else ""
 

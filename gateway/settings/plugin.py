@@ -90,8 +90,8 @@ class Filler:
                 steps.append(str(step))
             elif error["type"] == "missing":
                 steps.append(str(step))  # any other step is a branch of a union and no key of the file
-        if at.value is BROKEN:
-            return
+        if at.value is BROKEN or (error["type"] == "value_error" and any(child.value is BROKEN for child in at.map.values())):
+            return  # it follows from a fault that is listed already
         key = ".".join(steps)
         if error["type"] == "extra_forbidden":
             self.faults.add(at.key, key, "is not a known key", self.faults.nearest(steps[-1], _keys(outer)))

@@ -1,10 +1,10 @@
 """Sites written as text, with drivers, sinks and sections that exist for these tests alone."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from gateway.contracts import Duration
 from gateway.model.tag import TagTable
@@ -22,6 +22,12 @@ class Plc(Model):
     user: str | None = None
     password: SecretStr | None = None
     publishing_interval: Annotated[Duration, Field(gt=0)] = 1.0
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if self.password is not None and self.user is None and self.url == "strict":
+            raise ValueError("a password needs a user")
+        return self
 
     @staticmethod
     def address_error(address: str) -> str | None:

@@ -184,6 +184,16 @@ def test_a_secret_is_never_repeated_in_a_fault(folder):
     assert len(faults) == 3
 
 
+def test_what_follows_from_a_missing_variable_is_not_listed(folder):
+    """A user that is not set is one fault, not also a password without a user."""
+    assert folder.faults('version: 1\nsources: {a: {driver: opcua, url: strict, user: "${NOBODY}", password: "${NOBODY:-x}"}}\n') == [
+        "site.yaml:2:49: sources.a.user: the environment variable NOBODY is not set (set it, or write ${NOBODY:-default})"
+    ]
+    assert folder.faults('version: 1\nsources: {a: {driver: opcua, url: strict, password: "${NOBODY:-x}"}}\n') == [
+        "site.yaml:2:14: sources.a: a password needs a user"
+    ]
+
+
 def test_the_digest_knows_what_is_said_and_not_how(folder):
     """Layout, comments, order of keys and secrets' values do not matter; any value does."""
     folder.env |= {"A": "1", "B": "2"}

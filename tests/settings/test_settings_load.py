@@ -114,11 +114,13 @@ def test_what_is_odd_but_works_is_a_warning(folder):
         "sources:\n"
         "  a: {driver: opcua, url: u, password: abc}\n"
         "  b: {driver: mqtt, url: 'mqtt://me:pw@host'}\n"
+        '  c: {driver: mqtt, url: u, token: "${NONE:-abc}"}\n'
     ) == [
         "site.yaml:2:50: tags[0].writable.max: lies outside the range 0 to 10",
         "site.yaml:3:23: alarms[0].hi: 12 lies outside the range 0 to 10 of t",
         "site.yaml:5:40: sources.a.password: a secret stands here in clear (use ${NAME}, {file: PATH} or {credential: NAME})",
         "site.yaml:6:26: sources.b.url: a secret stands here in clear (use ${NAME}, {file: PATH} or {credential: NAME})",
+        "site.yaml:7:36: sources.c.token: a secret stands here in clear (use ${NAME}, {file: PATH} or {credential: NAME})",
     ]
 
 
