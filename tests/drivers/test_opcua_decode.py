@@ -17,6 +17,7 @@ from gateway.wire.opcua.values import decode_read
 
 Kind = ua.VariantType
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SHAPES = {}
 SCALARS = np.full(5000, -1, np.int32)
 
 # A PublishResponse as the standard writes it, byte by byte: subscription 7, message 3, two Doubles with status and source time.
@@ -122,9 +123,13 @@ def plainest(data):
 @given(st.lists(items(), max_size=30))
 def test_the_columns_hold_what_was_encoded(chosen):
     wanted = [data for times_, data in chosen for _ in range(times_)]
-    change = decode_publish(
-        published([ua.MonitoredItemNotification(place, data) for place, data in enumerate(wanted)]), SCALARS
-    ).message.changes[0]
+    encoded = published([ua.MonitoredItemNotification(place, data) for place, data in enumerate(wanted)])
+    _same(decode_publish(encoded, SCALARS).message.changes[0], wanted)
+    for _ in range(2):
+        _same(decode_publish(encoded, SCALARS, SHAPES).message.changes[0], wanted)  # of all examples before, too
+
+
+def _same(change, wanted):
     expected = [plainest(data) for data in wanted]
     assert change.handle.tolist() == list(range(len(wanted)))
     np.testing.assert_array_equal(change.value, [row[0] for row in expected])

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.model.batch import Floats, Times
+from gateway.model.batch import Floats, Rows, Times
 from gateway.model.quality import (
     BAD,
     BAD_DECODING_ERROR,
@@ -62,7 +62,9 @@ _NUMBERS: Final = {
     19: "<u4",
 }
 _UNPACK: Final = {kind: struct.Struct("<" + code) for kind, code in zip(_NUMBERS, "?bBhHiIqQfdqI", strict=True)}
-_RUN: Final = 16  # shorter runs are cheaper to gather than to look at
+_STREAK: Final = 8  # so many of one layout in a row: look how far it goes
+_WORTH, _SHAPES_MOST = 32, 64
+_NO_DIAGNOSTICS: Final = 4  # bytes of the empty array that ends a notification
 _PLAIN_AFTER: Final = EPOCH_1970
 _PLAIN_BEFORE: Final = EPOCH_1970 + 2**63 // 100
 
@@ -109,8 +111,14 @@ class Published:
     message: Message = field(default_factory=lambda: Message(0))
 
 
-def decode_publish(data: bytes, element: Elements) -> Published:
+Shapes = dict[tuple[int, int], list[tuple[int, Rows, Rows]]]
+"""Where the items of mixed notifications stood last time, by (count, length): key of the layout, rows, places from the first item on."""
+
+
+def decode_publish(data: bytes, element: Elements, shapes: Shapes | None = None) -> Published:
     """A PublishResponse or ServiceFault. element[handle] = index of the array element wanted, -1 for a scalar.
+
+    shapes, kept from call to call, spares the walk through a mixed notification whose items stand where they stood before.
 
     Raises Malformed where the envelope cannot be read; a notification inside that cannot be read is named in the message.
     """
@@ -124,7 +132,7 @@ def decode_publish(data: bytes, element: Elements) -> Published:
     subscription = at.u32()
     available = _numbers(at)
     more = at.byte() != 0
-    return Published(result, subscription, available, more, _message(at, element))
+    return Published(result, subscription, available, more, _message(at, element, {} if shapes is None else shapes))
 
 
 def decode_republish(data: bytes, element: Elements) -> tuple[int, Message | None]:
@@ -134,7 +142,7 @@ def decode_republish(data: bytes, element: Elements) -> tuple[int, Message | Non
     result = at.response_header()
     if kind != _REPUBLISH_RESPONSE or result >= BAD:
         return result, None
-    return result, _message(at, element)
+    return result, _message(at, element, {})
 
 
 def _numbers(at: Cursor) -> tuple[int, ...]:
@@ -143,7 +151,7 @@ def _numbers(at: Cursor) -> tuple[int, ...]:
     return struct.unpack_from(f"<{length}I", at.data, start)
 
 
-def _message(at: Cursor, element: Elements) -> Message:
+def _message(at: Cursor, element: Elements, shapes: Shapes) -> Message:
     sequence = at.u32()
     at.skip(8)  # PublishTime
     changes: list[DataChange] = []
@@ -153,7 +161,7 @@ def _message(at: Cursor, element: Elements) -> Message:
         empty = False
         try:
             if kind == _DATA_CHANGE:
-                changes.append(data_change(at.data, start, end, element))
+                changes.append(data_change(at.data, start, end, element, shapes))
             elif kind == _STATUS_CHANGE:
                 status_change = Cursor(at.data, start, end).u32()
         except Malformed as why:
@@ -179,12 +187,13 @@ class Columns:
         return cls(np.empty(n, np.uint32), np.empty(n), np.zeros(n, np.uint32), np.zeros(n, np.int64), {})
 
 
-def data_change(data: bytes, start: int, end: int, element: Elements) -> DataChange:
+def data_change(data: bytes, start: int, end: int, element: Elements, shapes: Shapes) -> DataChange:
     """The DataChangeNotification in data[start:end]. Raises Malformed."""
     at = Cursor(data, start, end)
     n = at.count(5)
     columns = Columns.of(n)
-    _walk(at, n, columns, element)
+    if not _as_before(at, n, columns, shapes):
+        _walk(at, n, columns, element, shapes)
     status = columns.status
     overflow = 0
     if status.any():
@@ -195,33 +204,63 @@ def data_change(data: bytes, start: int, end: int, element: Elements) -> DataCha
     return DataChange(columns.handle, columns.value, status, columns.source_ns, columns.text, overflow)
 
 
-def _walk(at: Cursor, n: int, columns: Columns, element: Elements) -> None:
+def _as_before(at: Cursor, n: int, columns: Columns, shapes: Shapes) -> bool:
+    """Fills the columns where each item has the layout that stood in its place before: sizes follow from layouts, so places hold too."""
+    shape = shapes.get((n, at.end - at.pos))
+    if shape is None:
+        return False
+    octets = np.frombuffer(at.data, np.uint8)[at.pos :]
+    for key, _, places in shape:
+        if (octets[places + 4] != (key & 0xFF)).any() or (octets[places + 5] != key >> 8).any():
+            return False
+    for key, rows, places in shape:
+        _gather(octets, key, rows, places, columns)
+    return True
+
+
+def _walk(at: Cursor, n: int, columns: Columns, element: Elements, shapes: Shapes) -> None:
     """Run by run; what stands alone is noted by layout and gathered at the end."""
-    data, end, row = at.data, at.end, 0
+    data, end, place, row = at.data, at.end, at.pos, 0
+    first = place
     singles: dict[int, tuple[list[int], list[int]]] = {}
+    last, streak = -1, 0
+    uniform = n > 0 and end - place > 6 and _SIZES.get(data[place + 4] | data[place + 5] << 8, 0) * n == end - place - _NO_DIAGNOSTICS
     while row < n:
-        place = at.pos
-        if end - place < 6 and not (end - place == 5 and data[place + 4] == 0):
-            raise Malformed(f"{n - row} more values announced in {end - place} bytes")
-        key = data[place + 4] | (data[place + 5] << 8 if data[place + 4] & 1 else 0)
-        layout = _LAYOUTS.get(key)
-        if layout is None:
-            _one(at, row, columns, element)
-            row += 1
+        if end - place < 6:
+            at.pos = place
+            _one(at, row, columns, element)  # a bare handle and an empty mask; less is malformed
+            place, row = at.pos, row + 1
             continue
-        size = layout.itemsize
-        at.skip(size)
-        if n - row >= _RUN and data[place + 4 + 2 * size : place + 6 + 2 * size] == data[place + 4 : place + 6]:
-            k = _run(data, place, end, key, layout, n - row)
-            if k >= _RUN:
-                _fill(columns, slice(row, row + k), np.frombuffer(data, layout, k, place), key >> 8)
-                at.pos, row = place + k * size, row + k
-                continue
-        rows, places = singles.setdefault(key, ([], []))
+        key = data[place + 4] | data[place + 5] << 8
+        size = _SIZES.get(key)
+        if size is None:
+            at.pos = place
+            _one(at, row, columns, element)
+            place, row, last = at.pos, row + 1, -1
+            continue
+        streak = streak + 1 if key == last else 1
+        last = key
+        if uniform or (streak > _STREAK and n - row > _STREAK):
+            k = _run(data, place, end, key, n - row)
+            _fill(columns, slice(row, row + k), np.frombuffer(data, _LAYOUTS[key], k, place), key >> 8)
+            place, row, last, uniform = place + k * size, row + k, -1, False
+            continue
+        if key not in singles:
+            singles[key] = ([], [])
+        rows, places = singles[key]
         rows.append(row)
         places.append(place)
-        row += 1
-    _gather(data, singles, columns)
+        place, row = place + size, row + 1
+    if place > end:
+        raise Malformed(f"{n} values announced, and fewer are there")
+    octets = np.frombuffer(data, np.uint8)[first:]
+    groups = [(key, np.array(rows), np.array(places) - first) for key, (rows, places) in singles.items()]
+    for key, rows_, places_ in groups:
+        _gather(octets, key, rows_, places_, columns)
+    if n >= _WORTH and sum(rows_.size for _, rows_, _ in groups) == n:
+        if len(shapes) >= _SHAPES_MOST:
+            shapes.clear()
+        shapes[n, end - first] = groups
 
 
 def _layout(mask: int, kind: int) -> np.dtype[Any]:
@@ -240,25 +279,27 @@ def _layout(mask: int, kind: int) -> np.dtype[Any]:
 
 
 _LAYOUTS: Final = {mask | kind << 8: _layout(mask, kind) for mask in range(1, 64, 2) for kind in _NUMBERS}
+_SIZES: Final = {key: layout.itemsize for key, layout in _LAYOUTS.items()}
 
 
-def _run(data: bytes, place: int, end: int, key: int, layout: np.dtype[Any], most: int) -> int:
+def _run(data: bytes, place: int, end: int, key: int, most: int) -> int:
     """How many items of this layout follow each other from here on: each one's place is right because all before it had the size."""
+    layout = _LAYOUTS[key]
+    if end - place < layout.itemsize:
+        raise Malformed("the last value ends beyond its notification")
     records = np.frombuffer(data, layout, min(most, (end - place) // layout.itemsize), place)
     other = (records["mask"] != (key & 0xFF)) | (records["kind"] != key >> 8)
     first = int(other.argmax())
     return records.size if not other[first] else first
 
 
-def _gather(data: bytes, singles: dict[int, tuple[list[int], list[int]]], columns: Columns) -> None:
-    octets = np.frombuffer(data, np.uint8)
-    for key, (rows, places) in singles.items():
-        layout = _LAYOUTS[key]
-        picked = octets[np.array(places)[:, None] + np.arange(layout.itemsize)]
-        _fill(columns, np.array(rows), picked.view(layout).reshape(-1), key >> 8)
+def _gather(octets: NDArray[np.uint8], key: int, rows: Rows, places: Rows, columns: Columns) -> None:
+    layout = _LAYOUTS[key]
+    picked = octets[places[:, None] + np.arange(layout.itemsize)]
+    _fill(columns, rows, picked.view(layout).reshape(-1), key >> 8)
 
 
-def _fill(columns: Columns, rows: slice | NDArray[np.intp], records: NDArray[Any], kind: int) -> None:
+def _fill(columns: Columns, rows: slice | Rows, records: NDArray[Any], kind: int) -> None:
     columns.handle[rows] = records["handle"]
     names = records.dtype.names or ()
     if "status" in names:
