@@ -24,6 +24,9 @@ _SLOWEST_NS: Final = 3_600_000_000_000
 _FIRST_ROOM: Final = 64
 _TEXT: Final = int(TagType.TEXT)
 _NONE: Final = -1
+_DISABLED: Final = int(Mode.DISABLED)  # plain numbers: comparing an array's element with a member of an enumeration takes microseconds
+_SAMPLING: Final = int(Mode.SAMPLING)
+_REPORTING: Final = int(Mode.REPORTING)
 
 
 class TagItems:
@@ -49,6 +52,7 @@ class TagItems:
         self._tag_slot: NDArray[np.int32] | None = None  # tag_id -> slot, _NONE where none; None = to be made anew
         self._order: Rows = np.zeros(0, np.intp)
         self._starts: Rows | None = None  # several items on one tag: slots of tag t are order[starts[t]:starts[t + 1]]
+        self._sampling = 0  # items that only sample
         self._any_slow = False
         self._any_text = False
 
@@ -76,6 +80,8 @@ class TagItems:
         self._due[slot] = now_ns + self._interval[slot]
         if mode is not Mode.DISABLED:
             self._fresh.append(slot)
+        self._sampling += mode is Mode.SAMPLING
+        self._queue.hold = self._sampling > 0
         self._tag_slot = None
         return result
 
@@ -99,7 +105,8 @@ class TagItems:
             self._reported.known[slot] = False
             self._due[slot] = now_ns + self._interval[slot]
             self._fresh.append(slot)
-        self._queue.hold = bool((self._mode == Mode.SAMPLING).any())
+        self._sampling += (mode is Mode.SAMPLING) - (before is Mode.SAMPLING)
+        self._queue.hold = self._sampling > 0
         self._tag_slot = None
         return 0
 
@@ -107,7 +114,9 @@ class TagItems:
         slot = self._slots.pop(item_id, None)
         if slot is None:
             return _BAD_ITEM
-        self._mode[slot] = Mode.DISABLED
+        self._sampling -= int(self._mode[slot]) == _SAMPLING
+        self._queue.hold = self._sampling > 0
+        self._mode[slot] = _DISABLED
         self._queue.release(slot)
         self._free.append(slot)
         self._tag_slot = None
@@ -140,17 +149,17 @@ class TagItems:
 
     def sample(self, now_ns: int) -> None:
         if self._fresh:
-            fresh = np.array([slot for slot in dict.fromkeys(self._fresh) if self._mode[slot] != Mode.DISABLED], np.intp)
+            fresh = np.unique(np.array(self._fresh, np.intp))
             self._fresh = []
-            self._offer_now(fresh, now_ns)
+            self._offer_now(fresh[self._mode[fresh] != _DISABLED], now_ns)
         if self._any_slow:
             self._sample_due(now_ns)
 
     def ready(self) -> bool:
-        return bool(self._fresh) or self._queue.ready(self._mode == Mode.REPORTING)
+        return bool(self._fresh) or self._queue.ready(self._mode == _REPORTING)
 
     def take(self, limit: int) -> list[bytes]:
-        taken = self._queue.take(limit, self._mode == Mode.REPORTING)
+        taken = self._queue.take(limit, self._mode == _REPORTING)
         if taken is None:
             return []
         return data_change_bodies(
@@ -166,7 +175,7 @@ class TagItems:
         )
 
     def _sample_due(self, now_ns: int) -> None:
-        due = np.flatnonzero(self._dirty & (self._due <= now_ns) & (self._mode != Mode.DISABLED))
+        due = np.flatnonzero(self._dirty & (self._due <= now_ns) & (self._mode != _DISABLED))
         if due.size:
             self._dirty[due] = False
             missed = (now_ns - self._due[due]) // self._interval[due] + 1  # stay on the grid of the sampling interval
@@ -221,7 +230,7 @@ class TagItems:
 
     def _index(self) -> None:
         self._table = self._view.tags
-        active = np.array([slot for slot in self._slots.values() if self._mode[slot] != Mode.DISABLED], np.intp)
+        active = np.flatnonzero(self._mode != _DISABLED)  # free slots are disabled too
         tags = self._tag[active]
         table = np.full(len(self._table), _NONE, np.int32)
         table[tags] = active
