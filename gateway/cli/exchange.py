@@ -1,4 +1,4 @@
-"""Export: history, events and state as csv, parquet or json, through the running gateway."""
+"""Export and import: history, events and state as csv, parquet or json, through the running gateway or, with --config, without one."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import daemon, show
+from gateway.cli import daemon, offline, show
 from gateway.cli.failure import FAILED, WRONG, Failure
 from gateway.cli.options import AsJson, Name, Url
 
@@ -33,12 +33,21 @@ def export(
     start: Annotated[str, typer.Option("--from", help="Beginning: a time, or a distance like now-24h.")] = "now-24h",
     end: Annotated[str | None, typer.Option("--to", help="End; now without it.")] = None,
     buckets: Annotated[int | None, typer.Option("--buckets", min=1, help="Downsample to so many buckets per tag.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Without a running gateway: read the data of this configuration.")
+    ] = None,
     url: Url = None,
     name: Name = None,
     as_json: AsJson = False,
 ) -> None:
     """Write history, events or the present state to a file."""
     form = _format(out)
+    if config is not None:
+        if what is not What.history or buckets is not None:
+            raise Failure(WRONG, "--config exports the samples of history; everything else needs the running gateway")
+        count = offline.export_history(config, out, tags, start, end)
+        _told({"what": what.value, "path": str(out), "samples": count}, as_json=as_json)
+        return
     gateway = daemon.find(url, name)
     if what is What.history:
         size = _history(gateway, out, form, tags, {"from": start, "to": end, "buckets": buckets})
@@ -48,10 +57,29 @@ def export(
         size = _write(out, _pretty(gateway.get("/twin")))
     else:
         raise Failure(WRONG, "the state is a tree: write it to a .json file")
+    _told({"what": what.value, "path": str(out), "bytes": size}, as_json=as_json)
+
+
+def import_(
+    path: Annotated[
+        Path, typer.Argument(help="CSV or Parquet with the columns tag, timestamp, value, or timestamp and one column per tag.")
+    ],
+    config: Annotated[
+        Path, typer.Option("--config", "-c", envvar="CONFIG_PATH", help="Configuration with these tags; its gateway is stopped.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Put samples of a file into the history. Twin and alarms see none of them; what is there already stays."""
+    if not path.exists():
+        raise Failure(WRONG, f"{path}: there is no such file")
+    _told({"path": str(path), **offline.import_history(config, path)}, as_json=as_json)
+
+
+def _told(report: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        show.document({"what": what.value, "path": str(out), "bytes": size})
+        show.document(report)
     else:
-        show.note(f"{out}: {size} bytes")
+        show.note(", ".join(f"{key}: {shown}" for key, shown in report.items()))
 
 
 def _format(out: Path) -> Format:

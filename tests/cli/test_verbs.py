@@ -125,9 +125,28 @@ async def test_history_events_and_state_are_exported(room, tmp_path):
     assert (await edgetwin("export", "history", tmp_path / "all.xlsx")).code == 2
 
 
+def test_history_goes_in_and_out_without_a_gateway(config, tmp_path):
+    table = tmp_path / "input.csv"
+    table.write_text("timestamp,line.temperature\n" + "".join(f"2026-01-01T00:00:{n:02d}Z,{20 + n}\n" for n in range(30)))
+    assert run("import", table, "--config", config, "--json").json["samples"] == 30
+    assert run("import", table, "--config", config).code == 0  # twice is once
+    out = tmp_path / "out.csv"
+    assert run("export", "history", out, "--config", config, "--from", "2026-01-01", "--json").json["samples"] == 30
+    rows = list(csv.DictReader(out.open()))
+    assert (rows[0]["timestamp"], rows[0]["value"], rows[-1]["value"]) == ("2026-01-01T00:00:00.000Z", "20.0", "49.0")
+    again = run(
+        "export", "history", tmp_path / "o.csv", "-c", config, "--from", "2026-01-01T00:00:10Z", "--to", "2026-01-01T00:00:20Z", "--json"
+    )
+    assert again.json["samples"] == 10
+    assert run("export", "events", out, "--config", config).code == 2
+    assert run("import", tmp_path / "none.csv", "--config", config).code == 2
+    table.write_text("a,b\n1,2\n")
+    assert "there is no column 'timestamp'" in run("import", table, "--config", config).err
+
+
 async def test_a_sign_in_link_is_made(room):
     said = await edgetwin("user", "link", "--role", "viewer", "--json")
-    sid = room.sessions.redeem(said.json["path"].partition("ticket=")[2])
+    sid = room.sessions.redeem(said.json["path"].partition("link=")[2])
     assert room.sessions.find(sid).role == "viewer"
 
 

@@ -231,7 +231,7 @@ PATHS = (
     "/api/v1/events",
     "/api/v1/alarms",
     "/api/v1/status",
-    "/signin",
+    "/login",
     "/api/v1/session",
 )
 NAMES = (

@@ -10,7 +10,7 @@ from web.room import opened
 async def signed_in(room, role="operator"):
     """A client over TCP with a session of that role."""
     async with room.client(STRANGER) as browser:
-        answer = await browser.get("/signin", params={"ticket": room.sessions.link("ann", role)})
+        answer = await browser.get("/login", params={"link": room.sessions.link("ann", role)})
     assert answer.status_code == 200
     assert "HttpOnly" in answer.headers["set-cookie"]
     assert "SameSite=strict" in answer.headers["set-cookie"]
@@ -26,10 +26,10 @@ async def test_without_a_session_nothing_but_the_probes(stranger):
 
 async def test_a_one_time_link_opens_one_session(room, stranger):
     ticket = room.sessions.link("ann", "viewer")
-    assert (await stranger.get("/signin", params={"ticket": ticket})).status_code == 200
+    assert (await stranger.get("/login", params={"link": ticket})).status_code == 200
     assert (await stranger.get("/api/v1/session")).json()["role"] == "viewer"
     async with room.client(STRANGER) as other:
-        assert (await other.get("/signin", params={"ticket": ticket})).status_code == 401
+        assert (await other.get("/login", params={"link": ticket})).status_code == 401
 
 
 async def test_roles_decide_what_a_session_may_change(room):

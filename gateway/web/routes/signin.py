@@ -56,13 +56,13 @@ async def link(context: Context, caller: UserManager, body: Body) -> Json:  # no
     """A link that signs in once, within ten minutes."""
     asked = validated(LinkBody, body)
     secret = context.sessions.link(asked.user, asked.role)
-    return Json({"path": f"/signin?ticket={secret}", "user": asked.user, "role": asked.role, "expires_s": LINK_S}, 201)
+    return Json({"path": f"/login?link={secret}", "user": asked.user, "role": asked.role, "expires_s": LINK_S}, 201)
 
 
-@page.get("/signin", response_model=None)
-async def sign_in(context: Context, ticket: Annotated[str, Query(max_length=200)]) -> Response:
+@page.get("/login", response_model=None)
+async def sign_in(context: Context, link: Annotated[str, Query(max_length=200)]) -> Response:
     """Opens a session and goes to the page; the link is spent."""
-    sid = context.sessions.redeem(ticket)
+    sid = context.sessions.redeem(link)
     if sid is None:
         raise Problem(401, "this link was used before or is too old: ask the gateway for a new one")
     answer = HTMLResponse(_SIGNED_IN)
