@@ -29,7 +29,7 @@ def believable(source_ns: Times, received_ns: int) -> bool:
     earliest = max(received_ns - YEAR_NS, 1)
     if source_ns.size <= _FEW:
         times = source_ns.tolist()
-        return min(times) >= earliest and max(times) <= received_ns + YEAR_NS
+        return bool(min(times) >= earliest and max(times) <= received_ns + YEAR_NS)
     since = (source_ns - earliest).view(np.uint64)  # what lies before wraps round to the far end
     return every(since <= received_ns + YEAR_NS - earliest)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from gateway.engine import align, keep
+from gateway.engine import align, keep, runs
 from gateway.engine.alarms import Alarms
 from gateway.engine.deadband import Deadband
 from gateway.engine.derived import Derived, Results
@@ -167,8 +167,22 @@ class Engine:
     def _sort_out(self, outcome: Outcome, batch: SampleBatch, received_ns: int) -> None:
         """The slow road: repeated or unknown tags, doubtful times."""
         source_ns, outcome.n_skewed = align.corrected(batch, received_ns)
-        for turn in align.rounds(batch, source_ns, self._known(outcome, batch)):
+        rows = self._known(outcome, batch)
+        parted = runs.split(batch, source_ns, rows, self.twin, self.validity, self.alarms, self.derived.feeds)
+        if parted is not None:
+            self._run(outcome, parted, received_ns)
+            rows = parted.rest
+        for turn in align.rounds(batch, source_ns, rows):
             self._one_round(outcome, batch, turn, received_ns)
+
+    def _run(self, outcome: Outcome, parted: runs.Runs, received_ns: int) -> None:
+        columns, last, twin = parted.columns, parted.last, self.twin
+        rows = columns.tag_id[last].astype(np.intp)
+        twin.put(rows, rows, columns.value[last], columns.status[last], columns.source_ns[last])
+        twin.gate_ns[rows], twin.made[rows], twin.received_ns[rows] = columns.source_ns[last], False, received_ns
+        self.stale.heard(received_ns)
+        outcome.rows.append(columns)
+        outcome.reported.append(runs.report(self.deadband, columns, last))
 
     def _known(self, outcome: Outcome, batch: SampleBatch) -> Rows:
         """The batch's rows of tags that are in the table and enabled; the others are counted."""
@@ -180,15 +194,16 @@ class Engine:
     def _one_round(self, outcome: Outcome, batch: SampleBatch, turn: align.Round, received_ns: int) -> None:
         rows = turn.tag_id.astype(np.intp)
         gate_ns = self.twin.gate_ns[rows]
-        self.twin.received_ns[rows] = received_ns
-        self.stale.heard(received_ns)
         fresh, barred = turn.source_ns > gate_ns, gate_ns == NEVER
         if some(barred):
             held = barred & self.twin.overridden[rows]
             outcome.n_refused += int(np.count_nonzero(barred & ~held))
             self._set_aside(outcome, batch, turn, np.flatnonzero(held))
+            self.twin.received_ns[rows[held]] = received_ns
         old = np.flatnonzero(~fresh & ~barred)
         if old.size:
+            self.twin.received_ns[rows[old]] = received_ns  # an old sample is a sign of life too
+            self.stale.heard(received_ns)
             self._late(outcome, batch, turn, old)
         new = np.flatnonzero(fresh)
         if new.size:
@@ -246,6 +261,7 @@ class Engine:
     def _release(self, outcome: Outcome, tag_id: int, held: Held) -> None:
         twin, rows = self.twin, np.array([tag_id], np.intp)
         twin.gate_ns[rows], twin.made[rows], twin.overridden[rows] = held.gate_ns, held.made, False
+        self.stale.heard(twin.received_ns.item(tag_id))
         value = twin.value.item(tag_id) if np.isnan(held.value) else held.value
         source_ns = held.source_ns if held.source_ns > twin.source_ns.item(tag_id) else outcome.now_ns
         columns = np.array([value]), np.array([held.status], np.uint32), np.array([source_ns], np.int64)

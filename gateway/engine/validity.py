@@ -51,12 +51,16 @@ class Validity:
 
         A Bad sample takes the twin's `last` value (a column of all rows). A bool that is not 0 becomes 1. Arrays given stay as they are.
         """
+        if every(self.plain(where, value)) and not some(status != 0):
+            return value, status, 0, True
+        return *self._mend(where, value, status, last), False
+
+    def plain(self, where: Where, value: Floats) -> Mask:
+        """Which values of k samples lie within all bounds of their type and range. None of a text does."""
         fine = (value >= self.least[where]) & (value <= self.most[where])
         if self.any_integral:
             fine &= ~self.integral[where] | (value == np.rint(value))
-        if every(fine) and not some(status != 0):
-            return value, status, 0, True
-        return *self._mend(where, value, status, last), False
+        return fine
 
     def _mend(self, where: Where, value: Floats, status: Statuses, last: Floats) -> tuple[Floats, Statuses, int]:
         came_bad = status >= _BAD
