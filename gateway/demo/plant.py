@@ -19,10 +19,10 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway.contracts import NotConnected
 from gateway.demo.faults import Fault
@@ -35,30 +35,34 @@ from gateway.wire.mqtt.sensors import SensorClient
 from gateway.wire.opcua.plant import PlantServer, Variable
 
 OPCUA_PORT, MQTT_PORT = 4841, 1883
+RACES = 20
+Part = TypeVar("Part", PlantServer, EmbeddedBroker)
 
 
 class Plant:
     """Line, server, broker and the commands that act on them."""
 
-    def __init__(self, seed: int, extra: int, opcua_port: int, mqtt_port: int, mqtt_url: str | None) -> None:
+    def __init__(self, seed: int, extra: int) -> None:
         self.line = VirtualLine(seed, extra)
         self._extra, units = extra, read_units()
-        variables = [
+        self._variables = [
             Variable(one.name, one.type, units.get(one.unit), one.range, one.labels, one.setpoint)
             for one in self.line.signals
             if not one.topic
         ]
-        self.server = PlantServer(opcua_port, NAMESPACE, variables, self._written)
-        self.broker = None if mqtt_url else EmbeddedBroker(mqtt_port)
-        self.mqtt_url = mqtt_url or f"mqtt://127.0.0.1:{mqtt_port}"
-        self.sensors = SensorClient(self.mqtt_url, f"sensors-{opcua_port}")
+        self.broker: EmbeddedBroker | None = None
         self.stopping = asyncio.Event()
 
+    async def listen(self, opcua_port: int, mqtt_port: int, mqtt_url: str | None) -> None:
+        """Brings up server and broker (none where there is a broker of one's own). Raises NotConnected, OSError."""
+        self.server = await _listening(lambda port: PlantServer(port, NAMESPACE, self._variables, self._written), opcua_port)
+        if mqtt_url is None:
+            self.broker = await _listening(EmbeddedBroker, mqtt_port)
+        self.mqtt_url = self.broker.url if self.broker is not None else mqtt_url or ""
+        self.sensors = SensorClient(self.mqtt_url, f"sensors-{self.server.port}")
+
     async def run(self, commands: asyncio.StreamReader) -> None:
-        """Until stop, end of the commands, SIGTERM or SIGINT."""
-        await self.server.start()
-        if self.broker is not None:
-            await self.broker.start()
+        """Until stop, end of the commands, SIGTERM or SIGINT. Everything listens already."""
         _say({"ready": True, "opcua_url": self.server.url, "mqtt_url": self.mqtt_url, "tags": len(self.line.signals)})
         tasks = [
             asyncio.create_task(self.line.run(self.server, self.sensors)),
@@ -146,6 +150,20 @@ class Plant:
         self.line.faults.inject(fault, time.monotonic(), seconds, tags)
 
 
+async def _listening(make: Callable[[int], Part], port: int) -> Part:
+    """What listens on the first free port from `port` on, also where another process takes that port in the same moment."""
+    for _ in range(RACES):
+        port = free_from(port)
+        part = make(port)
+        try:
+            await part.start()
+        except NotConnected:
+            port += 1
+            continue
+        return part
+    raise NotConnected(f"no port from {port} on stays free")
+
+
 def _say(words: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(words) + "\n")
     sys.stdout.flush()
@@ -155,9 +173,10 @@ async def _main(options: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     commands = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
-    plant = Plant(options.seed, options.extra, free_from(options.opcua_port), free_from(options.mqtt_port), options.mqtt_url)
+    plant = Plant(options.seed, options.extra)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, plant.stopping.set)
+    await plant.listen(options.opcua_port, options.mqtt_port, options.mqtt_url)
     await plant.run(commands)
 
 
