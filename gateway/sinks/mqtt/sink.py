@@ -3,7 +3,6 @@
 import asyncio
 import re
 import uuid
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
@@ -11,8 +10,7 @@ from typing import Final
 import numpy as np
 
 from gateway.contracts import Delivery, NotConnected, Rejected, SinkContext
-from gateway.model import quality
-from gateway.model.batch import Mask, Rows, Times
+from gateway.model.batch import Mask, Rows
 from gateway.model.event import Category, Event
 from gateway.model.instant import iso
 from gateway.model.outbox import ALARMS, BACKLOG, LIVE, OutboxRow
@@ -29,10 +27,7 @@ _NOT_PLAIN: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 
 class MqttSink:
-    """Publishes below `prefix` (default: gateway.path) on an MQTT broker (5 or 3.1.1).
-
-    latency_ns   source time to bytes taken by the socket, ns, for the newest 100 000 fresh LATEST values
-    """
+    """Publishes below `prefix` (default: gateway.path) on an MQTT broker (5 or 3.1.1)."""
 
     window = 1000
 
@@ -44,13 +39,11 @@ class MqttSink:
         every = config.alarms or config.events or (config.values is not None and config.values.delivery == "EVERY")
         latest = config.events or (config.values is not None and config.values.delivery == "LATEST")
         self.delivery = (Delivery.EVERY if every else Delivery(0)) | (Delivery.LATEST if latest else Delivery(0))
-        self.latency_ns: deque[int] = deque(maxlen=100_000)
         self._encoder = Encoder(context.view.tags, self._prefix)
         self._heads: list[bytes] = []
         self._link: Link | None = None
         self._connected_ns = 0
         self._dirty: Mask = np.zeros(0, np.bool_)
-        self._told_ns: Times = np.zeros(0, np.int64)  # newest source time published per tag
         self._pacer: asyncio.Task[None] | None = None
 
     # --- connection ------------------------------------------------------------------------------------------------------------------
@@ -68,7 +61,7 @@ class MqttSink:
         if values is not None and (values.mode == "per_tag" or values.delivery == "LATEST"):
             encoder = self._current()
             self._dirty[:] = encoder.tags.enabled
-            await self._flush(link, fresh=False)
+            await self._flush(link)
         if values is not None and values.delivery == "LATEST" and values.publish_interval:
             self._pacer = asyncio.create_task(self._pace(link, values.publish_interval))
 
@@ -107,7 +100,7 @@ class MqttSink:
             self._current()
             self._dirty[update.rows.tag_id[update.reported]] = True
             if self._pacer is None:
-                await self._flush(link, fresh=True)
+                await self._flush(link)
             elif self._pacer.done():
                 self._pacer.result()
         if self._config.events and update.committed and update.changed:
@@ -116,7 +109,7 @@ class MqttSink:
     async def _pace(self, link: Link, interval_s: float) -> None:
         while True:
             await asyncio.sleep(interval_s)
-            await self._flush(link, fresh=True)
+            await self._flush(link)
 
     def _current(self) -> Encoder:
         """The encoder of the table in force: a reload may have replaced it."""
@@ -126,10 +119,9 @@ class MqttSink:
         grown = len(tags) - self._dirty.size
         if grown > 0:
             self._dirty = np.concatenate([self._dirty, np.zeros(grown, np.bool_)])
-            self._told_ns = np.concatenate([self._told_ns, np.zeros(grown, np.int64)])
         return self._encoder
 
-    async def _flush(self, link: Link, *, fresh: bool) -> None:
+    async def _flush(self, link: Link) -> None:
         values = self._config.values
         assert values is not None
         per_tag = values.mode == "per_tag"
@@ -138,10 +130,7 @@ class MqttSink:
         for start in range(0, ids.size, size):
             part = ids[start : start + size]
             self._dirty[part] = False
-            view = self._context.view
-            source_ns = view.source_ns[part]
             count = await (self._send_tags(link, part) if per_tag else self._send_batch(link, part))
-            self._measure(part, source_ns, fresh)
             self._context.report.count("published", count)
 
     async def _send_tags(self, link: Link, ids: Rows) -> int:
@@ -187,13 +176,6 @@ class MqttSink:
         if refused:
             self._context.report.count("refused", len(refused))
         return len(topics) - len(refused)
-
-    def _measure(self, ids: Rows, source_ns: Times, fresh: bool) -> None:
-        newer = source_ns > self._told_ns[ids]
-        self._told_ns[ids] = source_ns
-        if fresh:
-            usable = newer & quality.is_good(self._context.view.status[ids])
-            self.latency_ns.extend((self._context.now_ns() - source_ns[usable]).tolist())
 
     async def _tell_state(self, link: Link, update: TwinUpdate) -> None:
         """The state-changed event: one per twin commit, at most 100 tags, never journaled."""

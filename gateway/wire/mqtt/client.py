@@ -131,6 +131,8 @@ class Link:
         finally:
             if self._why is not None or not attempt.done() or attempt.cancelled() or attempt.exception():
                 attempt.add_done_callback(self._abandoned)
+                if self._paho._sock is not None:
+                    self._lose("abandoned")
         self._timer = self._loop.call_later(1.0, self._tick)
 
     def _abandoned(self, attempt: asyncio.Task[aiomqtt.Client]) -> None:

@@ -1,0 +1,103 @@
+"""The MQTT sink over a real engine with an outbox in memory, and a subscriber that keeps what it hears."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import aiomqtt
+
+from gateway.contracts import Identity, SinkContext
+from gateway.engine.engine import Engine
+from gateway.model.alarm import AlarmRule
+from gateway.model.batch import SampleBatch
+from gateway.model.sync import Sync
+from gateway.model.tag import Tag, TagTable
+from gateway.sinks.mqtt.config import Config
+from gateway.sinks.mqtt.sink import MqttSink
+from support.opcua_face import Report
+
+PATH = "acme/line1"
+
+
+class Outbox:
+    """Rows per stream with gap-free seq, as the store keeps them."""
+
+    def __init__(self):
+        self.rows = {}
+        self.seq = {}
+
+    def append(self, rows):
+        for row in rows:
+            seq = self.seq[row.stream] = self.seq.get(row.stream, 0) + 1
+            self.rows.setdefault(row.stream, []).append(replace(row, seq=seq))
+
+    async def drain(self, sink, window=100):
+        for stream in sink.streams:
+            while rows := self.rows.get(stream, [])[:window]:
+                await sink.deliver(rows)
+                del self.rows[stream][: len(rows)]
+
+
+class MqttFace:
+    """sink, engine, outbox and what they were told."""
+
+    def __init__(self, url: str, tags: Sequence[Tag], rules: Sequence[AlarmRule] = (), **config):
+        self.table = TagTable.of(tags)
+        self.engine = Engine(self.table, rules, [], Sync(update_frequency=1000))
+        self.report, self.outbox = Report(), Outbox()
+        context = SinkContext(
+            name="hq",
+            gateway=Identity("line1", PATH, "boot1", "0.1.0", str(Path("/tmp"))),
+            view=self.engine.view,
+            history=None,
+            events=None,
+            commands=None,
+            units={},
+            memory=None,
+            report=self.report,
+            now_ns=time.time_ns,
+        )
+        self.sink = MqttSink(Config(url=url, **config), context)
+
+    def step(self, values, status=0, at_ns=None):
+        """One message of the plant, tag -> value; its rows go to the outbox."""
+        at_ns = at_ns or time.time_ns()
+        ids = [self.table.index[name] for name in values]
+        numbers = [float("nan") if isinstance(value, str) else value for value in values.values()]
+        text = {row: value for row, value in enumerate(values.values()) if isinstance(value, str)}
+        update = self.engine.step(SampleBatch.of(ids, numbers, status, at_ns, received_ns=at_ns, text=text), at_ns)
+        self.outbox.append(self.sink.rows(update, []))
+        return update
+
+
+class Subscriber:
+    """messages: (topic, payload, retain) in order of arrival."""
+
+    def __init__(self):
+        self.messages = []
+
+    def on(self, topic):
+        """The JSON documents of one topic, oldest first; None for an empty payload."""
+        return [json.loads(payload) if payload else None for one, payload, _ in self.messages if one == topic]
+
+    async def listen(self, client):
+        async for message in client.messages:
+            self.messages.append((str(message.topic), bytes(message.payload), bool(message.retain)))
+
+
+@asynccontextmanager
+async def subscriber(port: int, *topics: str) -> AsyncIterator[Subscriber]:
+    """Hears these topics; what is retained comes first."""
+    one = Subscriber()
+    async with aiomqtt.Client("127.0.0.1", port, protocol=aiomqtt.ProtocolVersion.V5, max_inflight_messages=1000) as client:
+        for topic in topics or ("#",):
+            await client.subscribe(topic, qos=1)
+        task = asyncio.create_task(one.listen(client))
+        try:
+            yield one
+        finally:
+            task.cancel()
