@@ -9,6 +9,8 @@ from gateway.settings.node import Node
 
 LONGEST: Final = 256
 RESERVED: Final = frozenset({"Twin", "Simulation", "Kpi", "Gateway"})
+TIME: Final = "timestamp"
+"""The key of its time at the top of the twin's hierarchical state."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
@@ -21,6 +23,8 @@ def wrong(name: str) -> tuple[str, str] | None:
     if len(name) > LONGEST:
         return f"is longer than {LONGEST} characters", ""
     first = name.partition(".")[0]
+    if first == TIME:
+        return f"{TIME} is the time of the twin's own state", "choose another name for its first level"
     return (f"{first} is a level of the gateway's own", f"{', '.join(sorted(RESERVED))} cannot come first") if first in RESERVED else None
 
 

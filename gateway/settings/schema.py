@@ -9,6 +9,7 @@ from pydantic_core import core_schema
 
 from gateway.model.duration import seconds
 from gateway.settings.alarms import LIMITS
+from gateway.settings.names import LONGEST, RESERVED, TIME
 from gateway.settings.sections import Events, Gateway, Kpi
 from gateway.settings.site import Plugins
 from gateway.settings.tags import DERIVED_KEYS, ROLES, TYPES
@@ -19,7 +20,12 @@ _TEXT: Final[Schema] = {"type": "string"}
 _NUMBER: Final[Schema] = {"type": "number"}
 _FLAG: Final[Schema] = {"type": "boolean"}
 _DURATION: Final[Schema] = {"$ref": "#/$defs/duration"}
-_NAME: Final[Schema] = {"type": "string", "pattern": r"^(?!_)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", "maxLength": 256}
+_FIRST: Final = "|".join(sorted(RESERVED | {TIME}))
+_NAME: Final[Schema] = {
+    "type": "string",
+    "pattern": rf"^(?!_|({_FIRST})(\.|$))[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
+    "maxLength": LONGEST,
+}
 _DEFS: Final[Schema] = {
     "duration": {
         "description": "500ms, 10s, 5min, 24h, 365d; a bare number is seconds",

@@ -1,11 +1,18 @@
 """The JSON Schema says what the loader accepts."""
 
 import json
+import re
 
-from gateway.settings import schema
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gateway.settings import Plugins, schema
 from gateway.settings.alarms import ALARM_KEYS, SHARED
 from gateway.settings.load import OWN
+from gateway.settings.names import wrong
 from gateway.settings.tags import DERIVED_KEYS, TAG_KEYS, WRITE_KEYS
+
+NAME = schema(Plugins())["properties"]["tags"]["items"]["properties"]["name"]
 
 
 def references(part):
@@ -45,6 +52,13 @@ def test_plugins_are_told_apart_by_their_kind(plugins):
     assert {"$ref": "#/$defs/secret"} in drivers["opcua"]["properties"]["password"]["anyOf"]
     assert all(not one["additionalProperties"] for one in drivers.values())
     assert drivers["opcua"]["required"] == ["driver", "url"]
+
+
+@given(st.from_regex(r"(_|Twin|Kpi|timestamp|a|[A-Za-z0-9_.-]{0,3})(\.|-|)[A-Za-z0-9_. -]{0,5}", fullmatch=True))
+@example("a" * 257)
+def test_the_schema_and_the_loader_agree_on_names(name):
+    """Of any text both say the same: a name of a tag, or none."""
+    assert (re.search(NAME["pattern"], name) is not None and len(name) <= NAME["maxLength"]) == (wrong(name) is None)
 
 
 def test_the_schema_is_json_and_its_references_hold(plugins):
