@@ -51,8 +51,7 @@ def run() -> dict[str, Any]:
 
 async def _run() -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="edgetwin-bench-") as folder:
-        load, small = Path(folder) / "load", Path(folder) / "small"
-        await asyncio.to_thread(lambda: [path.mkdir() for path in (load, small)])
+        load, small = (Path(tempfile.mkdtemp(prefix=name, dir=folder)) for name in ("load", "small"))
         loaded = await _measured(load, LOAD_TAGS, MEASURE_S)
         started = await _measured(small, SMALL_TAGS, 3.0)
     kept = ("ready_s", "rss_mb", "rss_after_clients_mb")
