@@ -58,11 +58,11 @@ class Hub:
         return len(self._clients)
 
     def _on_update(self, update: TwinUpdate) -> None:
-        messages = self.encoder.transitions(update) if update.transitions else ()
+        # Called inside the engine's step: nothing is encoded here, and nothing can fail.
         for client in self._clients:
-            if messages and client.watch.wish.alarms:
-                for message in messages:
-                    client.watch.offer(message)
+            if client.watch.wish.alarms:
+                for transition in update.transitions:
+                    client.watch.offer(transition)
             client.wake.set()
 
 
@@ -144,7 +144,7 @@ class Client:
         try:
             async for event in subscription:
                 if self.watch.wish.events:
-                    self.watch.offer(self._hub.encoder.event(event))
+                    self.watch.offer(event)
                     self.wake.set()
         finally:
             subscription.close()

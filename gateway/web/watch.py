@@ -12,10 +12,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.contracts import TwinView
+from gateway.model.alarm import Transition
 from gateway.model.batch import TagIds
 from gateway.model.event import Event
 from gateway.model.tag import TagTable
-from gateway.model.update import TwinUpdate
 from gateway.web.encode import dumps, numbers
 from gateway.web.routes.events import condition_row, event_row, transition_row
 from gateway.web.updates import Updates
@@ -52,7 +52,7 @@ class Watch:
     key: object = None  # equal for clients that watch the same tags
     tag_id: TagIds = field(default_factory=lambda: np.zeros(0, np.int32))
     since: int | None = None
-    queue: deque[bytes] = field(default_factory=deque)
+    queue: deque[Transition | Event] = field(default_factory=deque)
     overflowed: bool = False
 
     def ask(self, wish: Wish) -> None:
@@ -60,13 +60,13 @@ class Watch:
         self.wish, self.table, self.since, self.overflowed = wish, None, None, False
         self.queue.clear()
 
-    def offer(self, message: bytes) -> None:
-        """An alarm or event message; a full queue is emptied and the client begins anew."""
+    def offer(self, record: Transition | Event) -> None:
+        """One more alarm or event; a full queue is emptied and the client begins anew."""
         if len(self.queue) >= QUEUE:
             self.queue.clear()
             self.overflowed = True
         if not self.overflowed:
-            self.queue.append(message)
+            self.queue.append(record)
 
 
 class Encoder:
@@ -76,7 +76,7 @@ class Encoder:
         self._view, self._updates = view, updates
         self._frames: dict[tuple[object, int | None], bytes] = {}
         self._frames_seq = -1
-        self._event: tuple[Event | None, bytes] = (None, b"")
+        self._records: dict[int, tuple[Transition | Event, bytes]] = {}  # by id, which holds while the record stands here
 
     def take(self, watch: Watch) -> list[bytes]:
         """All that this client is due now, in order: snapshots first. Afterwards it is up to date."""
@@ -84,28 +84,28 @@ class Encoder:
         anew = watch.since is None
         if watch.table is not self._view.tags:
             self._resolve(watch)
-            watch.since = None
+            watch.since, anew = None, True  # the rules may be others too
         if watch.overflowed:
             due.append(b'{"type":"resync"}')
             watch.overflowed, anew = False, True
         if anew and watch.wish.alarms:
-            watch.queue.clear()
+            watch.queue = deque(record for record in watch.queue if isinstance(record, Event))  # the list holds the transitions
             due.append(self._alarms())
-        due.extend(watch.queue)
+        due.extend(map(self._record, watch.queue))
         watch.queue.clear()
         if watch.wish.hz > 0 or watch.since is None:
             due.extend(self._values(watch))
         return due
 
-    def transitions(self, update: TwinUpdate) -> list[bytes]:
-        """One message per transition."""
-        return [dumps({"type": "al", "seq": self._updates.seq, **transition_row(transition)}) for transition in update.transitions]
-
-    def event(self, event: Event) -> bytes:
-        """The message of an event; clients ask for the same one after another."""
-        if self._event[0] is not event:
-            self._event = (event, dumps({"type": "ev", **event_row(event)}))
-        return self._event[1]
+    def _record(self, record: Transition | Event) -> bytes:
+        """The message of one record; clients ask for the same one after another."""
+        found = self._records.get(id(record))
+        if found is None:
+            if len(self._records) >= QUEUE:
+                self._records.clear()
+            row = {"type": "ev", **event_row(record)} if isinstance(record, Event) else {"type": "al", **transition_row(record)}
+            found = self._records[id(record)] = (record, dumps(row))
+        return found[1]
 
     def _resolve(self, watch: Watch) -> None:
         watch.table, wish = self._view.tags, watch.wish

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from gateway.events import threshold_event
 from gateway.model import quality
 from gateway.model.tag import Tag, TagTable
 from gateway.web.watch import QUEUE, Encoder, Watch, Wish
@@ -84,33 +85,42 @@ async def test_alarms_are_listed_first_and_queued_afterwards(quiet):
     watch = watching(tags=(), alarms=True)
     assert [message["type"] for message in taken(quiet, watch)] == ["alarms", "snap"]
     update = await quiet.feed({"line.temperature": 28.0})
-    for message in quiet.encoder.transitions(update):
-        watch.offer(message)
+    for transition in update.transitions:
+        watch.offer(transition)
     (alarm,) = taken(quiet, watch)
     assert (alarm["type"], alarm["condition"], alarm["change"], alarm["retained"]) == ("al", "line.temperature/Alarms/HI", "active", True)
 
 
 async def test_a_full_queue_is_emptied_and_the_client_begins_anew(quiet):
-    await quiet.feed({"line.temperature": 28.0})
+    (transition,) = (await quiet.feed({"line.temperature": 28.0})).transitions
     watch = watching(tags=(), alarms=True)
     taken(quiet, watch)
     for _ in range(QUEUE + 5):
-        watch.offer(b'{"type":"al"}')
+        watch.offer(transition)
     assert len(watch.queue) == 0
     types = [message["type"] for message in taken(quiet, watch)]
     assert types == ["resync", "alarms"]
-    watch.offer(b'{"type":"al"}')
+    watch.offer(transition)
     assert [message["type"] for message in taken(quiet, watch)] == ["al"]
 
 
+async def test_an_event_between_the_wish_and_the_snapshot_is_not_lost(quiet):
+    watch = watching(tags=(), alarms=True, events=True)
+    (transition,) = (await quiet.feed({"line.temperature": 28.0})).transitions
+    watch.offer(transition)
+    watch.offer(threshold_event(transition))
+    assert [message["type"] for message in taken(quiet, watch)] == ["alarms", "ev", "snap"]
+
+
 async def test_after_a_reload_the_snapshot_comes_again_with_the_new_tags(quiet):
-    watch = watching(tags="*")
+    watch = watching(tags="*", alarms=True)
     taken(quiet, watch)
     table = TagTable.of([*TAGS, Tag(5, "line.speed", "plc1")])
     quiet.engine.retable(table, (), ())
     quiet.store.retable(table)
     await quiet.feed({"line.speed": 3.0})
-    (snap,) = taken(quiet, watch)
+    alarms, snap = taken(quiet, watch)
+    assert alarms["type"] == "alarms"
     assert (snap["type"], snap["n"][-1], snap["v"][-1]) == ("snap", "line.speed", 3.0)
 
 
