@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.resources import as_file
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, Final
@@ -101,14 +102,14 @@ def demo(config: Path | None, seconds: float | None, data: Path | None, json_out
 
 
 async def _run(path: Path, folder: Path, seconds: float | None, talk: IO[str], extra: int) -> dict[str, Any]:
-    from gateway.launch import running
-
     ports = Ports.free()
     stop = asyncio.Event()
     with _told_to_stop(stop):
         _say(talk, *ports.moved())
         start_ns = time.time_ns()
+        loading = asyncio.create_task(asyncio.to_thread(import_module, "gateway.launch"))  # while the plant starts beside it
         async with _plant(ports, extra) as plant:
+            running = (await loading).running
             with _environment(_variables(ports, plant, folder)):
                 async with running(path, data_dir=folder) as gateway:
                     await _connected(gateway, stop)
