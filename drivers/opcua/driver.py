@@ -40,6 +40,7 @@ class OpcUaDriver:
         self._drained = asyncio.Event()
         self._gone: str | None = None
         self._fault: BaseException | None = None
+        self._named: set[int] = set()
         self._settled: OrderedDict[tuple[int, int], None] = OrderedDict()  # committed (subscription, sequence), the newest
 
     # --- contract ------------------------------------------------------------------------------------------------------------------------
@@ -48,6 +49,8 @@ class OpcUaDriver:
         """Session, subscriptions, items. A node that the server refuses is a Bad row and a problem by name, not a failed connect."""
         await self.close()
         self._gone = self._fault = None
+        for subject in ("publish", "probe", "subscription"):
+            self._context.report.problem(subject, None)
         link = await Link.open(await self._access(), self._lost, self._context.now_ns() / 1e9)
         self._link = link
         try:
@@ -58,7 +61,7 @@ class OpcUaDriver:
 
     async def _subscribe(self, link: Link) -> None:
         config = self._config
-        keeper = Keeper(self._plan, config, self._context, link, self._put, self._room)
+        keeper = Keeper(self._plan, config, self._context, link, self._put, self._room, self._named)
         pump = Pump(
             link,
             self._plan.element,
@@ -70,7 +73,7 @@ class OpcUaDriver:
         )
         self._pump, self._keeper = pump, keeper
         await keeper.start(pump, self._settled, self._failed)
-        await self._setpoints.learn(link, keeper.namespaces)
+        keeper.run(self._setpoints.learn(link, keeper.namespaces), self._failed)
 
     async def read(self) -> SampleBatch:
         """The next notification as a batch. A cancelled read has taken nothing."""

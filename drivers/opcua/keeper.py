@@ -60,6 +60,7 @@ class Keeper:
         link: Link,
         put: Callable[[DataChange], None],
         room: Callable[[], Awaitable[None]],
+        named: set[int],
     ) -> None:
         self._plan = plan
         self._config = config
@@ -67,6 +68,7 @@ class Keeper:
         self._link = link
         self._put = put
         self._backfill = Backfill(plan, config, context, link, put, room)
+        self._named = named  # handles that are a problem by name; outlives this connection
         self._missed_ns: int | None = None  # from when on the past is still being filled in
         self._slice = config.max_items_per_call
         self.namespaces: list[str] = []
@@ -99,11 +101,13 @@ class Keeper:
             raise NotConnected(f"{self._config.url}: {refusal}") from refusal
         self._missed_ns = past.committed_ns if past is not None and not resumed else None
         self._remember(force=True)
-        self._run(self._keep(), failed)
+        self.run(self._keep(), failed)
         if self._missed_ns is not None:
-            self._run(self._fill_in(self._missed_ns), failed)
+            self.run(self._fill_in(self._missed_ns), failed)
 
-    def _run(self, work: Coroutine[None, None, None], failed: Callable[[BaseException], None]) -> None:
+    def run(self, work: Coroutine[None, None, None], failed: Callable[[BaseException], None]) -> None:
+        """A task of this connection, ended by stop()."""
+
         def done(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
             if not task.cancelled() and (fault := task.exception()) is not None:
@@ -138,7 +142,9 @@ class Keeper:
                 refused.append((handle, outcome.status))
                 continue
             self._item_id[handle] = outcome.id
-            if self._refused.pop(handle, None) is not None:
+            self._refused.pop(handle, None)
+            if handle in self._named:
+                self._named.discard(handle)
                 self._context.report.problem(self._plan.items[handle].tag.name, None)
         self._refuse(refused)
 
@@ -151,13 +157,17 @@ class Keeper:
             self._refused[handle] = Refusal(status, time.monotonic() + delay_s, delay_s)
             if before is None or before.status != status:
                 told.append((handle, status))
-                item = self._plan.items[handle]
-                self._context.report.problem(item.tag.name, f"{quality.name(status)}: {item.address}")
+                self._name(handle, status)
         if told:
             n = len(told)
             handles = np.array([handle for handle, _ in told], np.uint32)
             statuses = np.array([status for _, status in told], np.uint32)
             self._put(DataChange(handles, np.full(n, np.nan), statuses, np.zeros(n, np.int64)))
+
+    def _name(self, handle: int, status: int) -> None:
+        item = self._plan.items[handle]
+        self._named.add(handle)
+        self._context.report.problem(item.tag.name, f"{quality.name(status)}: {item.address}")
 
     async def _take_over(self, past: memory.Remembered, settled: Container[tuple[int, int]]) -> bool:
         """Transfer the subscriptions of the session before; False where the server has them no more, and none is left behind."""
@@ -215,8 +225,7 @@ class Keeper:
             for handle in change.handle[gone].tolist():
                 if handle not in self._refused:
                     self._refused[handle] = Refusal(BAD_NODE_ID_UNKNOWN, time.monotonic() + RETRY_FIRST_S, RETRY_FIRST_S)
-                    item = self._plan.items[handle]
-                    self._context.report.problem(item.tag.name, f"{quality.name(BAD_NODE_ID_UNKNOWN)}: {item.address}")
+                    self._name(handle, BAD_NODE_ID_UNKNOWN)
 
     def committed(self) -> None:
         """Something was committed."""

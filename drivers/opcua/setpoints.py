@@ -1,5 +1,6 @@
 """Writing setpoints: with the node's own DataType, read at connect; one element through an IndexRange; one StatusCode per row."""
 
+import contextlib
 from collections.abc import Sequence
 
 from drivers.opcua.plan import Plan
@@ -19,15 +20,16 @@ class Setpoints:
         self._target: dict[int, writes.Target] = {}
 
     async def learn(self, link: Link, namespaces: Sequence[str]) -> None:
-        """Type and shape of each writable node; one that cannot be written is named. Raises NotConnected."""
+        """Type and shape of each writable node, ahead of the first write; one that cannot be written is named. Ends quietly with the link."""
         self._target.clear()
-        for tag_id, address in self._address.items():
-            try:
-                self._target[tag_id] = await writes.target(link, address, namespaces)
-            except Refused as refusal:
-                self._report.problem(f"{self._name[tag_id]}.write", str(refusal))
-            else:
-                self._report.problem(f"{self._name[tag_id]}.write", None)
+        with contextlib.suppress(NotConnected):
+            for tag_id, address in self._address.items():
+                try:
+                    self._target[tag_id] = await writes.target(link, address, namespaces)
+                except Refused as refusal:
+                    self._report.problem(f"{self._name[tag_id]}.write", str(refusal))
+                else:
+                    self._report.problem(f"{self._name[tag_id]}.write", None)
 
     async def write(self, link: Link, namespaces: Sequence[str], rows: Sequence[tuple[int, float | str]]) -> list[int]:
         """One StatusCode per row; nothing is written for a value that the node's type cannot hold (BadOutOfRange, BadTypeMismatch)."""

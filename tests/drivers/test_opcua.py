@@ -104,6 +104,37 @@ async def test_a_bad_node_turns_its_own_tag_bad_and_heals_when_it_appears(driven
     assert "plant.x" in unit.problems
 
 
+async def test_what_was_a_problem_before_a_reconnect_is_none_after_it_healed(driven, plant):
+    driver, unit = await driven((tag(0, "later"),))
+    assert "plant.later" in unit.problems
+    await plant.server.nodes.objects.add_variable(ua.NodeId("later", plant.nodes["double"].nodeid.NamespaceIndex), "later", 5.0)
+    await driver.close()
+    await driver.connect()
+    assert unit.problems == {}
+
+
+async def test_texts_that_cannot_be_carried_are_marked_and_the_neighbour_flows(driven, plant):
+    """16 MB, and bytes that are no UTF-8 (a lone surrogate)."""
+    driver, _ = await driven((tag(0, "text", type=TagType.TEXT), tag(1, "double")))
+    await read_rows(driver, lambda rows: len(rows) == 2)
+    for text, status in (("x" * 16_000_000, ua.StatusCodes.BadEncodingLimitsExceeded), ("a\udc80", ua.StatusCodes.BadDecodingError)):
+        await plant.write("text", text)
+        rows = await read_rows(driver, lambda rows: rows, 20)
+        assert [(row[0], row[2]) for row in rows] == [(0, status)]
+    await plant.write("double", 6.0)
+    await read_rows(driver, lambda rows: 6.0 in values_of(rows, 1))
+
+
+async def test_the_socket_notices_a_dead_path_in_ten_seconds(driven):
+    driver, _ = await driven(TAGS[:1])
+    sock = driver._link._client.uaclient.protocol.transport.get_extra_info("socket")
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+    idle = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+    probes = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) * sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT)
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert idle + probes <= 10
+
+
 async def test_nothing_is_acknowledged_before_it_is_accepted(driven, plant):
     driver, _ = await driven(TAGS[:1])
     batch = await asyncio.wait_for(driver.read(), 5)
@@ -218,7 +249,7 @@ async def test_setpoints_take_the_type_of_their_node(driven, plant):
         codes.BadOutOfRange,
         codes.BadTypeMismatch,
     ]
-    assert "plant.array_1.write" in unit.problems
+    await eventually(lambda: "plant.array_1.write" in unit.problems)
     await plant.stop()
     assert await driver.write_setpoints([(0, 1.0)]) == [codes.BadNotConnected]
 

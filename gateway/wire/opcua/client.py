@@ -7,6 +7,7 @@ packets vanish.
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import socket
 import struct
@@ -98,6 +99,25 @@ class Access:
     request_timeout: float = 5.0
 
 
+class _Client(Client):
+    """asyncua's client, which would send a password in the clear with a warning."""
+
+    def _add_user_auth(self, params: Any, username: str | None, password: str | None) -> None:
+        policy = self.server_policy(ua.UserTokenType.UserName).SecurityPolicyUri
+        hidden = self.security_policy.Mode == ua.MessageSecurityMode.SignAndEncrypt
+        clear = (not policy or policy == security_policies.SecurityPolicyNone.URI) and not hidden
+        if clear and password and not _is_loopback(self.server_url.hostname or ""):
+            raise UaError("the server wants the password in the clear: set security")
+        super()._add_user_auth(params, username, password)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 class Link:
     """An activated session. lost is called once, with the reason, when the link is gone for whatever cause but close()."""
 
@@ -111,7 +131,7 @@ class Link:
     async def open(cls, access: Access, lost: Callable[[str], None], now_s: float) -> "Link":
         """Socket, channel, session, within three request timeouts at most. Raises NotConnected."""
         quiet()
-        client = Client(access.url, timeout=access.request_timeout)
+        client = _Client(access.url, timeout=access.request_timeout)
         client.name = client.description = access.name
         client.application_uri = access.application_uri
         client.secure_channel_timeout = _CHANNEL_LIFETIME_MS
