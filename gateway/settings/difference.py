@@ -11,6 +11,8 @@ from gateway.settings.secrets import MASK, is_secret, masked
 from gateway.settings.site import Site, Unit
 
 _MISSING = object()
+_KEYS = {"eu_range": "range", "write_rule": "writable", "low": "min", "high": "max", "threshold": "limit", "expression": "expr"}
+_DURATIONS = frozenset({"sampling_interval", "stale_after", "on_delay", "off_delay"})  # nanoseconds in the model
 _IDS = frozenset({"tag_id", "tag"})  # place in the table, and the name that the path already gives
 
 
@@ -65,8 +67,13 @@ def _entries(value: Any) -> Mapping[str, Any] | None:
     if isinstance(value, BaseModel):
         return {field.alias or name: getattr(value, name) for name, field in type(value).model_fields.items()}
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in fields(value) if field.name not in _IDS}
+        return {_key(field.name): getattr(value, field.name) for field in fields(value) if field.name not in _IDS}
     return {str(key): entry for key, entry in value.items()} if isinstance(value, Mapping) else None
+
+
+def _key(field: str) -> str:
+    """The key of the file that a field of the model came from."""
+    return _KEYS.get(field) or field.removesuffix("_ns")
 
 
 def _shown(path: str, value: Any) -> str | None:
@@ -75,11 +82,17 @@ def _shown(path: str, value: Any) -> str | None:
         return None
     if isinstance(value, SecretStr | SecretBytes) or is_secret(path.rpartition(".")[2]):
         return MASK
-    if isinstance(value, Enum):
-        return str(value.name).lower()
     entries = _entries(value)
     if entries is not None:
         return "{" + ", ".join(f"{name}: {_shown(name, entry)}" for name, entry in entries.items() if entry not in (None, "", {})) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_shown(path, entry) or "" for entry in value) + "]"
+    return _plain(path, value)
+
+
+def _plain(path: str, value: object) -> str:
+    if path.rpartition(".")[2] in _DURATIONS and isinstance(value, int):
+        return f"{value / 1e9:g}s"
+    if isinstance(value, Enum):
+        return str(value.name).lower()
     return masked(str(value))

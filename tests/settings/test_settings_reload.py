@@ -59,6 +59,7 @@ def test_what_changed(folder):
         OLD.replace("deadband: 1", "deadband: 2, range: [0, 5]")
         .replace("  - {name: c}\n", "  - {name: d, unit: K}\n")
         .replace("{tag: b, hi: 5}", "{tag: b, lo: 5}")
+        .replace("{tag: a, hi: 5}", "{tag: a, hi: 5, on_delay: 1500ms}")
         .replace("publishing_interval: 1s", "publishing_interval: 2s")
         .replace("  cell: {driver: mqtt, url: u}\n", "")
         .replace("me:pw@", "me:qq@")
@@ -67,14 +68,15 @@ def test_what_changed(folder):
     )
     found = {change.path: change for change in difference(old, new)}
     assert found["tags.a.deadband"] == Difference("changed", "tags.a.deadband", "1.0", "2.0")
-    assert found["tags.a.eu_range"] == Difference("changed", "tags.a.eu_range", None, "[0.0, 5.0]")
+    assert found["tags.a.range"] == Difference("changed", "tags.a.range", None, "[0.0, 5.0]")
     assert (found["tags.c"].what, found["tags.c"].after, found["tags.d"].what, found["tags.d"].before) == ("removed", None, "added", None)
     assert (found["alarms.b/Alarms/HI"].what, found["alarms.b/Alarms/LO"].what) == ("removed", "added")
     assert (found["sources.cell"].what, found["sources.plc.publishing_interval"].after) == ("removed", "2.0")
     assert found["sources.plc.password"] == Difference("changed", "sources.plc.password", "***", "***")
     assert found["sources.plc.url"] == Difference("changed", "sources.plc.url", "opc.tcp://me:***@host", "opc.tcp://me:***@host")
     assert found["web.port"] == Difference("changed", "web.port", "4840", "8081")
-    assert len(found) == 11
+    assert found["alarms.a/Alarms/HI.on_delay"] == Difference("changed", "alarms.a/Alarms/HI.on_delay", "0s", "1.5s")
+    assert len(found) == 12
     assert not any(secret in str(change) for change in found.values() for secret in ("hunter", "pw", "qq"))
 
 
