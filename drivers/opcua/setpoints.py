@@ -20,7 +20,7 @@ class Setpoints:
         self._target: dict[int, writes.Target] = {}
 
     async def learn(self, link: Link, namespaces: Sequence[str]) -> None:
-        """Type and shape of each writable node, ahead of the first write; one that cannot be written is named. Ends quietly with the link."""
+        """Type and shape of each writable node, ahead of the first write; one that cannot be written is named. Ends with the link."""
         self._target.clear()
         with contextlib.suppress(NotConnected):
             for tag_id, address in self._address.items():

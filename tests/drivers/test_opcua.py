@@ -6,6 +6,7 @@ import socket
 import time
 
 import pytest
+import pytest_asyncio
 from asyncua import ua
 
 from drivers.opcua import keeper
@@ -14,7 +15,7 @@ from drivers.opcua.driver import OpcUaDriver
 from gateway.contracts import NotConnected
 from gateway.model.tag import TagType, WriteRule
 from support.driving import driver_context, read_rows, values_of
-from support.opcua_source import URI, Kind, OpcUaSource, tag
+from support.opcua_source import Kind, OpcUaSource, tag
 from support.ports import free_port
 from support.waiting import eventually
 
@@ -40,13 +41,29 @@ TAGS = (
 )
 
 
-@pytest.fixture
-async def plant():
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shared():
     async with OpcUaSource(free_port(), VALUES) as source:
         yield source
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
+async def plant(shared):
+    """The plant as it was made, whatever the test before did to it."""
+    if shared.server is None:
+        await shared.start()
+    for name, (value, _) in VALUES.items():
+        await shared.write(name, value)
+    yield shared
+    if shared.server is not None:
+        await shared.server.delete_nodes([node for name, node in shared.nodes.items() if name not in VALUES])
+    shared.nodes = {name: node for name, node in shared.nodes.items() if name in VALUES}
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def driven(plant, tmp_path):
     """Makes connected drivers of the plant: `driver, unit = await driven(tags, key=value)`."""
     made = []
@@ -97,8 +114,7 @@ async def test_a_bad_node_turns_its_own_tag_bad_and_heals_when_it_appears(driven
     rows = await read_rows(driver, lambda rows: len(rows) >= 3)
     assert {row[0]: row[2] for row in rows} == {0: 0, 1: ua.StatusCodes.BadNodeIdUnknown, 2: ua.StatusCodes.BadNodeIdUnknown}
     assert "BadNodeIdUnknown" in unit.problems["plant.later"]
-    node = await plant.server.nodes.objects.add_variable(ua.NodeId("later", plant.nodes["double"].nodeid.NamespaceIndex), "later", 5.0)
-    assert await node.read_value() == 5.0
+    await plant.add("later", 5.0)
     rows = await read_rows(driver, lambda rows: 5.0 in values_of(rows, 1))
     assert "plant.later" not in unit.problems
     assert "plant.x" in unit.problems
@@ -107,7 +123,7 @@ async def test_a_bad_node_turns_its_own_tag_bad_and_heals_when_it_appears(driven
 async def test_what_was_a_problem_before_a_reconnect_is_none_after_it_healed(driven, plant):
     driver, unit = await driven((tag(0, "later"),))
     assert "plant.later" in unit.problems
-    await plant.server.nodes.objects.add_variable(ua.NodeId("later", plant.nodes["double"].nodeid.NamespaceIndex), "later", 5.0)
+    await plant.add("later", 5.0)
     await driver.close()
     await driver.connect()
     assert unit.problems == {}
@@ -293,11 +309,3 @@ async def test_a_server_that_accepts_and_says_nothing_is_not_connected(tmp_path)
     assert time.monotonic() - started < 2
     await driver.close()
     listener.close()
-
-
-def test_the_address_is_checked_with_the_configuration():
-    assert Config.address_error(f"nsu={URI};s=a[3]") is None
-    assert "index" in Config.address_error("ns=2;s=a")
-    assert Config.address_error("a.b") is not None
-    assert Config.address_error("nsu=x;i=-1") is not None
-    assert Config.address_error("nsu=x;g=nonsense") is not None

@@ -264,8 +264,7 @@ def test_every_value_comes_once_in_order_or_is_a_counted_gap(script):
                 server.kept[sequence] = float(sequence)
             if step == "send":
                 server.send(sequence, sequence)
-                while any(stream.held is not None for stream in pump.streams.values()):
-                    await asyncio.sleep(0)
+                await eventually(lambda: all(stream.held is None for stream in pump.streams.values()))
         pump.close()
         assert heard.values == sorted(set(heard.values))
         assert len(heard.values) + sum(heard.gaps) == sequence

@@ -162,6 +162,14 @@ def test_a_configuration_that_cannot_work_is_refused(keys):
         Config(**keys)
 
 
+def test_the_address_is_checked_with_the_configuration():
+    assert Config.address_error(f"nsu={URI};s=a[3]") is None
+    assert "index" in Config.address_error("ns=2;s=a")
+    assert Config.address_error("a.b") is not None
+    assert Config.address_error("nsu=x;i=-1") is not None
+    assert Config.address_error("nsu=x;g=nonsense") is not None
+
+
 def test_a_password_does_not_show():
     assert "secret" not in repr(Config(url="opc.tcp://x", user="gw", password=SecretStr("secret")))
 

@@ -58,6 +58,12 @@ class OpcUaSource:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
+    async def add(self, name: str, value: float) -> None:
+        """One more node, while the server runs."""
+        assert self.server is not None
+        namespace = await self.server.get_namespace_index(URI)
+        self.nodes[name] = await self.server.nodes.objects.add_variable(ua.NodeId(name, namespace), name, value)
+
     async def write(self, name: str, value: Any, *, status: int = 0, at: datetime | None = None) -> None:
         """A new value with its own source time (now where none is given)."""
         kind = self.values[name][1]
