@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from gateway.contracts import Series
 from gateway.model.batch import Floats, Times
 from gateway.model.quality import Statuses
+from gateway.store.errors import DamagedBlock
 from gateway.store.packing import pack, shuffle, to_bytes, to_text, unpack, unshuffle
 
 Ints = NDArray[np.int64]
@@ -66,13 +67,13 @@ def encode(series: Series) -> bytes:
 
 
 def decode(block: bytes) -> Series:
-    """Raises ValueError for a damaged block."""
+    """Raises DamagedBlock."""
     check, body = block[:4], memoryview(block)[4:]
     if len(body) < _HEADER.size or crc32(body).to_bytes(4, "little") != check:
-        raise ValueError(f"damaged block of {len(block)} bytes")
+        raise DamagedBlock(f"damaged block of {len(block)} bytes")
     version, unit, n, time_bytes = _HEADER.unpack_from(body)
     if version != _VERSION:
-        raise ValueError(f"a block of version {version}")
+        raise DamagedBlock(f"a block of version {version}")
     split = _HEADER.size + time_bytes
     units, _ = _widen(memoryview(unpack(body[_HEADER.size : split])), n)
     rest = memoryview(unpack(body[split:]))
@@ -105,7 +106,7 @@ def _narrow(column: Ints) -> bytes:
         slope = rise // (n - 1) if n > 1 else 0
         if not -(2**63) <= rise < 2**63:
             slope = 0
-        middle = int(np.median(step[: 4 * _PROBE])) if n > 1 else 0
+        middle = int(np.sort(step[:_PROBE])[min(n - 1, _PROBE) // 2]) if n > 1 else 0
         line = column - (first + np.arange(n, dtype=np.int64) * slope)
         candidates = (
             (Predictor.LINE, slope, line),
@@ -200,7 +201,7 @@ def _unscaled(whole: Ints, decimals: int, kind: int) -> Floats:
 
 
 def _is_float32(value: Floats) -> bool:
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return bool((value.astype(np.float32).astype(np.float64).view(np.int64) == value.view(np.int64)).all())
 
 

@@ -86,7 +86,7 @@ class Database:
             raise StoreUnavailable(self.broken)
         try:
             return await _on(self._readers[reader], _view, function, args)  # type: ignore[no-any-return]
-        except (sqlite3.Error, ValueError) as error:
+        except sqlite3.Error as error:
             raise self._fault(f"read {self.path}: {error}", error) from error
 
     def _fault(self, words: str, error: Exception) -> StoreUnavailable:
@@ -111,7 +111,7 @@ class Database:
 
 
 def is_damage(error: Exception) -> bool:
-    return isinstance(error, ValueError) or (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGE
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGE
 
 
 async def _thread(connector: Callable[[], sqlite3.Connection]) -> aiosqlite.Connection:

@@ -4,6 +4,7 @@ Reading and encoding run on a reader's thread; the writer only gets slices of a 
 """
 
 import sqlite3
+from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
@@ -11,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.contracts import Series
-from gateway.store import bounds, codec, journal, state, tail
+from gateway.store import bounds, codec, history, journal, state, tail
 from gateway.store.config import StoreConfig
 from gateway.store.database import PAGE_BYTES, Database
+from gateway.store.errors import Lost
 from gateway.store.outbox import Outbox
 from gateway.store.series import join, merge, take
 from gateway.store.stats import Figures
@@ -31,13 +33,13 @@ SPARE_PAGES: Final = 4096  # free pages kept for the next blocks: giving them ba
 Block = tuple[int, int, int, int, bytes]  # store_id, start_ns, end_ns, samples, columns
 
 
-async def upkeep(plant: Database, outbox: Outbox, config: StoreConfig, figures: Figures, now_ns: int, reader: int) -> None:
+async def upkeep(plant: Database, outbox: Outbox, config: StoreConfig, figures: Figures, now_ns: int, reader: int, lost: Lost) -> None:
     """All of it, in slices. Raises StoreUnavailable."""
     while await plant.run(journal.prune, config.journal_events):
         pass
     await bounds.enforce(plant, outbox, config.outbox, now_ns)
     if await _is_due(plant, figures, now_ns, reader):
-        await cut(plant, reader)
+        await cut(plant, reader, lost)
     while await plant.run(_drop_tail):
         pass
     while await plant.run(_expire, now_ns - round(config.retention.age * 1e9), config.retention.bytes + outbox.bytes):
@@ -55,20 +57,24 @@ async def _is_due(plant: Database, figures: Figures, now_ns: int, reader: int) -
     return old or figures.tail_samples >= TAIL_SAMPLES
 
 
-async def cut(plant: Database, reader: int) -> None:
-    """Cut blocks from the tail up to the engine's last snapshot. A crash on the way is taken up where it was."""
+async def cut(plant: Database, reader: int, lost: Lost | None = None) -> None:
+    """Cut blocks from the tail up to the engine's last snapshot. A crash on the way is taken up where it was.
+
+    Rows that cannot be read are left out and told in `lost`.
+    """
+    lost = deque() if lost is None else lost
     through = await plant.run(_begin_cut)
     if through == 0:
         return
-    counts = await plant.read(_counts, through, reader=reader)
+    counts = await plant.read(_counts, through, lost, reader=reader)
     done = await plant.read(state.number, "cut_tag", reader=reader)
     for first, last in _passes(counts, done):
-        columns = await plant.read(_gather, through, first, last, reader=reader)
+        columns = await plant.read(_gather, through, first, last, lost, reader=reader)
         small = await plant.read(_small_blocks, first, last, reader=reader)
         place = first
         while place <= last:
             following = min(place + SLICE_BLOCKS, last + 1)
-            blocks, replaced = await plant.read(_encode, columns, small, place, following, reader=reader)
+            blocks, replaced = await plant.read(_encode, columns, small, place, following, lost, reader=reader)
             await plant.run(_insert, blocks, replaced, following - 1)
             place = following
     await plant.run(_end_cut, through)
@@ -155,25 +161,25 @@ def totals(connection: sqlite3.Connection) -> tuple[int, int, int | None, int]:
     return rows, samples, oldest, state.number(connection, "blocks")
 
 
-def _counts(connection: sqlite3.Connection, through: int) -> NDArray[np.int64]:
+def _counts(connection: sqlite3.Connection, through: int, lost: Lost) -> NDArray[np.int64]:
     """Samples per store_id in the tail rows to cut."""
     highest = connection.execute("SELECT coalesce(max(store_id), 0) FROM names").fetchone()[0]
     counts = np.zeros(highest + 1, np.int64)
-    for row in _rows(connection, through):
+    for row in _rows(connection, through, lost):
         counts += np.bincount(row.store_id, minlength=counts.size)
     return counts
 
 
-def _rows(connection: sqlite3.Connection, through: int) -> Iterator[tail.StoredRow]:
+def _rows(connection: sqlite3.Connection, through: int, lost: Lost) -> Iterator[tail.StoredRow]:
     sql = "SELECT columns FROM tail WHERE id>? AND id<=? ORDER BY id"
     found = connection.execute(sql, (state.number(connection, "cut_through"), through))
-    return (tail.decode(row[0]) for row in found)
+    return tail.whole(found, lost)
 
 
-def _gather(connection: sqlite3.Connection, through: int, first: int, last: int) -> dict[int, Series]:
+def _gather(connection: sqlite3.Connection, through: int, first: int, last: int, lost: Lost) -> dict[int, Series]:
     """The samples of each store_id in first..last, in the order in which they were committed."""
     ids, parts = [], []
-    for row in _rows(connection, through):
+    for row in _rows(connection, through, lost):
         places = np.flatnonzero((row.store_id >= first) & (row.store_id <= last))
         if places.size:
             ids.append(row.store_id[places])
@@ -199,7 +205,12 @@ def _small_blocks(connection: sqlite3.Connection, first: int, last: int) -> dict
 
 
 def _encode(
-    connection: sqlite3.Connection, columns: dict[int, Series], small: dict[int, tuple[int, int]], first: int, following: int
+    connection: sqlite3.Connection,
+    columns: dict[int, Series],
+    small: dict[int, tuple[int, int]],
+    first: int,
+    following: int,
+    lost: Lost,
 ) -> tuple[list[Block], list[int]]:
     """(new blocks, ids of those they replace) of the store_ids in first..following - 1: a slow tag's samples join its last block."""
     blocks: list[Block] = []
@@ -210,8 +221,7 @@ def _encode(
             continue
         held = small.get(store_id)
         if held is not None and held[1] + series.source_ns.size <= BLOCK_SAMPLES:
-            old = connection.execute("SELECT columns FROM blocks WHERE id=?", (held[0],)).fetchone()[0]
-            series = merge([codec.decode(old), series])
+            series = merge([history.block(connection, held[0], lost), series])
             replaced.append(held[0])
         else:
             series = merge([series])

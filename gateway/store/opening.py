@@ -26,7 +26,7 @@ async def open_plant(path: Path, now_ns: int, *, thorough: bool = False, spoiled
 
     spoiled: why it is known to be of no use.
     """
-    database, events = await _open(path, PLANT, now_ns, 3, lambda file: thorough or _suspect(file), spoiled)
+    database, events = await _open(path, PLANT, now_ns, 4, lambda file: thorough or _suspect(file), spoiled)
     try:
         clean = await database.run(_begin)
     except StoreUnavailable:
@@ -74,6 +74,7 @@ def _begin(connection: sqlite3.Connection) -> bool:
     """Mark the file as in use; whether it was closed properly before (a new one was)."""
     clean = state.get(connection, CLEAN)
     state.put(connection, CLEAN, 0)
+    state.put(connection, "suspect", 0)  # a suspect file was checked before it came so far
     if state.get(connection, "boot") is None:
         state.put(connection, "boot", uuid4().hex)
     return clean is None or clean == 1

@@ -7,6 +7,8 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from gateway.store.errors import DamagedBlock
+
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 
@@ -30,11 +32,11 @@ def pack(raw: bytes, level: int = 3) -> bytes:
 
 
 def unpack(frame: bytes | memoryview) -> bytes:
-    """Raises ValueError for a frame that is not whole."""
+    """Raises DamagedBlock for a frame that is not whole."""
     try:
         return _contexts.decompressor.decompress(frame)
     except zstandard.ZstdError as error:
-        raise ValueError(f"damaged block of {len(frame)} bytes: {error}") from None
+        raise DamagedBlock(f"damaged block of {len(frame)} bytes: {error}") from None
 
 
 def shuffle(column: NDArray[np.generic]) -> bytes:

@@ -1,6 +1,6 @@
 """Samples of one tag as arrays: put in order, without duplicates, and downsampled. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -73,7 +73,7 @@ def _distinct(series: Series) -> Series:
     return take(series, in_time[~same[in_time]])
 
 
-def downsample(parts: Sequence[Series], start_ns: int, bucket_ns: int) -> Buckets:
+def downsample(parts: Iterable[Series], start_ns: int, bucket_ns: int) -> Buckets:
     """One row per bucket that holds a sample; parts follow each other in time. Bad samples count in `count` and `worst` only.
 
     A bucket without a sample that is not Bad has NaN as minimum, maximum and mean.

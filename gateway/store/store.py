@@ -25,8 +25,8 @@ from gateway.store.commit import Commit as Commit
 from gateway.store.commit import Step as Step
 from gateway.store.config import StoreConfig
 from gateway.store.database import Database, quick_check
+from gateway.store.errors import Lost, StoreDamaged
 from gateway.store.errors import SchemaTooNew as SchemaTooNew
-from gateway.store.errors import StoreDamaged
 from gateway.store.errors import StoreLocked as StoreLocked
 from gateway.store.errors import StoreUnavailable as StoreUnavailable
 from gateway.store.history import History
@@ -41,7 +41,8 @@ V = TypeVar("V")
 
 FOR_PEOPLE: Final = 0  # reader of history
 FOR_THE_ROAD: Final = 1  # reader of outbox and journal: it never waits behind a long trend
-FOR_UPKEEP: Final = 2  # reader of block cutting and checks
+FOR_UPKEEP: Final = 2  # reader of block cutting
+FOR_THE_CHECK: Final = 3  # reader of the check after an unclean stop: minutes for a large file
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ class Store:
 
     async def _look_for_damage(self) -> None:
         with suppress(StoreUnavailable):
-            found = await self._plant.read(quick_check, reader=FOR_UPKEEP)
+            found = await self._plant.read(quick_check, reader=FOR_THE_CHECK)
             await self._note_damage(found)
 
     async def _note_damage(self, found: str | None) -> None:
@@ -164,7 +165,10 @@ class Store:
         self._names.use(tags)
 
     async def commit(self, commit: Commit) -> None:
-        """One durable transaction. A Commit whose token is the last one's is not written again."""
+        """One durable transaction. A Commit whose token is the last one's is not written again. Cancelling the caller does not stop it."""
+        await asyncio.shield(self._write(commit))
+
+    async def _write(self, commit: Commit) -> None:
         row = tail.gather(commit.steps, self._names.of_tag) if any(len(step.rows) or len(step.late) for step in commit.steps) else None
         waiting, told = self._waiting(), list(self._told)
         written = await self._plant.run(_commit, commit, row, told, waiting)
@@ -194,7 +198,7 @@ class Store:
 
     async def restore(self) -> Restored:
         """What the engine needs to go on where it was: names that went and derived tags are left out. Late samples are history only."""
-        snapshot, rows = await self._plant.read(_since_snapshot, reader=FOR_UPKEEP)
+        snapshot, rows = await self._plant.read(_since_snapshot, self.history.lost, reader=FOR_UPKEEP)
         tag_ids = self._names.tags_by_id(self._tags)
         derived = [tag.tag_id for tag in self._tags if tag.source == DERIVED]
         tag_ids[np.isin(tag_ids, np.array(derived, np.int32))] = -1
@@ -220,22 +224,28 @@ class Store:
     async def maintain(self, now_ns: int) -> None:
         """Upkeep, in slices between commits: call it every few seconds. Raises StoreUnavailable."""
         async with self._upkeep:
+            await self._reopen_edgetwin()
             await self.flush()
             await self._note_damage(self._plant.damage)
-            await maintenance.upkeep(self._plant, self.outbox, self.config, self._figures, now_ns, FOR_UPKEEP)
+            if self.history.lost:
+                await self._note_damage(f"{len(self.history.lost)} blocks cannot be read and are left out: {self.history.lost[0]}")
+            await maintenance.upkeep(self._plant, self.outbox, self.config, self._figures, now_ns, FOR_UPKEEP, self.history.lost)
 
     async def reopen(self) -> None:
         """After StoreUnavailable: never go on with the same handle (a failed fsync may have dropped pages from the cache)."""
+        await self._stop_check()
         async with self._upkeep:
-            await self._stop_check()
-            if self._edgetwin.broken is not None:
-                await self._edgetwin.close()
-                self._edgetwin, events = await opening.open_edgetwin(self.path / "edgetwin.db", self._now_ns)
-                self._told += events
+            await self._reopen_edgetwin()
             if self._plant.broken is not None:
                 await self._plant.close()
                 self._told += await self._open_plant(self._now_ns, thorough=self._plant.damage is not None)
                 self._names.use(self._tags)
+
+    async def _reopen_edgetwin(self) -> None:
+        if self._edgetwin.broken is not None:
+            await self._edgetwin.close()
+            self._edgetwin, events = await opening.open_edgetwin(self.path / "edgetwin.db", self._now_ns)
+            self._told += events
 
     def stats(self) -> StoreStats:
         """Figures for status and metrics."""
@@ -256,7 +266,7 @@ class Store:
 
     async def _stop_check(self) -> None:
         if self._check is not None:
-            self._plant.interrupt(FOR_UPKEEP)
+            self._plant.interrupt(FOR_THE_CHECK)
             await self._check
             self._check = None
 
@@ -313,8 +323,8 @@ def _load(connection: sqlite3.Connection) -> tuple[str, Names, dict[tuple[str, s
     return str(state.get(connection, "boot")), Names.load(connection), state.load_memory(connection), outbox.load(connection)
 
 
-def _since_snapshot(connection: sqlite3.Connection) -> tuple[bytes | None, list[tail.StoredRow]]:
+def _since_snapshot(connection: sqlite3.Connection, lost: Lost) -> tuple[bytes | None, list[tail.StoredRow]]:
     after = state.number(connection, "snapshot_tail")
-    rows = connection.execute("SELECT columns FROM tail WHERE id>? ORDER BY id", (after,)).fetchall()
+    rows = connection.execute("SELECT columns FROM tail WHERE id>? ORDER BY id", (after,))
     snapshot = state.get(connection, "snapshot")
-    return snapshot if isinstance(snapshot, bytes) else None, [tail.decode(row[0]) for row in rows]
+    return snapshot if isinstance(snapshot, bytes) else None, list(tail.whole(rows, lost))

@@ -5,7 +5,7 @@ differences, and shuffled value, status, source time; then the texts as (row, le
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
@@ -18,6 +18,7 @@ from gateway.model.batch import Floats, Origin, Rows, TagIds, Times
 from gateway.model.quality import Statuses
 from gateway.model.update import Columns
 from gateway.store.commit import Step
+from gateway.store.errors import DamagedBlock, Lost
 from gateway.store.packing import Scalar, pack, shuffle, to_bytes, to_text, unpack, unshuffle
 from gateway.store.series import EMPTY
 
@@ -110,18 +111,27 @@ def encode(row: TailRow) -> bytes:
 
 
 def decode(frame: bytes) -> StoredRow:
-    """Raises ValueError for a damaged row."""
+    """Raises DamagedBlock."""
     packed = memoryview(frame)[4:]
     if crc32(packed).to_bytes(4, "little") != frame[:4]:
-        raise ValueError(f"damaged tail row of {len(frame)} bytes")
+        raise DamagedBlock(f"damaged tail row of {len(frame)} bytes")
     raw = memoryview(unpack(packed))
     version, steps, rows, texts, base_ns = _HEADER.unpack_from(raw)
     if version != _VERSION:
-        raise ValueError(f"tail row of version {version}")
+        raise DamagedBlock(f"tail row of version {version}")
     ids_at = _HEADER.size + steps * _STEP.itemsize
     table = np.frombuffer(raw, _STEP, steps, _HEADER.size)
     store_id = np.cumsum(np.frombuffer(raw, _ID, rows, ids_at), dtype=np.int32)
     return StoredRow(table, store_id, base_ns, raw[ids_at + store_id.nbytes :], texts)
+
+
+def whole(frames: Iterable[tuple[bytes]], lost: Lost) -> Iterator[StoredRow]:
+    """The rows that can be read; what is wrong with the others is added to `lost`."""
+    for (frame,) in frames:
+        try:
+            yield decode(frame)
+        except DamagedBlock as damage:
+            lost.append(str(damage))
 
 
 def _texts(raw: memoryview, at: int, n: int) -> dict[int, str]:

@@ -65,6 +65,11 @@ def test_times_at_both_ends_of_the_calendar():
     assert same(codec.decode(codec.encode(given_)), given_)
 
 
+def test_a_step_as_wide_as_the_calendar():
+    given_ = series([0, 2**63 - 513], [0, 0])
+    assert same(codec.decode(codec.encode(given_)), given_)
+
+
 def test_text_with_a_lone_surrogate_and_a_very_long_one():
     given_ = series([1, 2, 3], [np.nan] * 3, text={0: "\ud800", 1: "x" * (16 << 20), 2: ""})
     assert same(codec.decode(codec.encode(given_)), given_)

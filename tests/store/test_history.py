@@ -1,5 +1,8 @@
 """History reads the same whether samples lie in the tail, in blocks, or half in each."""
 
+import asyncio
+from collections import deque
+
 import numpy as np
 import pytest
 
@@ -52,8 +55,8 @@ async def test_tail_rows_beyond_the_last_snapshot_stay_for_the_engine(open_store
 async def test_a_cut_that_a_crash_ends_is_taken_up_and_loses_and_doubles_nothing(store):
     await fill(store, 50)
     through = await store._plant.run(maintenance._begin_cut)
-    columns_ = await store._plant.read(maintenance._gather, through, 1, 1)
-    blocks, replaced = await store._plant.read(maintenance._encode, columns_, {}, 1, 2)
+    columns_ = await store._plant.read(maintenance._gather, through, 1, 1, deque())
+    blocks, replaced = await store._plant.read(maintenance._encode, columns_, {}, 1, 2, deque())
     await store._plant.run(maintenance._insert, blocks, replaced, 1)
     for tag in (0, 1):
         assert await store.history.count(tag) == 50, "seen once, in the block or in the tail"
@@ -169,3 +172,41 @@ async def test_slow_tags_share_one_block_and_fast_ones_fill_theirs(store):
         lambda connection: connection.execute("SELECT store_id, samples FROM blocks ORDER BY store_id").fetchall()
     )
     assert blocks == [(1, 120), (2, 120)]
+
+
+async def test_a_damaged_block_and_tail_row_are_left_out_and_told_and_the_rest_flows(open_store):
+    store = await open_store()
+    await fill(store, 10)
+    await cut(store)
+    await fill(store, 10, begin=10, snapshot=None)
+
+    def spoil(connection):
+        connection.execute("UPDATE blocks SET columns=zeroblob(50) WHERE store_id=1")
+        connection.execute("UPDATE tail SET columns=zeroblob(50) WHERE id=15")
+
+    await store._plant.run(spoil)
+    assert (await store.history.read(0, NOW, END)).value.tolist() == [k for k in range(10, 20) if k != 14]
+    assert (await store.history.read(1, NOW, END)).value.size == 19
+    assert len((await store.restore()).steps) == 9
+    await store.commit(Commit(snapshot=b"s"))
+    await store.maintain(NOW)
+    assert "cannot be read" in store.damage
+    await store.commit(Commit())
+    assert "damaged" in (await store.journal.query())[0].message
+    await cut(store)
+    assert (await store.history.read(1, NOW, END)).value.size == 19
+    await store.close()
+    store = await open_store()
+    assert store.alarms_at_open == [], "SQLite's own pages are whole: the file stays"
+    assert await store._plant.read(lambda connection: connection.execute("SELECT value FROM state WHERE key='suspect'").fetchone()) == (0,)
+
+
+async def test_a_commit_whose_caller_goes_is_done_all_the_same(store):
+    task = asyncio.create_task(store.commit(Commit([step([0], [1.0], [NOW])])))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await store.commit(Commit())
+    assert (await store.history.read(0, NOW, END)).value.tolist() == [1.0]
+    assert store.stats().samples == 1
