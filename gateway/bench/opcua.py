@@ -18,7 +18,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from gateway.contracts import Commands, Condition, EventView, HistoryView, Identity, Memory, SinkContext, Snapshot
+from gateway.contracts import Commands, EventView, HistoryView, Identity, Memory, SinkContext, Snapshot
+from gateway.model.alarm import Condition
 from gateway.model.tag import Tag, TagTable, TagType
 from gateway.model.update import Columns, Counts, TwinUpdate
 from gateway.sinks.opcua.config import Config

@@ -46,10 +46,8 @@ async def run_plant(face):
 async def test_a_foreign_client_finds_everything_and_misses_nothing(node, tmp_path):
     """Whole tree, value, unit and range; every crossing of an absolute deadband; Bad and back; overflow; modify; keep-alive; republish; writes."""
     async with opcua_face(TAGS) as face:
-        await face.step(
-            {"line.temp": 22.5, "line.state": 1.0, "line.count": 2.0**40, "line.on": 1.0, "line.recipe": "blå"},
-            at_ns=1_790_000_000_123_000_000,
-        )
+        first = {"line.temp": 22.5, "line.state": 1.0, "line.count": 2.0**40, "line.on": 1.0, "line.recipe": "blå"}
+        await face.step(first, at_ns=1_790_000_000_123_000_000)
         await face.step({"line.flaky": 7.0, "line.ramp": 0.0})
         plant = asyncio.create_task(run_plant(face))
         try:

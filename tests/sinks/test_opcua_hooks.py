@@ -38,8 +38,6 @@ HOOKS = [
     (sessions.Session, "create_session"),
     (sessions.Session, "read"),
     (sessions.Session, "write"),
-    (sessions.Session, "browse"),
-    (sessions.Session, "browse_next"),
     (sessions.Session, "translate_browsepaths_to_nodeids"),
     (sessions.Session, "create_monitored_items"),
     (sessions.Session, "modify_monitored_items"),
@@ -98,6 +96,7 @@ async def use_everything(face, client):
     heard = []
     subscription = await client.create_subscription(20, Heard(heard))
     handle = await subscription.subscribe_data_change(node)
+    await subscription.subscribe_data_change(client.get_node(ua.NodeId(2258)))
     await eventually(lambda: heard)
     await subscription.modify_monitored_item(handle, 10.0, 5)
     await subscription.set_monitoring_mode(ua.MonitoringMode.Sampling)

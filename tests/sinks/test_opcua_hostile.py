@@ -253,12 +253,11 @@ async def test_services_that_are_not_served_say_so(face, client):
 
 async def test_subscriptions_are_limited_for_each_session(client):
     session = client.uaclient.session
-    made = []
+    wanted = ua.CreateSubscriptionParameters(1000.0, 100, 10)
+    made = [await session.create_subscription(wanted, lambda _: None) for _ in range(limits.SUBSCRIPTIONS_PER_SESSION)]
     with pytest.raises(UaStatusCodeError) as refused:
-        for _ in range(limits.SUBSCRIPTIONS_PER_SESSION + 1):
-            made.append(await session.create_subscription(ua.CreateSubscriptionParameters(1000.0, 100, 10), lambda _: None))
+        await session.create_subscription(wanted, lambda _: None)
     assert refused.value.code == ua.StatusCodes.BadTooManySubscriptions
-    assert len(made) == limits.SUBSCRIPTIONS_PER_SESSION
     await session.delete_subscriptions([subscription.SubscriptionId for subscription in made])
     assert await session.create_subscription(ua.CreateSubscriptionParameters(1000.0, 100, 10), lambda _: None)
 

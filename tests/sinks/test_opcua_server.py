@@ -425,9 +425,8 @@ async def test_a_big_update_comes_in_messages_of_the_size_asked_for(face):
         heard, sizes = Heard(), []
 
         def notified(result):
-            for notification in result.NotificationMessage.NotificationData or ():
-                if isinstance(notification, ua.DataChangeNotification):
-                    sizes.append((len(notification.MonitoredItems), result.MoreNotifications))
+            got = result.NotificationMessage.NotificationData or ()
+            sizes.extend((len(one.MonitoredItems), result.MoreNotifications) for one in got if isinstance(one, ua.DataChangeNotification))
 
         params = ua.CreateSubscriptionParameters(50.0, 100, 10, 3, True, 0)
         made = await client.uaclient.session.create_subscription(params, notified)

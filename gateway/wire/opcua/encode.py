@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from gateway.model.tag import TagType
 from gateway.wire.opcua import ticks
+from gateway.wire.opcua.face import Reference
 
 Bytes = NDArray[np.uint8]
 
@@ -215,3 +216,31 @@ def _text_value(text: str | None, status: int, source: int, server: int, stamps:
 
 def _ticks(unix_ns: int) -> int:
     return unix_ns // 100 + ticks.EPOCH_1970 if unix_ns else 0
+
+
+def reference_record(reference: Reference, namespace: int) -> bytes:
+    """A ReferenceDescription (Part 4, 7.30) with all fields; namespace is the index of string identifiers."""
+    target = reference.target
+    name = target.name.encode()
+    text = struct.pack("<i", len(name)) + name
+    return b"".join(
+        (
+            _node_id(reference.type, namespace),
+            b"\x01" if reference.forward else b"\x00",
+            _node_id(target.key, namespace),
+            struct.pack("<H", 0 if target.standard or isinstance(target.key, int) else namespace),
+            text,
+            b"\x02",
+            text,
+            struct.pack("<i", target.node_class),
+            _node_id(target.type_definition, namespace),
+        )
+    )
+
+
+def _node_id(key: int | str, namespace: int) -> bytes:
+    """Part 6, 5.2.2.9: two bytes, four bytes or a string; the numbers of namespace 0 that we use fit 16 bits."""
+    if isinstance(key, str):
+        encoded = key.encode()
+        return struct.pack("<BHi", 3, namespace, len(encoded)) + encoded
+    return struct.pack("<BB", 0, key) if key < 256 else struct.pack("<BBH", 1, 0, key)

@@ -22,6 +22,8 @@ class NodeClass(IntEnum):
 
     OBJECT = 1
     VARIABLE = 2
+    OBJECT_TYPE = 8
+    VARIABLE_TYPE = 16
 
 
 class Builtin(IntEnum):

@@ -9,7 +9,7 @@ NODES_PER_BROWSE: Final = 1_000
 NODES_PER_TRANSLATE: Final = 1_000
 NODES_PER_REGISTER: Final = 1_000
 METHODS_PER_CALL: Final = 100
-ITEMS_PER_CALL: Final = 1_000
+ITEMS_PER_CALL: Final = 10_000
 BROWSE_POINTS_PER_SESSION: Final = 10
 REFERENCES_PER_NODE: Final = 10_000
 SUBSCRIPTIONS_PER_SESSION: Final = 20
@@ -23,7 +23,7 @@ SESSION_TIMEOUT_MS: Final = (5_000.0, 600_000.0)
 CHANNEL_LIFETIME_MS: Final = (10_000, 3_600_000)
 RECEIVE_BUFFER_BYTES: Final = 65_535
 SMALLEST_BUFFER_BYTES: Final = 8_192  # Part 6, 7.1.2.3
-MESSAGE_BYTES: Final = 16 * 2**20  # a read of 10 000 NodeIds of a thousand bytes
+MESSAGE_BYTES: Final = 4 * 2**20
 CHUNKS: Final = MESSAGE_BYTES // SMALLEST_BUFFER_BYTES
 UNREAD_BYTES: Final = 32 * 2**20  # what may wait in a socket's write buffer for a client that does not read
 

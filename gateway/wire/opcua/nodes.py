@@ -6,7 +6,7 @@ from typing import Final
 from asyncua import ua
 from asyncua.server.address_space import AttributeValue, NodeData
 
-from gateway.wire.opcua.face import Builtin, Content, EnumValue, EuInformation, Node, Range, Reading, Reference, Space, Target
+from gateway.wire.opcua.face import Builtin, Content, EnumValue, EuInformation, Node, NodeClass, Range, Reading, Reference, Space, Target
 from gateway.wire.opcua.standard import StandardNodes
 from gateway.wire.opcua.terms import date_time, node_id, status_code
 
@@ -16,6 +16,24 @@ _HAS_TYPE_DEFINITION: Final = 40
 _OBJECTS_FOLDER: Final = 85
 _UNECE: Final = "http://www.opcfoundation.org/UA/units/un/cefact"
 _Attribute = ua.AttributeIds
+
+
+def _type(identifier: int, name: str, kind: NodeClass = NodeClass.VARIABLE_TYPE) -> Reference:
+    return Reference(_HAS_TYPE_DEFINITION, True, Target(identifier, kind, name, 0, standard=True))
+
+
+_TYPES: Final = {
+    58: _type(58, "BaseObjectType", NodeClass.OBJECT_TYPE),
+    61: _type(61, "FolderType", NodeClass.OBJECT_TYPE),
+    63: _type(63, "BaseDataVariableType"),
+    68: _type(68, "PropertyType"),
+    2368: _type(2368, "AnalogItemType"),
+    17497: _type(17497, "AnalogUnitType"),
+    17570: _type(17570, "AnalogUnitRangeType"),
+    2373: _type(2373, "TwoStateDiscreteType"),
+    2376: _type(2376, "MultiStateDiscreteType"),
+    11238: _type(11238, "MultiStateValueDiscreteType"),
+}
 
 
 class Nodes(MutableMapping[ua.NodeId, NodeData]):
@@ -62,13 +80,37 @@ class Nodes(MutableMapping[ua.NodeId, NodeData]):
     def __len__(self) -> int:
         return len(self.standard) + len(self._added)
 
+    def own(self, nodeid: ua.NodeId) -> Node | None:
+        """A node of the gateway's namespace."""
+        key = nodeid.Identifier
+        return self.space.node(key) if nodeid.NamespaceIndex == OURS and isinstance(key, str) else None
+
     def references(self, nodeid: ua.NodeId) -> list[ua.ReferenceDescription] | None:
         """A node's references without its attributes; None where there is no such node."""
-        if nodeid.NamespaceIndex == OURS and isinstance(nodeid.Identifier, str):
-            node = self.space.node(nodeid.Identifier)
-            return None if node is None else _references(node)
+        node = self.own(nodeid)
+        if node is not None:
+            return [reference_description(reference) for reference in edges(node)]
         found = self.get(nodeid)
         return None if found is None else found.references
+
+    def read(self, nodeid: ua.NodeId, attribute: ua.AttributeIds) -> ua.DataValue:
+        """One attribute. Of a Variable of ours the Value is read without making the rest of the node."""
+        node = self.own(nodeid)
+        if node is not None and node.read is not None and attribute == _Attribute.Value:
+            return data_value(node.read())
+        found = self.get(nodeid) if node is None else node_data(node)
+        if found is None:
+            return ua.DataValue(StatusCode=status_code(ua.StatusCodes.BadNodeIdUnknown))
+        held = found.attributes.get(attribute)
+        if held is None:
+            return ua.DataValue(StatusCode=status_code(ua.StatusCodes.BadAttributeIdInvalid))
+        value = held.value_callback(nodeid, attribute) if held.value_callback else held.value
+        return value if value is not None else ua.DataValue(StatusCode=status_code(ua.StatusCodes.BadAttributeIdInvalid))
+
+
+def edges(node: Node) -> list[Reference]:
+    """All references of a node of ours, HasTypeDefinition first."""
+    return [_TYPES[node.target.type_definition], *node.references]
 
 
 def node_data(node: Node) -> NodeData:
@@ -104,7 +146,7 @@ def node_data(node: Node) -> NodeData:
         read = node.read
         held.value_callback = lambda _nodeid, _attribute: data_value(read())
         data.attributes[_Attribute.Value] = held
-    data.references = _references(node)
+    data.references = [reference_description(reference) for reference in edges(node)]
     return data
 
 
@@ -133,39 +175,6 @@ def reference_description(reference: Reference) -> ua.ReferenceDescription:
 
 def nodeid_of(target: Target) -> ua.NodeId:
     return node_id(target.key, 0 if isinstance(target.key, int) else OURS)
-
-
-def _references(node: Node) -> list[ua.ReferenceDescription]:
-    return [_type_reference(node.target.type_definition), *map(reference_description, node.references)]
-
-
-_TYPE_NAMES: Final = {
-    58: "BaseObjectType",
-    61: "FolderType",
-    63: "BaseDataVariableType",
-    68: "PropertyType",
-    2368: "AnalogItemType",
-    17497: "AnalogUnitType",
-    17570: "AnalogUnitRangeType",
-    2373: "TwoStateDiscreteType",
-    2376: "MultiStateDiscreteType",
-    11238: "MultiStateValueDiscreteType",
-}
-_OBJECT_TYPES: Final = (58, 61)
-
-
-def _type_reference(identifier: int) -> ua.ReferenceDescription:
-    name = _TYPE_NAMES[identifier]
-    kind = ua.NodeClass.ObjectType if identifier in _OBJECT_TYPES else ua.NodeClass.VariableType
-    return ua.ReferenceDescription(
-        node_id(_HAS_TYPE_DEFINITION),
-        True,
-        node_id(identifier),
-        ua.QualifiedName(name, 0),
-        ua.LocalizedText(name),
-        kind,
-        ua.NodeId(),
-    )
 
 
 def _browse_name(target: Target) -> ua.QualifiedName:

@@ -17,6 +17,7 @@ from gateway.wire.opcua import limits, ticks
 from gateway.wire.opcua.guards import MALFORMED, Channel
 from gateway.wire.opcua.publishing import Message
 from gateway.wire.opcua.reads import Reads
+from gateway.wire.opcua.requests import create_items_request
 from gateway.wire.opcua.sessions import Session
 from gateway.wire.opcua.terms import status_code
 
@@ -34,6 +35,8 @@ _CREATE_SESSION: Final = _request("CreateSession")
 _ACTIVATE_SESSION: Final = _request("ActivateSession")
 _CLOSE_SESSION: Final = _request("CloseSession")
 _READ: Final = _request("Read")
+_CREATE_ITEMS: Final = _request("CreateMonitoredItems")
+_BROWSE: Final = _request("Browse")
 _PUBLISH: Final = _request("Publish")
 _REPUBLISH: Final = _request("Republish")
 _BROWSE_NEXT: Final = _request("BrowseNext")
@@ -50,7 +53,6 @@ _BY_LIBRARY: Final = _SESSIONLESS | frozenset(
     for name in (
         "Read",
         "Write",
-        "Browse",
         "TranslateBrowsePathsToNodeIds",
         "RegisterNodes",
         "UnregisterNodes",
@@ -74,6 +76,10 @@ _GOOD: Final = 0
 _RESPONSE_HEAD: Final = struct.Struct("<qIIBiBBB")  # time, handle, result, no diagnostics, no strings, null ExtensionObject
 _PUBLISH_RESPONSE: Final = nodeid_to_binary(ua.PublishResponse().TypeId)
 _REPUBLISH_RESPONSE: Final = nodeid_to_binary(ua.RepublishResponse().TypeId)
+_BROWSE_RESPONSE: Final = nodeid_to_binary(ua.BrowseResponse().TypeId)
+_BROWSE_NEXT_RESPONSE: Final = nodeid_to_binary(ua.BrowseNextResponse().TypeId)
+_CREATE_ITEMS_RESPONSE: Final = nodeid_to_binary(ua.CreateMonitoredItemsResponse().TypeId)
+_ITEM_RESULT: Final = struct.Struct("<IIdI3x")  # status, id, sampling interval, queue size, null FilterResult
 _READ_RESPONSE: Final = nodeid_to_binary(ua.ReadResponse().TypeId)
 _NO_DIAGNOSTICS: Final = b"\xff\xff\xff\xff"
 _OVERHEAD_BYTES: Final = 512
@@ -134,8 +140,12 @@ class Processor(UaProcessor):
         elif service == _REPUBLISH:
             self._republish(requesthdr, seqhdr, body)
         elif service == _BROWSE_NEXT:
-            await self._browse_next(requesthdr, seqhdr, body)
-        elif service == _READ and self._read(requesthdr, seqhdr, body):
+            self._browse_next(requesthdr, seqhdr, body)
+        elif service == _BROWSE:
+            self._browse(requesthdr, seqhdr, body)
+        elif (service == _READ and self._read(requesthdr, seqhdr, body)) or (
+            service == _CREATE_ITEMS and await self._create_items(requesthdr, seqhdr, body)
+        ):
             pass
         elif service in _BY_LIBRARY:
             keep = bool(await super()._process_message(typeid, requesthdr, seqhdr, body))
@@ -202,16 +212,32 @@ class Processor(UaProcessor):
         message = self.session.own(params.SubscriptionId).sent(params.RetransmitSequenceNumber)
         self._respond(_REPUBLISH_RESPONSE, header, seqhdr, message)
 
-    async def _browse_next(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
+    # --- what is encoded by hand ---
+
+    def _browse(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
         assert self.session is not None
-        params = struct_from_binary(ua.BrowseNextParameters, body)
-        response = ua.BrowseNextResponse()
-        response.Parameters.Results = await self.session.browse_next(params)
-        self.send_response(header.RequestHandle, seqhdr, response)
+        results = self.iserver.views.browse(struct_from_binary(ua.BrowseParameters, body), self.session.points)
+        self._respond(_BROWSE_RESPONSE, header, seqhdr, _array(results))
+
+    def _browse_next(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
+        assert self.session is not None
+        results = self.iserver.views.browse_next(struct_from_binary(ua.BrowseNextParameters, body), self.session.points)
+        self._respond(_BROWSE_NEXT_RESPONSE, header, seqhdr, _array(results))
+
+    async def _create_items(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> bool:
+        """Items on tags' Values only; False = not that, the general road."""
+        wanted = create_items_request(_rest(body))
+        if wanted is None or wanted.stamps not in (0, 1, 2, 3) or not 0 < len(wanted.items) <= limits.ITEMS_PER_CALL:
+            return False
+        assert self.session is not None
+        subscription = self.session.own(wanted.subscription_id)
+        made = await subscription.monitored_item_srv.create_tags(wanted.items, wanted.stamps)
+        self._respond(_CREATE_ITEMS_RESPONSE, header, seqhdr, _array([_ITEM_RESULT.pack(*result) for result in made]))
+        return True
 
     def _read(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> bool:
         """A Read of tags' Values only, answered from the columns at once; False = not that, the general road."""
-        answer = self._reads.answer(body._data[body._cur_pos : body._cur_pos + body._size])
+        answer = self._reads.answer(_rest(body))
         if answer is None:
             return False
         self._respond(_READ_RESPONSE, header, seqhdr, answer)
@@ -227,3 +253,13 @@ class Processor(UaProcessor):
         await super().close()
         if self.session is not None and self.session.state is SessionState.Closed:
             self.iserver.subscription_service.forget(self.session.session_id)
+
+
+def _rest(body: Buffer) -> bytes:
+    """What is left to decode."""
+    return bytes(body._data[body._cur_pos : body._cur_pos + body._size])
+
+
+def _array(encoded: list[bytes]) -> bytes:
+    """Results, and no diagnostics."""
+    return b"".join((struct.pack("<i", len(encoded)), *encoded, _NO_DIAGNOSTICS))

@@ -8,18 +8,14 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from asyncua import ua
-from asyncua.common.utils import Buffer
-from asyncua.ua.ua_binary import struct_from_binary
 
 from gateway.model.batch import Rows
 from gateway.model.tag import TagTable, TagType
 from gateway.wire.opcua import limits
 from gateway.wire.opcua.encode import data_values
 from gateway.wire.opcua.face import Face
-from gateway.wire.opcua.nodes import OURS
+from gateway.wire.opcua.requests import read_request
 
-_VALUE: Final = int(ua.AttributeIds.Value)
 _REMEMBERED: Final = 8
 _REMEMBERED_BYTES: Final = 8 * 2**20
 _NO_DIAGNOSTICS: Final = b"\xff\xff\xff\xff"
@@ -64,22 +60,14 @@ class Reads:
         return struct.pack("<i", plan.tags.size) + values + _NO_DIAGNOSTICS
 
     def _plan(self, body: bytes) -> Plan | None:
-        params = struct_from_binary(ua.ReadParameters, Buffer(body))
-        stamps = params.TimestampsToReturn
-        wanted = params.NodesToRead
-        if not wanted or len(wanted) > limits.NODES_PER_READ or stamps not in (0, 1, 2, 3) or not params.MaxAge >= 0:
+        wanted = read_request(body)
+        if wanted is None or not wanted.keys or len(wanted.keys) > limits.NODES_PER_READ:
             return None
-        tags = []
-        for item in wanted:
-            if item.AttributeId != _VALUE or item.IndexRange or (item.DataEncoding is not None and item.DataEncoding.Name):
-                return None
-            nodeid = item.NodeId
-            key = nodeid.Identifier
-            tag_id = self._face.space.tag_id(key) if nodeid.NamespaceIndex == OURS and isinstance(key, str) else None
-            if tag_id is None:
-                return None
-            tags.append(tag_id)
-        return Plan(self._face.columns.tags, np.array(tags, np.intp), int(stamps))
+        if wanted.stamps not in (0, 1, 2, 3) or not wanted.max_age >= 0:
+            return None
+        tags = [self._face.space.tag_id(key) for key in wanted.keys]
+        known = [tag for tag in tags if tag is not None]
+        return Plan(self._face.columns.tags, np.array(known, np.intp), wanted.stamps) if len(known) == len(tags) else None
 
     def _remember(self, body: bytes, plan: Plan) -> None:
         if len(body) > _REMEMBERED_BYTES:

@@ -71,7 +71,7 @@ class Session(InternalSession):
             return _bad(ua.StatusCodes.BadIndexRangeNoData)
         if not _default_encoding(wanted):
             return _bad(ua.StatusCodes.BadDataEncodingInvalid)
-        value = self.aspace.read_attribute_value(wanted.NodeId, ua.AttributeIds(wanted.AttributeId))
+        value = self.iserver.nodes.read(wanted.NodeId, ua.AttributeIds(wanted.AttributeId))
         return _ranged(value, wanted.IndexRange) if wanted.IndexRange else value
 
     async def write(self, params: ua.WriteParameters) -> list[ua.StatusCode]:
@@ -96,12 +96,6 @@ class Session(InternalSession):
         return _unfit(wanted, shown.data_type) or await face.set_tag(tag_id, wanted.Value.Value.Value, self.origin)
 
     # --- views (Part 4, 5.8) ---
-
-    async def browse(self, params: ua.BrowseParameters) -> list[ua.BrowseResult]:
-        return self.iserver.views.browse(params, self.points)
-
-    async def browse_next(self, parameters: ua.BrowseNextParameters) -> list[ua.BrowseResult]:
-        return self.iserver.views.browse_next(parameters, self.points)
 
     async def translate_browsepaths_to_nodeids(self, params: list[ua.BrowsePath]) -> list[ua.BrowsePathResult]:
         return self.iserver.views.translate(params)

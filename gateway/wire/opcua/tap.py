@@ -33,8 +33,7 @@ async def tap(url: str, namespace: str, publishing_ms: float, names: list[str]) 
         session = client.uaclient.session
         await _subscribe(session, nodes, publishing_ms)
         loops = [asyncio.create_task(counted.listen(session)) for _ in range(_IN_FLIGHT)]
-        while counted.values < len(names):
-            await asyncio.sleep(0.01)
+        await counted.reached(len(names))
         first = counted.values
         print("ready", flush=True)  # noqa: T201 the protocol of this process
         await asyncio.to_thread(sys.stdin.readline)
@@ -56,6 +55,13 @@ class _Count:
 
     def __init__(self) -> None:
         self.values = self.messages = 0
+        self._wanted, self._enough = 0, asyncio.Event()
+
+    async def reached(self, values: int) -> None:
+        self._wanted = values
+        if self.values >= values:
+            self._enough.set()
+        await self._enough.wait()
 
     async def listen(self, session: Any) -> None:
         acknowledge: list[Any] = []
@@ -68,6 +74,8 @@ class _Count:
             acknowledge = [ua.SubscriptionAcknowledgement(subscription, sequence)] if values else []
             self.values += values
             self.messages += 1
+            if self._wanted and self.values >= self._wanted:
+                self._enough.set()
 
 
 def _values(body: bytes) -> tuple[int, int, int]:
