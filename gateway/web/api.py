@@ -4,7 +4,7 @@ from typing import Final
 
 from fastapi import FastAPI
 
-from gateway.web import problems
+from gateway.web import problems, schema
 from gateway.web.context import WebContext
 from gateway.web.guard import Guard
 from gateway.web.routes import commands, diagnostics, events, history, pages, signin, status, twin
@@ -24,6 +24,7 @@ def build(context: WebContext) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        responses=schema.PROBLEMS,
     )
     app.state.context = context
     problems.install(app, context.unavailable)

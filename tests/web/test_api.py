@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 
 import pyarrow.parquet as pq
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.model import quality
+from gateway.web import schema
 
 
 async def test_a_tag_shows_value_unit_quality_and_age(local):
@@ -295,3 +297,32 @@ async def test_the_start_page_is_whole_without_inline_script_or_style(local):
         assert f"/static/{name}" in page
         assert (await local.get(f"/static/{name}")).status_code == 200
     assert (await local.get("/static/..%2fconfig.py")).status_code == 404
+
+
+async def test_answers_have_the_shape_that_the_documentation_gives_them(local, room):
+    await room.feed({"line.temperature": 28.0})
+    for path, shape in (
+        ("/api/v1/tags", schema.TagPage),
+        ("/api/v1/tags/line.state", schema.TagRow),
+        ("/api/v1/alarms?state=all", schema.Alarms),
+        ("/api/v1/events", schema.Events),
+        ("/api/v1/history?tag=line.temperature&tag=line.message&limit=2", schema.History),
+        ("/api/v1/history?tag=line.temperature&buckets=5", schema.History),
+        ("/api/v1/session", schema.Session),
+        ("/api/v1/diagnostics", schema.Diagnostics),
+        ("/readyz", schema.Probe),
+        ("/api/v1/tags/nowhere", schema.ProblemDocument),
+        ("/api/v1/tags?limit=0", schema.ProblemDocument),
+    ):
+        shape.model_validate((await local.get(path)).json())
+    schema.Outcome.model_validate((await local.post("/api/v1/commands", json={"command": "event.clear"})).json())
+    schema.Link.model_validate((await local.post("/api/v1/session/links", json={})).json())
+
+
+async def test_the_document_promises_problem_documents_and_nothing_of_the_framework(local):
+    text = (await local.get("/api/openapi.json")).text
+    assert "HTTPValidationError" not in text
+    assert "application/problem+json" in text
+    document = (await local.get("/api/openapi.json")).json()
+    referenced = set(re.findall(r"#/components/schemas/(\w+)", text))
+    assert referenced <= set(document["components"]["schemas"])

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.model import quality
 from gateway.model.command import Caller, Command, Outcome
+from gateway.web import schema
 from gateway.web.context import WebContext
 from gateway.web.depend import Anyone, Context
 from gateway.web.encode import Json, loads
@@ -120,7 +121,7 @@ _BODY: Final = {"requestBody": {"content": {"application/json": {"schema": Comma
 COMMENT: Final = {"requestBody": {"content": {"application/json": {"schema": CommentBody.model_json_schema()}}}}
 
 
-@router.post("/commands", response_model=None, openapi_extra=_BODY)
+@router.post("/commands", response_model=None, responses=schema.of(schema.Outcome), openapi_extra=_BODY)
 async def commands(context: Context, caller: Anyone, body: Body) -> Json:
     """Executes one command. 403: not permitted, 404: unknown, 409: not now, 422: out of range or wrong type, 503: no link to the plant."""
     asked = validated(CommandBody, body)

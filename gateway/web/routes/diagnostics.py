@@ -5,6 +5,7 @@ from typing import Any, Final
 from fastapi import APIRouter
 
 from gateway.model import quality
+from gateway.web import schema
 from gateway.web.context import WebContext
 from gateway.web.depend import Context, StatusReader
 from gateway.web.encode import Json
@@ -16,7 +17,7 @@ OK: Final = "ok"
 ERROR: Final = "error"
 
 
-@router.get("/diagnostics", response_model=None)
+@router.get("/diagnostics", response_model=None, responses=schema.of(schema.Diagnostics))
 async def diagnostics(context: Context, caller: StatusReader) -> Json:  # noqa: ARG001 - asked for its permission
     """Each component with `status` (ok or error) and `details`; the whole is ok where all of them are."""
     status = context.health.status()

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 
 from gateway.model.alarm import Condition, Limit, Transition
 from gateway.model.event import Category, Event, Severity
+from gateway.web import schema
 from gateway.web.depend import Anyone, Context, EventReader, TwinReader, moment
 from gateway.web.encode import Json
 from gateway.web.routes.commands import COMMENT, Body, CommentBody, perform, validated
@@ -15,7 +16,7 @@ from gateway.web.times import iso
 router = APIRouter(tags=["alarms and events"], default_response_class=Json)
 
 
-@router.get("/alarms", response_model=None)
+@router.get("/alarms", response_model=None, responses=schema.of(schema.Alarms))
 async def alarms(
     context: Context,
     caller: TwinReader,  # noqa: ARG001 - asked for its permission
@@ -27,14 +28,14 @@ async def alarms(
     return Json({"alarms": [condition_row(condition) for condition in found]})
 
 
-@router.post("/alarms/{condition:path}/acknowledge", response_model=None, openapi_extra=COMMENT)
+@router.post("/alarms/{condition:path}/acknowledge", response_model=None, responses=schema.of(schema.Outcome), openapi_extra=COMMENT)
 async def acknowledge_alarm(condition: str, context: Context, caller: Anyone, body: Body) -> Json:
     """Acknowledges one condition, named `<tag>/Alarms/<limit>`."""
     comment = validated(CommentBody, body).comment
     return await perform(context, caller, "alarm.acknowledge", {"condition": condition, "comment": comment})
 
 
-@router.get("/events", response_model=None)
+@router.get("/events", response_model=None, responses=schema.of(schema.Events))
 async def events(
     context: Context,
     caller: EventReader,  # noqa: ARG001 - asked for its permission
@@ -59,13 +60,13 @@ async def events(
     return Json({"events": [event_row(event) for event in found]})
 
 
-@router.post("/events/{event_id}/acknowledge", response_model=None)
+@router.post("/events/{event_id}/acknowledge", response_model=None, responses=schema.of(schema.Outcome))
 async def acknowledge_event(event_id: str, context: Context, caller: Anyone) -> Json:
     """Marks one event as seen."""
     return await perform(context, caller, "event.acknowledge", {"event_id": event_id})
 
 
-@router.delete("/events", response_model=None)
+@router.delete("/events", response_model=None, responses=schema.of(schema.Outcome))
 async def clear_events(
     context: Context, caller: Anyone, older_than_days: Annotated[float | None, Query(ge=0, le=100_000, allow_inf_nan=False)] = None
 ) -> Json:

@@ -11,7 +11,7 @@ from gateway.contracts import Buckets, Series
 from gateway.model import quality
 from gateway.model.quality import Statuses
 from gateway.model.tag import Tag
-from gateway.web import table
+from gateway.web import schema, table
 from gateway.web.context import WebContext
 from gateway.web.depend import Context, HistoryReader, moment, tag_named
 from gateway.web.encode import Json, numbers
@@ -41,7 +41,7 @@ class Window:
         return max(1, -(-(self.end_ns - self.start_ns) // (self.buckets or 1)))
 
 
-@router.get("/history", response_model=None)
+@router.get("/history", response_model=None, responses=schema.of(schema.History))
 async def history(
     context: Context,
     caller: HistoryReader,  # noqa: ARG001 - asked for its permission

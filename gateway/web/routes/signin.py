@@ -8,6 +8,7 @@ from starlette.responses import HTMLResponse, Response
 
 from gateway.access import roles
 from gateway.access.sessions import ABSOLUTE_S, LINK_S
+from gateway.web import schema
 from gateway.web.depend import Anyone, Context, UserManager
 from gateway.web.encode import Json
 from gateway.web.guard import COOKIE
@@ -32,7 +33,7 @@ class LinkBody(BaseModel):
     role: Literal["viewer", "operator", "engineer", "manager", "admin"] = "viewer"
 
 
-@router.get("/session", response_model=None)
+@router.get("/session", response_model=None, responses=schema.of(schema.Session))
 async def session(caller: Anyone) -> Json:
     """Who the caller is, and what the caller may do."""
     return Json({"user": caller.user, "role": caller.role, "permissions": roles.permissions(caller.role)})
@@ -50,6 +51,8 @@ async def sign_out(context: Context, sid: Annotated[str, Cookie()] = "") -> Resp
 @router.post(
     "/session/links",
     response_model=None,
+    status_code=201,
+    responses=schema.of(schema.Link, 201),
     openapi_extra={"requestBody": {"content": {"application/json": {"schema": LinkBody.model_json_schema()}}}},
 )
 async def link(context: Context, caller: UserManager, body: Body) -> Json:  # noqa: ARG001 - asked for its permission

@@ -1,16 +1,21 @@
 """The gateway's own state: for people (/status), for orchestrators (/healthz, /readyz) and for Prometheus (/metrics)."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import PlainTextResponse
 
+from gateway.web import schema
 from gateway.web.context import Metric
 from gateway.web.depend import Context, StatusReader
 from gateway.web.encode import Json
 
 router = APIRouter(tags=["status"], default_response_class=Json)
 probes = APIRouter(tags=["probes"], default_response_class=Json)
+
+
+_PROBE: dict[int | str, Any] = schema.of(schema.Probe) | schema.of(schema.Probe, 503)
 
 
 @router.get("/status", response_model=None)
@@ -29,13 +34,13 @@ async def status(context: Context, caller: StatusReader) -> Json:  # noqa: ARG00
     return Json(head | context.health.status())
 
 
-@probes.get("/healthz", response_model=None)
+@probes.get("/healthz", response_model=None, responses=_PROBE)
 async def healthz(context: Context) -> Json:
     """200 while the process makes progress, else 503: restart it."""
     return _probe(*context.health.live())
 
 
-@probes.get("/readyz", response_model=None)
+@probes.get("/readyz", response_model=None, responses=_PROBE)
 async def readyz(context: Context) -> Json:
     """200 while the gateway does its work, else 503 with the reasons."""
     return _probe(*context.health.ready())

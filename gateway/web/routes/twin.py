@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query
 
 from gateway.model import quality
 from gateway.model.tag import Tag
+from gateway.web import schema
 from gateway.web.depend import Context, TwinReader, moment, tag_named
 from gateway.web.encode import Json, tag_row, typed
 from gateway.web.problems import Problem
@@ -17,7 +18,7 @@ PAGE: Final = 1000
 FROM_DISK: Final = 2000  # tags of an earlier state that memory does not hold any more
 
 
-@router.get("/tags", response_model=None)
+@router.get("/tags", response_model=None, responses=schema.of(schema.TagPage))
 async def tags(
     context: Context,
     caller: TwinReader,  # noqa: ARG001 - asked for its permission
@@ -37,7 +38,7 @@ def _beginning(prefix: str, context: Context) -> list[Tag]:
     return [tag for tag in context.view.tags if tag.name.startswith(prefix)]
 
 
-@router.get("/tags/{name}", response_model=None)
+@router.get("/tags/{name}", response_model=None, responses=schema.of(schema.TagRow))
 async def tag(name: str, context: Context, caller: TwinReader) -> Json:  # noqa: ARG001 - asked for its permission
     """One tag with its present value."""
     return Json(tag_row(tag_named(name, context), context.view, context.now_ns()))
