@@ -29,10 +29,10 @@ bench: .venv/run.stamp  ## the project's own benchmarks, with the machine descri
 	$(BIN)/edgetwin bench $(ARGS)
 
 soak: install  ## ten minutes with churn of sources, clients and broker: memory and open files stay flat
-	$(BIN)/python -m pytest -m long tests/live/test_soak.py $(ARGS)
+	SOAK_S=600 $(BIN)/python -m pytest -s tests/live/test_soak.py $(ARGS)
 
-kills: install  ## kill -9 at random moments, broker outages: nothing acknowledged is lost
-	$(BIN)/python -m pytest -m long --ignore=tests/live/test_soak.py $(ARGS)
+kills: install  ## 50 times kill -9 at random moments, a minute without broker: nothing acknowledged is lost
+	KILLS=50 OUTAGE_S=60 $(BIN)/python -m pytest -s tests/live/test_kills.py $(ARGS)
 
 # --- installation: exact versions with hashes, no addresses ---------------------------------------------------------------------------
 

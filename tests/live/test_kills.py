@@ -1,4 +1,4 @@
-"""kill -9 at random moments under load: what was acknowledged to the source arrives upstream and lies in history, once after de-duplication.
+"""kill -9 at random moments under load: what was acknowledged to the source arrives upstream and lies in history, and once.
 
 `KILLS=50` makes it the long test (`make kills`). The seed is printed.
 """
