@@ -1,9 +1,13 @@
-"""The OPC UA driver and its plant."""
+"""The OPC UA driver and its plant; the OPC UA server, whose other side is a client, and a port that is taken."""
 
+import socket
 from contextlib import asynccontextmanager
 
-from cases import DriverCase
+from asyncua import Client
+from cases import DriverCase, SinkCase
 
+from gateway.model.tag import Tag
+from support.opcua_face import Face
 from support.opcua_source import Kind, OpcUaSource, tag
 from support.ports import free_port
 
@@ -35,3 +39,29 @@ DRIVER = DriverCase(
     absent=lambda _folder: {"url": f"opc.tcp://127.0.0.1:{free_port()}", "request_timeout": 1},
     tags=TAGS,
 )
+
+
+@asynccontextmanager
+async def reachable(_folder):
+    face = Face((Tag(0, "temp", "plant"),), port=free_port())
+    face.sink.face = face
+    yield face.sink
+    await face.sink.close()
+
+
+@asynccontextmanager
+async def refused(_folder):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        face = Face((Tag(0, "temp", "plant"),), port=taken.getsockname()[1])
+        yield face.sink
+        await face.sink.close()
+
+
+async def use(sink):
+    await sink.face.step({"temp": 21.5})
+    async with Client(sink.url) as client:
+        namespace = await client.get_namespace_index("urn:edgetwin:line1")
+        assert await client.get_node(f"ns={namespace};s=temp").read_value() == 21.5
+
+
+SINK = SinkCase(name="opcua", reachable=reachable, refused=refused, use=use)
