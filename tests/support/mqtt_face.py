@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,23 +79,41 @@ class Subscriber:
 
     def __init__(self):
         self.messages = []
+        self.over = asyncio.Event()  # the broker went
 
     def on(self, topic):
         """The JSON documents of one topic, oldest first; None for an empty payload."""
         return [json.loads(payload) if payload else None for one, payload, _ in self.messages if one == topic]
 
     async def listen(self, client):
-        async for message in client.messages:
-            self.messages.append((str(message.topic), bytes(message.payload), bool(message.retain)))
+        try:
+            async for message in client.messages:
+                self.messages.append((str(message.topic), bytes(message.payload), bool(message.retain)))
+        except aiomqtt.MqttError:
+            self.over.set()
 
 
 @asynccontextmanager
-async def subscriber(port: int, *topics: str) -> AsyncIterator[Subscriber]:
+async def _until_lost(client):
+    async with AsyncExitStack() as stack:
+        await client.__aenter__()
+        stack.push_async_callback(_leave, client)
+        yield
+
+
+async def _leave(client):
+    with suppress(aiomqtt.MqttError):
+        await client.__aexit__(None, None, None)
+
+
+@asynccontextmanager
+async def subscriber(port: int, *topics: str, qos: int = 1) -> AsyncIterator[Subscriber]:
     """Hears these topics; what is retained comes first."""
     one = Subscriber()
-    async with aiomqtt.Client("127.0.0.1", port, protocol=aiomqtt.ProtocolVersion.V5, max_inflight_messages=1000) as client:
+    client = aiomqtt.Client("127.0.0.1", port, protocol=aiomqtt.ProtocolVersion.V5, max_inflight_messages=1000)
+    async with _until_lost(client):
         for topic in topics or ("#",):
-            await client.subscribe(topic, qos=1)
+            await client.subscribe(topic, qos=qos)
         task = asyncio.create_task(one.listen(client))
         try:
             yield one

@@ -81,6 +81,7 @@ def new_client(
     client._client.connect_timeout = CONNECT_TIMEOUT_S
     client._client.manual_ack_set(True)
     client._client.on_publish = None
+    client._client.disable_logger()  # every failure is told once, by NotConnected
     return client
 
 
