@@ -28,7 +28,9 @@ def caller_of(connection: HTTPConnection) -> Caller:
     """Who asks; Problem 401 for a caller without session, local socket or anonymous role."""
     caller = getattr(connection.state, "caller", None)
     if not isinstance(caller, Caller):
-        raise Problem(401, "sign in first: open the one-time link that the gateway printed, or use its local socket")
+        raise Problem(
+            401, "sign in first: `edgetwin user link` on the gateway's machine makes a one-time link; its local socket needs none"
+        )
     return caller
 
 

@@ -1,4 +1,4 @@
-"""Shapes of the answers, for the OpenAPI document and the clients made from it. Answers are not built from these: columns take no detour."""
+"""Shapes of the answers, for the OpenAPI document and the clients made from it. Answers are not built from these: they are columns."""
 
 from typing import Any, Final
 

@@ -2,8 +2,10 @@
 
 import csv
 import io
+import json
 import math
 import re
+from urllib.parse import quote_from_bytes
 
 import pyarrow.parquet as pq
 import pytest
@@ -274,8 +276,6 @@ async def test_no_query_string_is_an_unexpected_error(local, path, query):
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(query=st.binary(max_size=60))
 async def test_no_raw_query_is_an_unexpected_error(local, query):
-    from urllib.parse import quote_from_bytes
-
     assert (await local.get(f"/api/v1/history?{quote_from_bytes(query, safe='=&%+')}")).status_code < 500
 
 
@@ -326,3 +326,32 @@ async def test_the_document_promises_problem_documents_and_nothing_of_the_framew
     document = (await local.get("/api/openapi.json")).json()
     referenced = set(re.findall(r"#/components/schemas/(\w+)", text))
     assert referenced <= set(document["components"]["schemas"])
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+KINDS = st.sampled_from(["alarm.acknowledge", "event.acknowledge", "event.clear", "nothing", "tag.override", "tag.release"])
+KEYS = st.sampled_from(["condition", "comment", "event_id", "older_than_days", "tag", "value", "reason"])
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=JSON | st.fixed_dictionaries({"command": KINDS, "args": st.dictionaries(KEYS, JSON, max_size=3)}))
+async def test_no_body_is_an_unexpected_error(local, body):
+    content = json.dumps(body).encode("utf-8", "replace")
+    for path in ("/api/v1/commands", "/api/v1/session/links", "/api/v1/alarms/line.temperature/Alarms/HI/acknowledge"):
+        answer = await local.post(path, content=content, headers={"content-type": "application/json"})
+        assert answer.status_code < 500, answer.text
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.binary(max_size=30),
+    place=st.sampled_from(["/api/v1/tags/{}", "/api/v1/events/{}/acknowledge", "/static/{}", "/{}", "/api/v1/{}"]),
+)
+async def test_no_path_is_an_unexpected_error(local, name, place):
+    path = place.format(quote_from_bytes(name))
+    for verb in ("GET", "POST", "HEAD", "DELETE", "OPTIONS"):
+        assert (await local.request(verb, path)).status_code < 500

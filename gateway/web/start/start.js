@@ -184,7 +184,7 @@ async function start() {
   } catch (error) {
     if (error.status === 401) {
       link("not signed in", "bad");
-      notice("Open the one-time link that the gateway printed, or make one on this machine: edgetwin login-link");
+      notice("Open the one-time link that the gateway printed, or make one on this machine: edgetwin user link");
       return;
     }
     link("the gateway does not answer", "bad");
