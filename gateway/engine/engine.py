@@ -47,6 +47,7 @@ class Engine:
         self.owed: dict[int, int] = {}  # after a reload: the statuses to tell of at the next call, by tag_id
         self.gone: list[AlarmRule] = []  # and the rules whose standing conditions end
         self.recompute_due = False
+        self._names: keep.Names | None = None
         self.constants_due = True  # formulas that read no tag are computed once
 
     @property
@@ -133,6 +134,12 @@ class Engine:
     def restore(self, blob: bytes) -> None:
         """Take over a snapshot, also of another configuration: names that are gone are left out. Raises ValueError for a damaged blob."""
         keep.restore(self, blob)
+
+    def names(self) -> keep.Names:
+        """The order of the state by name; made once per table."""
+        if self._names is None or self._names.table is not self.twin.tags or self._names.alarms is not self.alarms:
+            self._names = keep.Names.of(self.twin.tags, self.alarms)
+        return self._names
 
     def state_hash(self) -> str:
         """SHA-256 in hexadecimal over the state by name: equal for equal states, whatever the order of tags."""

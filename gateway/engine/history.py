@@ -106,6 +106,10 @@ class Ring:
     def start(self, value: Floats, status: Statuses, source_ns: Times, text: Mapping[int, str]) -> None:
         """No commits yet; the first will be told apart from this state."""
         self.value, self.status, self.source_ns, self.text = value.copy(), status.copy(), source_ns.copy(), dict(text)
+        self.forget()
+
+    def forget(self) -> None:
+        """No commits any more, the state stays."""
         self.entries.clear()
         self.used, self._newest = 0, None
 

@@ -1,6 +1,7 @@
 """The engine's state by name: what survives a restart (snapshot), a reload (retable), and is compared (state hash)."""
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -34,6 +35,27 @@ _HELD: Final = (("value", np.float64), ("status", np.uint32), ("source_ns", np.i
 Column = NDArray[Any]
 
 
+@dataclass(frozen=True)
+class Names:
+    """The order in which the state is written: by name. It changes with a reload alone.
+
+    tags: rows of the table; rules: rows of the alarms; text: both as JSON
+    """
+
+    table: TagTable
+    alarms: Alarms
+    tags: Rows
+    rules: Rows
+    text: bytes
+
+    @classmethod
+    def of(cls, table: TagTable, alarms: Alarms) -> "Names":
+        tags = sorted(table.index.items())
+        rules = sorted(alarms.place.items())
+        text = blob_format.as_json({"tags": [name for name, _ in tags], "conditions": [name for name, _ in rules]})
+        return cls(table, alarms, np.array([row for _, row in tags], np.intp), np.array([row for _, row in rules], np.intp), text)
+
+
 def snapshot(engine: "Engine") -> bytes:
     """The state as one blob."""
     return blob_format.encode(*_state(engine))
@@ -41,7 +63,7 @@ def snapshot(engine: "Engine") -> bytes:
 
 def state_hash(engine: "Engine") -> str:
     """SHA-256 over the state, which stands in order of names."""
-    return hashlib.sha256(blob_format.encode(*_state(engine))).hexdigest()
+    return hashlib.sha256(blob_format.payload(*_state(engine))[0]).hexdigest()
 
 
 def restore(engine: "Engine", blob: bytes) -> None:
@@ -56,17 +78,14 @@ def restore(engine: "Engine", blob: bytes) -> None:
 # --- out --------------------------------------------------------------------------------------------------------------------------------
 
 
-def _state(engine: "Engine") -> tuple[dict[str, Any], dict[str, Column]]:
-    twin, alarms = engine.twin, engine.alarms
-    order = np.array(sorted(range(len(twin.tags)), key=lambda k: twin.tags[k].name), np.intp)
+def _state(engine: "Engine") -> tuple[bytes, dict[str, Any], dict[str, Column]]:
+    twin, alarms, names = engine.twin, engine.alarms, engine.names()
     dirty = np.zeros(len(twin.tags), bool)
     dirty[twin.touched()] = True
-    columns: dict[str, Column] = {f"tag.{name}": getattr(twin, name)[order] for name in _TWIN}
-    columns |= {"tag.type": twin.tags.type[order].astype(np.int32), "tag.dirty": dirty[order]}
-    columns |= {"tag.reported": engine.deadband.value[order], "tag.reported_status": engine.deadband.status[order]}
-    rules = sorted(alarms.place.items())
-    rows = np.array([row for _, row in rules], np.intp)
-    columns |= {f"alarm.{name}": getattr(alarms, name)[rows] for name in _ALARMS}
+    columns: dict[str, Column] = {f"tag.{name}": getattr(twin, name)[names.tags] for name in _TWIN}
+    columns |= {"tag.type": twin.tags.type[names.tags].astype(np.int32), "tag.dirty": dirty[names.tags]}
+    columns |= {"tag.reported": engine.deadband.value[names.tags], "tag.reported_status": engine.deadband.status[names.tags]}
+    columns |= {f"alarm.{name}": getattr(alarms, name)[names.rules] for name in _ALARMS}
     formulas = sorted(engine.derived.formulas, key=lambda formula: formula.tag)
     memories = [memory for formula in formulas for memory in formula.memories]
     columns |= {f"memory.{name}": np.array([getattr(memory, name) for memory in memories], kind) for name, kind in _MEMORY}
@@ -76,10 +95,8 @@ def _state(engine: "Engine") -> tuple[dict[str, Any], dict[str, Column]]:
         if column.dtype == np.float64:
             column[np.isnan(column)] = np.nan  # one NaN for all
     head = {
-        "tags": [twin.tags[k].name for k in order.tolist()],
-        "texts": {twin.tags[tag_id].name: twin.text[tag_id] for tag_id in sorted(twin.text, key=lambda k: twin.tags[k].name)},
-        "conditions": [name for name, _ in rules],
-        "notes": {name: [alarms.notes[row].user, alarms.notes[row].comment] for name, row in rules if row in alarms.notes},
+        "texts": dict(sorted((twin.tags[tag_id].name, text) for tag_id, text in twin.text.items())),
+        "notes": dict(sorted((alarms.rules[row].condition, [note.user, note.comment]) for row, note in alarms.notes.items())),
         "formulas": [[formula.tag, formula.expression.text, len(formula.memories)] for formula in formulas],
         "held": [[name, state.text] for name, state in held],
         "pace": [engine.pace.sync.mode.value, engine.pace.sync.period_ns, engine.pace.next_ns],
@@ -88,7 +105,7 @@ def _state(engine: "Engine") -> tuple[dict[str, Any], dict[str, Column]]:
         "at_ns": twin.at_ns,
         "constants": engine.constants_due,
     }
-    return head, columns
+    return names.text, head, columns
 
 
 # --- in ---------------------------------------------------------------------------------------------------------------------------------
@@ -122,11 +139,14 @@ def _matched(names: list[str], types: Column, tags: TagTable) -> tuple[Rows, Row
     place = {name: row for row, name in enumerate(names)}
     pairs = []
     for tag in tags:
-        row = place.get(tag.name, place.get(tag.was) if tag.was else None)
-        if row is not None and types[row] == tag.type:
+        row = place.get(tag.name)
+        if row is None and tag.was:
+            row = place.get(tag.was)
+        if row is not None:
             pairs.append((row, tag.tag_id))
-    found = np.array(pairs, np.intp).reshape(-1, 2)
-    return found[:, 0], found[:, 1]
+    old, new = np.array(pairs, np.intp).reshape(-1, 2).T
+    same = types[old] == tags.type[new]
+    return old[same], new[same]
 
 
 def _put_in_service(engine: "Engine", rows: Rows) -> None:
@@ -153,15 +173,18 @@ def _restore_held(engine: "Engine", head: dict[str, Any], columns: dict[str, Col
 
 def _restore_alarms(alarms: Alarms, head: dict[str, Any], columns: dict[str, Column], tags: TagTable) -> None:
     place = {name: row for row, name in enumerate(head["conditions"])}
-    for row, rule in enumerate(alarms.rules):
-        old_name = f"{tags[rule.tag_id].was}/Alarms/{rule.limit.value}"
-        old = place.get(rule.condition, place.get(old_name))
-        if old is None:
-            continue
-        for name in _ALARMS:
-            getattr(alarms, name)[row] = columns[f"alarm.{name}"][old]
-        if note := head["notes"].get(head["conditions"][old]):
-            alarms.notes[row] = Note(*note)
+    rows, old_rows = [], []
+    for name, row in alarms.place.items():
+        old = place.get(name)
+        if old is None and (was := tags[int(alarms.tag[row])].was):
+            old = place.get(f"{was}/Alarms/{alarms.rules[row].limit.value}")
+        if old is not None:
+            rows.append(row)
+            old_rows.append(old)
+            if head["notes"] and (note := head["notes"].get(head["conditions"][old])):
+                alarms.notes[row] = Note(*note)
+    for column in _ALARMS:
+        getattr(alarms, column)[rows] = columns[f"alarm.{column}"][old_rows]
     alarms.due_min = least(alarms.due_ns)
 
 
@@ -190,10 +213,11 @@ def retable(engine: "Engine", tags: TagTable, alarms: Alarms, derived: Derived) 
     engine.deadband, engine.validity, engine.stale = deadband, Validity.of(tags), Staleness(tags)
     engine.stale.due_min = 0
     engine.computed = np.array([tag.source == DERIVED for tag in tags], bool)
+    for tag in tags.tags[len(before) :]:
+        _renamed(engine, tag, before)
+        engine.owed[tag.tag_id] = twin.status.item(tag.tag_id)
     for tag in before:
         _follow(engine, tag, tags[tag.tag_id])
-    for tag in tags.tags[len(before) :]:
-        engine.owed[tag.tag_id] = twin.status.item(tag.tag_id)
     _carry_alarms(engine, alarms)
     known = {(formula.tag, formula.expression.text): formula.memories for formula in engine.derived.formulas}
     for formula in derived.formulas:
@@ -222,6 +246,18 @@ def _follow(engine: "Engine", was: Tag, now: Tag) -> None:
         return
     if row not in engine.held:  # another source has a clock of its own
         twin.gate_ns[row], twin.made[row] = (NEVER if now.source == DERIVED else ALWAYS), False
+
+
+def _renamed(engine: "Engine", tag: Tag, before: TagTable) -> None:
+    """A new row whose tag was another one: it goes on from that one's value. Its alarms begin anew, under its own name."""
+    old, twin = before.named(tag.was) if tag.was else None, engine.twin
+    if old is None or old.type != tag.type or not tag.enabled or tag.source == DERIVED:
+        return
+    for name in ("value", "status", "source_ns", "received_ns"):
+        column = getattr(twin, name)
+        column[tag.tag_id] = column[old.tag_id]
+    if old.tag_id in twin.text:
+        twin.text[tag.tag_id] = twin.text[old.tag_id]
 
 
 def _carry_alarms(engine: "Engine", alarms: Alarms) -> None:

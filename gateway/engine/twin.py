@@ -142,6 +142,10 @@ class Twin:
         """The latest commits, oldest first."""
         return list(self.ring.history(limit))
 
+    def clear_history(self) -> None:
+        """Forget the commits of the ring; the state stays."""
+        self.ring.forget()
+
     def conditions(self) -> list[Condition]:
         """Each rule's condition."""
         return list(self.alarms.conditions())

@@ -112,3 +112,12 @@ def test_the_ring_reaches_across_a_reload():
     old = engine.view.at(T0 + 10 * S)
     assert old.value[:2].tolist() == [6.0, 7.0]
     assert old.tree(engine.view.tags) == {"timestamp": "2023-11-14T22:13:20.000Z", "a": 6.0, "b": 7.0, "sum": 7.0, "c": None}
+
+
+def test_a_renamed_tag_goes_on_from_its_value_and_raises_its_alarm_under_its_new_name():
+    engine = running()
+    new = table(tag("a", enabled=False), OLD[1], OLD[2], tag("z", was="a"))
+    engine.retable(new, [rule(new, "z", "HI", 5), *RULES[1:]], [DerivedRule(2, "sum", "z + b")])
+    update = later(engine)
+    assert rows(update.rows) == [(0, 6.0, OUT, 3600.0), (3, 6.0, 0, 3600.0), (2, 13.0, 0, 3600.0)]
+    assert told(update) == [("a", "HI", "inactive"), ("z", "HI", "active")]

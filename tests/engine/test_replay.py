@@ -148,7 +148,7 @@ def test_a_snapshot_with_a_part_missing_is_refused_as_a_damaged_one():
     head, columns = snapshot.decode(fresh(SyncMode.REAL_TIME).snapshot())
     del columns["tag.status"]
     with pytest.raises(ValueError, match=r"tag\.status"):
-        fresh(SyncMode.REAL_TIME).restore(snapshot.encode(head, columns))
+        fresh(SyncMode.REAL_TIME).restore(snapshot.encode(b"{}", head, columns))
 
 
 def test_a_snapshot_fits_another_configuration():

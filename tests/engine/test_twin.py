@@ -86,6 +86,16 @@ def test_the_ring_is_bounded_in_commits_and_in_bytes():
     assert small.view.ring.used <= 10_000
 
 
+def test_clearing_the_history_keeps_the_state():
+    engine = build(table("a"))
+    for at in range(3):
+        feed(engine, [0], [float(at)], at)
+    engine.view.clear_history()
+    assert (engine.view.history(), engine.view.at(T0 + 9 * S), engine.view.version) == ([], None, 3)
+    feed(engine, [0], [7.0], 3)
+    assert [past.value[0] for past in engine.view.history()] == [7.0]
+
+
 def test_a_past_outlives_its_place_in_the_ring():
     engine = build(table("a"), history_length=2)
     for at in range(3):
