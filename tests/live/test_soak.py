@@ -117,9 +117,8 @@ async def test_memory_and_open_files_stay_flat_under_churn(tmp_path, start_mosqu
             task.cancel()
         await asyncio.wait(tasks)
         settled = figures[len(figures) // 3]
-        print(
-            f"seed {seed}, {SOAK_S:g} s, {done}: RSS {settled['rss_mb']} -> {last['rss_mb']} MB, files {settled['open_files']} -> {last['open_files']}"
-        )
+        changes = {key: (settled[key], last[key]) for key in ("rss_mb", "open_files")}
+        print(f"seed {seed}, {SOAK_S:g} s, {done}: after a third and at the end {changes}")
         assert last["rss_mb"] - settled["rss_mb"] < 8.0
         assert last["open_files"] - settled["open_files"] <= 4
         assert gateway.process.running
