@@ -98,33 +98,29 @@ def _in_units(times: Times) -> tuple[int, Ints]:
 
 def _narrow(column: Ints) -> bytes:
     """The column as residuals of the predictor that leaves the least. Arithmetic is modulo 2^64, so every int64 survives."""
-    n = column.size
-    first = int(column[0])
+    n, first, last = column.size, int(column[0]), int(column[-1])
     with np.errstate(over="ignore"):
-        step = np.diff(column)
-        rise = int(column[-1]) - first
-        slope = rise // (n - 1) if n > 1 else 0
-        if not -(2**63) <= rise < 2**63:
-            slope = 0
-        middle = int(np.sort(step[:_PROBE])[min(n - 1, _PROBE) // 2]) if n > 1 else 0
-        line = column - (first + np.arange(n, dtype=np.int64) * slope)
-        candidates = (
-            (Predictor.LINE, slope, line),
-            (Predictor.STEP, middle, np.concatenate(([0], step - middle))),
-            (Predictor.CHANGE, 0, np.diff(step, prepend=0) if n > 1 else step),
-        )
-        predictor, slope, residual = min(candidates, key=lambda candidate: _cost(candidate[2]))
+        step = column[1:] - column[:-1]
+        rise = last - first if -(2**63) <= last - first < 2**63 else 0
+        slopes = {Predictor.LINE: rise // max(n - 1, 1), Predictor.STEP: _middle(step), Predictor.CHANGE: 0}
+        left = {
+            Predictor.LINE: column - (first + np.arange(n, dtype=np.int64) * slopes[Predictor.LINE]),
+            Predictor.STEP: step - slopes[Predictor.STEP],
+            Predictor.CHANGE: step[1:] - step[:-1],
+        }
+        predictor = min(left, key=lambda one: float(np.abs(left[one]).sum(dtype=np.float64)) if n > 2 else one)
+        residual = np.zeros(n, np.int64)
+        residual[n - left[predictor].size :] = left[predictor]
         if predictor is Predictor.CHANGE:
-            residual = np.concatenate(([0], residual))
+            residual[1] = step[0]
         zigzag = ((residual << 1) ^ (residual >> 63)).view(np.uint64)
     width = _width(int(zigzag.max()))
-    return _NARROW.pack(predictor, width, first, slope) + shuffle(zigzag.astype(_UNSIGNED[width]))
+    return _NARROW.pack(predictor, width, first, slopes[predictor]) + shuffle(zigzag.astype(_UNSIGNED[width]))
 
 
-def _cost(residual: Ints) -> float:
-    if residual.size == 0:
-        return np.inf
-    return float(np.abs(residual.astype(np.float64)).mean())
+def _middle(step: Ints) -> int:
+    """The median of the first steps; exact, where a mean of two would not be."""
+    return int(np.sort(step[:_PROBE])[min(step.size, _PROBE) // 2]) if step.size else 0
 
 
 def _width(largest: int) -> int:
@@ -236,7 +232,7 @@ def _decode_values(raw: memoryview, n: int) -> tuple[Floats, int]:
 
 
 def _encode_status(status: Statuses) -> bytes:
-    begins = np.flatnonzero(np.concatenate(([True], status[1:] != status[:-1])))
+    begins = np.concatenate(([0], np.flatnonzero(status[1:] != status[:-1]) + 1))
     if begins.size > status.size // 4 + 1:
         return struct.pack("<I", 0) + shuffle(status)
     return struct.pack("<I", begins.size) + begins.astype("<u4").tobytes() + status[begins].tobytes()

@@ -123,9 +123,11 @@ def _end_cut(connection: sqlite3.Connection, through: int) -> None:
 
 
 def _drop_tail(connection: sqlite3.Connection) -> int:
-    """Remove a slice of the tail rows that are in blocks; how many."""
+    """Remove a slice of the tail rows that are in blocks; how many. The last row stays: it knows the last commit and its number."""
     through = state.number(connection, "cut_through")
-    rows = connection.execute("SELECT id, samples FROM tail WHERE id<=? ORDER BY id LIMIT ?", (through, SLICE_ROWS))
+    rows = connection.execute(
+        "SELECT id, samples FROM tail WHERE id<=? AND id<(SELECT max(id) FROM tail) ORDER BY id LIMIT ?", (through, SLICE_ROWS)
+    )
     last = samples = 0
     for row_id, more in rows:
         last, samples = row_id, samples + more

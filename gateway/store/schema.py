@@ -23,9 +23,9 @@ PLANT: Final = Schema(
             "CREATE TABLE state(key TEXT PRIMARY KEY, value) WITHOUT ROWID",
             "CREATE TABLE memory(unit TEXT, key TEXT, value TEXT, PRIMARY KEY(unit, key)) WITHOUT ROWID",
             "CREATE TABLE names(store_id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
-            # one row per commit: every step's rows of all tags; first_ns and last_ns bound the source times inside
-            """CREATE TABLE tail(id INTEGER PRIMARY KEY, now_ns INTEGER NOT NULL, first_ns INTEGER NOT NULL, last_ns INTEGER NOT NULL,
-                                 samples INTEGER NOT NULL, columns BLOB NOT NULL)""",
+            # one row per commit (token): every step's rows of all tags; first_ns and last_ns bound the source times inside
+            """CREATE TABLE tail(id INTEGER PRIMARY KEY, token BLOB NOT NULL, now_ns INTEGER NOT NULL, first_ns INTEGER NOT NULL,
+                                 last_ns INTEGER NOT NULL, samples INTEGER NOT NULL, columns BLOB NOT NULL)""",
             """CREATE TABLE blocks(id INTEGER PRIMARY KEY, store_id INTEGER NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL,
                                    samples INTEGER NOT NULL, columns BLOB NOT NULL)""",
             "CREATE INDEX blocks_by_tag ON blocks(store_id, start_ns, end_ns, samples)",

@@ -289,28 +289,28 @@ def _commit(
 ) -> _Written:
     began = perf_counter_ns()
     streams = _save_waiting(connection, waiting)
-    if state.get(connection, "token") == commit.token:
+    last, token = connection.execute("SELECT id, token FROM tail ORDER BY id DESC LIMIT 1").fetchone() or (0, None)
+    if commit.token == (state.get(connection, "token") if row is None else token):
         return _Written(streams, repeated=True)
-    if row is not None:
-        _append_tail(connection, row)
+    if row is None:
+        state.put(connection, "token", commit.token)
+    else:
+        last += 1
+        _append_tail(connection, last, commit.token, row)
     journal.append(connection, [*told, *commit.events])
     if commit.outbox:
         streams.update(outbox.append(connection, commit.outbox))
     if commit.snapshot is not None:
         state.put(connection, "snapshot", commit.snapshot)
-        last = connection.execute("SELECT max(id) FROM tail").fetchone()[0]
-        state.put(connection, "snapshot_tail", last or state.number(connection, "cut_through"))
-    state.put(connection, "token", commit.token)
+        state.put(connection, "snapshot_tail", last)
     return _Written(streams, began_ns=began)
 
 
-def _append_tail(connection: sqlite3.Connection, row: tail.TailRow) -> None:
-    """Numbers go on after those that were cut and deleted: `cut_through` compares with them."""
-    last = connection.execute("SELECT max(id) FROM tail").fetchone()[0]
-    number = max(last or 0, state.number(connection, "cut_through")) + 1
+def _append_tail(connection: sqlite3.Connection, number: int, token: bytes, row: tail.TailRow) -> None:
+    """The token goes with the row: one page less to write than with a place of its own."""
     bounds = (int(row.source_ns.min()), int(row.source_ns.max()))
-    values = (number, int(row.steps["now_ns"][0]), *bounds, row.store_id.size, tail.encode(row))
-    connection.execute("INSERT INTO tail(id, now_ns, first_ns, last_ns, samples, columns) VALUES(?, ?, ?, ?, ?, ?)", values)
+    values = (number, token, int(row.steps["now_ns"][0]), *bounds, row.store_id.size, tail.encode(row))
+    connection.execute("INSERT INTO tail(id, token, now_ns, first_ns, last_ns, samples, columns) VALUES(?, ?, ?, ?, ?, ?, ?)", values)
 
 
 def _save_waiting(connection: sqlite3.Connection, waiting: _Waiting) -> outbox.Streams:

@@ -53,7 +53,7 @@ async def main(directory, n):
                 break
             except StoreUnavailable as fault:
                 faults += 1
-                print("fault", faults, fault, flush=True)  # noqa: T201  the parent reads it
+                print("fault", faults, fault, flush=True)
                 task.cancel()
                 await asyncio.sleep(0.05)
                 try:
@@ -61,7 +61,7 @@ async def main(directory, n):
                 except StoreUnavailable:
                     continue
                 task = asyncio.create_task(upkeep(store, n))
-        print("durable", n, flush=True)  # noqa: T201  the parent reads it
+        print("durable", n, flush=True)
         n += 1
 
 

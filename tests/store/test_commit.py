@@ -4,6 +4,7 @@ import numpy as np
 
 from gateway.model.event import Category, Event
 from gateway.model.outbox import OutboxRow
+from gateway.store import maintenance
 from gateway.store.store import Commit
 
 from .conftest import NOW, SECOND, columns, step
@@ -52,3 +53,19 @@ async def test_a_commit_that_is_given_twice_is_written_once(store):
     await store.commit(commit)
     assert [row.seq for row in await store.outbox.peek("mqtt/live", 10)] == [1, 2]
     assert np.array_equal((await store.history.read(0, 0, 2**62)).value, [1.0])
+
+
+async def test_a_commit_that_is_repeated_after_its_samples_were_cut_is_still_known(store):
+    commit = Commit([step([0], [1.0], [NOW])], snapshot=b"s")
+    await store.commit(commit)
+    await maintenance.cut(store._plant, 2)
+    await store.maintain(NOW)
+    await store.commit(commit)
+    assert await store.history.count(0) == 1
+
+
+async def test_a_commit_without_samples_is_written_once_too(store):
+    commit = Commit(outbox=rows(1))
+    for _ in range(2):
+        await store.commit(commit)
+    assert store.outbox.fill()[0].rows == 1
