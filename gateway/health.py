@@ -127,9 +127,3 @@ def notify(*lines: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as link, suppress(OSError):
         link.connect("\0" + address[1:] if address.startswith("@") else address)
         link.sendall("\n".join(lines).encode())
-
-
-def watchdog_period_s() -> float | None:
-    """How often to feed systemd's watchdog: a third of WATCHDOG_USEC, None where it is off."""
-    usec = os.environ.get("WATCHDOG_USEC", "")
-    return int(usec) / 3e6 if usec.isdigit() and int(usec) > 0 else None

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from gateway.engine.engine import Engine
 from gateway.launch import load_site
-from gateway.model import instant
+from gateway.model import instant, quality
 from gateway.model.alarm import Transition
 from gateway.model.batch import Origin, SampleBatch
 from gateway.model.reading import read
@@ -69,6 +69,29 @@ class Twin:
     def history(self, limit: int | None = None) -> list[dict[str, Any]]:
         """The latest committed states, oldest first."""
         return [snapshot.tree(self.site.tags) for snapshot in self.engine.view.history(limit)]
+
+    def clear_history(self) -> None:
+        """Forget the committed states; the present one stays."""
+        self.engine.view.clear_history()
+
+    def validate(self, state: object) -> tuple[bool, str]:
+        """Whether a hierarchical state could be applied, and why not: shape, timestamp, known tags, types and ranges."""
+        if not isinstance(state, Mapping):
+            return False, "State must be a dictionary"
+        if "timestamp" not in state:
+            return False, "Missing 'timestamp' field"
+        if instant.parse(state["timestamp"]) is None:
+            return False, "Invalid timestamp format"
+        for name, value in _flat({key: part for key, part in state.items() if key != "timestamp"}):
+            tag = self.site.tags.named(name)
+            if tag is None:
+                return False, f"there is no tag {name!r}"
+            found = read(tag.type, value, {label: number for number, label in tag.labels.items()})
+            if value is not None and found.status != quality.GOOD:
+                return False, f"{name}: {value!r} is {quality.name(found.status)} as {tag.type.name.lower()}"
+            if tag.eu_range is not None and value is not None and not tag.eu_range[0] <= found.value <= tag.eu_range[1]:
+                return False, f"{name}: {value!r} is outside {tag.eu_range[0]:g} to {tag.eu_range[1]:g}"
+        return True, "Valid state"
 
     def _until(self, now_ns: int) -> list[Transition]:
         transitions: list[Transition] = []

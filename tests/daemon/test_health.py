@@ -1,0 +1,120 @@
+"""Health with reasons, systemd's protocol, the watch for silent sources, and logs."""
+
+import json
+import logging
+import socket
+
+import pytest
+
+from gateway import logs
+from gateway.engine.engine import Engine
+from gateway.health import Health, State, notify
+from gateway.model import quality
+from gateway.model.batch import Origin, SampleBatch
+from gateway.model.sync import Sync
+from gateway.model.tag import Tag, TagTable
+from gateway.watch import Silence, process_age_s, process_figures
+
+S = 1_000_000_000
+
+
+def test_an_absent_source_leaves_the_gateway_ready_and_is_named():
+    health = Health(lambda: 0)
+    health.ready_after_s = 0.5
+    unit = health.fresh("source", "plc1")
+    health.keep(unit)
+    unit.turn(State.DOWN, "connection refused")
+    assert health.ready() == (True, [])
+    assert health.degraded() == ["source plc1: down, connection refused"]
+
+
+def test_a_stuck_loop_and_a_silent_store_are_not_alive():
+    now = 0
+    health = Health(lambda: now)
+    health.loop_lag_s = 2.0
+    now = 20 * S
+    alive, reasons = health.live()
+    assert not alive
+    assert len(reasons) == 2
+
+
+def test_problems_are_bounded_and_what_does_not_fit_is_counted():
+    unit = Health(lambda: 0).fresh("source", "plc1")
+    for number in range(1005):
+        unit.problem(f"tag{number}", "bad")
+    assert len(unit.problems) == 1000
+    assert unit.counters["problems_not_kept"] == 5
+    unit.problem("tag0", None)
+    assert "tag0" not in unit.problems
+
+
+def test_a_unit_of_a_reload_goes_on_counting():
+    health = Health(lambda: 0)
+    unit = health.fresh("source", "plc1")
+    health.keep(unit)
+    unit.count("samples", 7)
+    assert health.fresh("source", "plc1").counters["samples"] == 7
+
+
+def test_notify_speaks_systemds_protocol(tmp_path, monkeypatch):
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(path))
+        systemd.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(path))
+        notify("READY=1", "STATUS=running")
+        assert systemd.recv(100) == b"READY=1\nSTATUS=running"
+
+
+def test_without_systemd_nothing_is_said(monkeypatch):
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    notify("READY=1")  # and nothing is raised
+
+
+def test_a_tag_is_silent_after_three_of_its_own_intervals_and_once():
+    tags = TagTable.of([Tag(0, "slow", "cell"), Tag(1, "told", "cell", stale_after_ns=10 * S)])
+    engine = Engine(tags, [], [], Sync())
+    silence = Silence(tuple(tags), engine.view)
+
+    def receive(second):
+        batch = SampleBatch.of([0, 1], [1.0, float(second)], 0, second * S, received_ns=second * S)
+        engine.step(batch, second * S)
+        return silence.silent(second * S)
+
+    assert [receive(second) for second in (100, 110, 120)] == [None, None, None]
+    assert silence.silent(149 * S) is None
+    batch = silence.silent(151 * S)
+    assert batch.tag_id.tolist() == [0]  # the other one says for itself when it is stale
+    assert (batch.origin, int(batch.status[0])) == (Origin.GATEWAY, quality.UNCERTAIN_LAST_USABLE)
+    engine.step(batch, 151 * S)
+    assert silence.silent(160 * S) is None
+    assert engine.view.value[0] == 1.0
+    assert receive(170) is None
+    assert engine.view.status[0] == quality.GOOD
+
+
+def test_figures_of_this_process_are_plausible():
+    figures = process_figures()
+    assert 10 < figures["rss_mb"] < 4000
+    assert figures["open_files"] >= 3
+    assert 0 < process_age_s() < 100_000
+
+
+def test_a_log_file_holds_json_lines_and_is_rotated(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOG_LEVEL", "info")
+    path = tmp_path / "logs" / "edgetwin.log"
+    logs.configure(logs.LogConfig.model_validate({"file": str(path), "format": "json"}))
+    try:
+        logging.getLogger("test").info("hello")
+        rotating = logging.getLogger().handlers[1]
+        assert (rotating.maxBytes, rotating.backupCount) == (10 * 1024 * 1024, 5)
+        line = json.loads(path.read_text().splitlines()[-1])
+        assert (line["event"], line["level"]) == ("hello", "info")
+    finally:
+        logging.basicConfig(handlers=[], force=True)
+
+
+@pytest.mark.parametrize("level", ["verbose", 3])
+def test_an_unknown_level_is_refused(level):
+    with pytest.raises(ValueError, match="level"):
+        logs.LogConfig.model_validate({"level": level})
