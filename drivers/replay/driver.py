@@ -68,6 +68,7 @@ class ReplayDriver:
             self._context.report.count("rounds")
         if not self._config.loop or self._first_ns is None:
             await asyncio.get_running_loop().create_future()
+            return
         again_ns = self._began_ns + round((self._last_ns - self._first_ns + _LOOP_GAP_NS) / self._pace)
         await self._open()
         self._began_ns = again_ns
