@@ -87,7 +87,7 @@ async def test_status_says_online_and_the_will_says_offline(mosquitto):
     face = MqttFace(mosquitto.url, TAGS)
     async with subscriber(mosquitto.port, f"{PATH}/_status") as heard:
         sink = await connected(face)
-        sink._link._paho._sock.shutdown(2)  # the gateway is killed
+        sink._link._wire.paho._sock.shutdown(2)  # the gateway is killed
         await eventually(lambda: len(heard.messages) == 2)
         await sink.connect()
         await sink.close()
@@ -362,7 +362,7 @@ async def test_a_frozen_broker_holds_write_and_memory_stays_bounded(mosquitto):
 
     with pytest.raises(NotConnected, match=r"[Kk]eep alive"):
         await asyncio.wait_for(push(), 15)
-    assert sum(packet["to_process"] for packet in sink._link._paho._out_packet) == 0
+    assert sum(packet["to_process"] for packet in sink._link._wire.paho._out_packet) == 0
     await sink.close()
     mosquitto.thaw()
 

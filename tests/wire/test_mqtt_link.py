@@ -168,7 +168,7 @@ async def test_the_will_speaks_for_a_link_that_died_and_is_silent_after_close(mo
         for name in ("died", "closed"):
             link = await Link.open(endpoint(mosquitto.port), name, will=Last(f"gone/{name}", b"1"))
             if name == "died":
-                link._paho._sock.shutdown(2)
+                link._wire.paho._sock.shutdown(2)
             await link.close()
         link = await Link.open(endpoint(mosquitto.port), "after")
         await link.publish([Outgoing("gone/after", b"1")])
@@ -256,7 +256,7 @@ async def test_tls_checks_the_brokers_certificate_and_shows_its_own(start_mosqui
         return Endpoint("127.0.0.1", broker.port, encrypted=True, tls=tls)
 
     link = await Link.open(at(own), "one")
-    assert isinstance(link._paho._sock, ssl.SSLSocket)
+    assert isinstance(link._wire.paho._sock, ssl.SSLSocket)
     await link.subscribe(["a"], 1)
     await link.publish([Outgoing("a", b"x" * 100_000)] * 10)
     assert len(await take(link, 10)) == 10
@@ -280,7 +280,7 @@ async def test_paho_still_calls_the_hooks(mosquitto):
         "_sock_close",
         "_ping_t",
     ):
-        assert hasattr(link._paho, name), name
+        assert hasattr(link._wire.paho, name), name
     for name in ("_connected", "_pending_subscribes", "_on_connect"):
         assert hasattr(link._client, name), name
     await link.close()
