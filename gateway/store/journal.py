@@ -32,7 +32,7 @@ class Journal:
     ) -> list[Event]:
         """The newest that match (start <= time < end), newest first. Empty sequences match all. Raises StoreUnavailable."""
         where, values = _where(categories, severities, source, start_ns, end_ns, acknowledged)
-        sql = f"SELECT {_COLUMNS} FROM events WHERE {where} ORDER BY at_ns DESC, id DESC LIMIT ?"  # noqa: S608  # parts of our own only
+        sql = f"SELECT {_COLUMNS} FROM journal WHERE {where} ORDER BY at_ns DESC, id DESC LIMIT ?"  # noqa: S608  # parts of our own only
 
         def read(connection: sqlite3.Connection) -> list[Event]:
             return [_event(row) for row in connection.execute(sql, (*values, limit))]
@@ -41,13 +41,13 @@ class Journal:
 
     async def acknowledge(self, event_id: str) -> bool:
         """False where there is no such event. Raises StoreUnavailable."""
-        return await self._changed("UPDATE events SET acknowledged=1 WHERE event_id=CAST(? AS TEXT)", to_bytes(event_id)) > 0
+        return await self._changed("UPDATE journal SET acknowledged=1 WHERE event_id=CAST(? AS TEXT)", to_bytes(event_id)) > 0
 
     async def clear(self, older_than_ns: int | None = None) -> int:
         """Removes events (all, or those before that time); how many. Raises StoreUnavailable."""
         if older_than_ns is None:
-            return await self._changed("DELETE FROM events")
-        return await self._changed("DELETE FROM events WHERE at_ns < ?", _int64(older_than_ns))
+            return await self._changed("DELETE FROM journal")
+        return await self._changed("DELETE FROM journal WHERE at_ns < ?", _int64(older_than_ns))
 
     def _changed(self, sql: str, *values: bytes | int) -> Awaitable[int]:
         return self._database().run(lambda connection: connection.execute(sql, values).rowcount)
@@ -56,7 +56,7 @@ class Journal:
 def append(connection: sqlite3.Connection, events: Sequence[Event]) -> None:
     """An event_id that is there already is the same event."""
     connection.executemany(
-        f"INSERT OR IGNORE INTO events({_COLUMNS}) VALUES(CAST(? AS TEXT), ?, ?, ?, CAST(? AS TEXT), CAST(? AS TEXT), ?, ?)",  # as above
+        f"INSERT OR IGNORE INTO journal({_COLUMNS}) VALUES(CAST(? AS TEXT), ?, ?, ?, CAST(? AS TEXT), CAST(? AS TEXT), ?, ?)",  # as above
         [
             (
                 to_bytes(event.event_id),
@@ -75,10 +75,10 @@ def append(connection: sqlite3.Connection, events: Sequence[Event]) -> None:
 
 def prune(connection: sqlite3.Connection, keep: int, slice_rows: int = 2000) -> int:
     """Remove the oldest events beyond `keep`, at most slice_rows of them; how many."""
-    surplus = connection.execute("SELECT count(*) FROM events").fetchone()[0] - keep
+    surplus = connection.execute("SELECT count(*) FROM journal").fetchone()[0] - keep
     if surplus <= 0:
         return 0
-    sql = "DELETE FROM events WHERE id IN (SELECT id FROM events ORDER BY at_ns, id LIMIT ?)"
+    sql = "DELETE FROM journal WHERE id IN (SELECT id FROM journal ORDER BY at_ns, id LIMIT ?)"
     return connection.execute(sql, (min(surplus, slice_rows),)).rowcount
 
 

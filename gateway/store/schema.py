@@ -29,10 +29,15 @@ PLANT: Final = Schema(
             """CREATE TABLE blocks(id INTEGER PRIMARY KEY, store_id INTEGER NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL,
                                    samples INTEGER NOT NULL, columns BLOB NOT NULL)""",
             "CREATE INDEX blocks_by_tag ON blocks(store_id, start_ns, end_ns, samples)",
-            """CREATE TABLE events(id INTEGER PRIMARY KEY, event_id TEXT NOT NULL UNIQUE, at_ns INTEGER NOT NULL, category TEXT NOT NULL,
+            """CREATE TABLE journal(id INTEGER PRIMARY KEY, event_id TEXT NOT NULL UNIQUE, at_ns INTEGER NOT NULL, category TEXT NOT NULL,
                                    level INTEGER NOT NULL, source TEXT NOT NULL, message TEXT NOT NULL, details TEXT NOT NULL,
                                    acknowledged INTEGER NOT NULL)""",
-            "CREATE INDEX events_by_time ON events(at_ns, id)",
+            "CREATE INDEX journal_by_time ON journal(at_ns, id)",
+            # the same for people and their tools
+            """CREATE VIEW events(id, timestamp, category, severity, source, message, details, acknowledged) AS SELECT event_id,
+                 strftime('%Y-%m-%dT%H:%M:%fZ', at_ns / 1e9, 'unixepoch'), category,
+                 CASE WHEN level <= 400 THEN 'info' WHEN level <= 600 THEN 'warning' WHEN level <= 800 THEN 'error' ELSE 'critical' END,
+                 source, message, details, acknowledged FROM journal""",
             # what is known of a stream even while none of its rows waits: the sequence must not begin again
             """CREATE TABLE streams(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, seq INTEGER NOT NULL, rows INTEGER NOT NULL,
                                     bytes INTEGER NOT NULL, dropped INTEGER NOT NULL, quarantined INTEGER NOT NULL)""",

@@ -91,6 +91,18 @@ def kill_children(pid):
         os.kill(int(child), signal.SIGKILL)
 
 
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+async def test_killed_in_the_middle_of_a_write_nothing_acknowledged_is_lost(tmp_path):
+    """The process ends inside its n-th write to a file, wherever that falls in a transaction or a checkpoint."""
+    chance, first = random.Random(SEED), 0
+    for _ in range(6):
+        inject = f"inject=pwrite64:signal=KILL:when={chance.randrange(1, 500)}"
+        process = start(tmp_path, first, "strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=pwrite64", "-e", inject)
+        lines = process.communicate(timeout=30)[0].splitlines(keepends=True)
+        first = await check(tmp_path, last_durable(lines, first - 1))
+    assert first > 0, f"seed {SEED}"
+
+
 IN_A_SMALL_DISK = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=2m none "$0" && exec "$@"']
 
 

@@ -1,5 +1,6 @@
 """Events: kept, found, acknowledged, cleared, bounded (D04-D09, D13, H04)."""
 
+import sqlite3
 import uuid
 
 from gateway.model.event import Category, Event, Severity
@@ -63,3 +64,21 @@ async def test_an_event_that_is_given_twice_is_one(store):
     await store.commit(Commit(events=[event(1)]))
     await store.commit(Commit(events=[event(1)]))
     assert len(await store.journal.query()) == 1
+
+
+async def test_people_and_their_tools_find_a_plain_table_of_events(store, tmp_path):
+    await store.commit(Commit(events=[event(1, Category.THRESHOLD, 700, "press", details={"a": 1})]))
+    with sqlite3.connect(tmp_path / "plant.db") as plain:
+        plain.row_factory = sqlite3.Row
+        found = dict(plain.execute("SELECT * FROM events").fetchone())
+    plain.close()
+    assert found == {
+        "id": event(1).event_id,
+        "timestamp": "2023-11-14T22:13:21.000Z",
+        "category": "threshold",
+        "severity": "error",
+        "source": "press",
+        "message": "message 1",
+        "details": '{"a":1}',
+        "acknowledged": 0,
+    }
