@@ -1,5 +1,6 @@
 """The application: the routes of /api/v1, the probes and the start page, inside the guard."""
 
+import asyncio
 from typing import Final
 
 from fastapi import FastAPI
@@ -28,6 +29,7 @@ def build(context: WebContext) -> FastAPI:
     )
     app.state.context = context
     problems.install(app, context.unavailable)
+    app.state.exports = asyncio.Semaphore(history.EXPORTS)
     app.state.hub = Hub(context.view, context.updates)
     for router in (status.router, diagnostics.router, twin.router, events.router, history.router, commands.router, signin.router, stream):
         app.include_router(router, prefix=PREFIX)

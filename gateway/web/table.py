@@ -15,7 +15,7 @@ from gateway.contracts import Buckets, Series
 from gateway.model import quality
 from gateway.model.instant import iso_column
 
-ROWS: Final = 50_000  # of one table: what an export holds in memory
+ROWS: Final = 10_000  # of one table: what an export holds in memory and does at a stretch
 _SPOOL_BYTES: Final = 8 * 1024 * 1024
 _CHUNK_BYTES: Final = 256 * 1024
 _SAMPLES: Final = ("tag", "timestamp", "value", "text", "status")

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.model import quality
-from gateway.web import schema
+from gateway.web import schema, table
 
 
 async def test_a_tag_shows_value_unit_quality_and_age(local):
@@ -150,6 +150,27 @@ async def test_history_as_parquet_holds_all_tags_of_a_prefix(local):
     assert len(table["tag"]) == 63
     assert (table["tag"][0], table["value"][0]) == ("line.temperature", 20.0)
     assert table["text"][table["tag"].index("line.message")] == "ok"
+
+
+async def test_a_fifth_export_at_a_time_is_refused_and_all_slots_come_back(local, room):
+    slots = room.app.state.exports
+    for _ in range(4):
+        await slots.acquire()
+    assert (await local.get("/api/v1/history?tag=line.temperature&format=csv")).status_code == 503
+    assert (await local.get("/api/v1/history?tag=line.temperature")).status_code == 200
+    for _ in range(4):
+        slots.release()
+    for _ in range(6):
+        assert (await local.get("/api/v1/history?tag=line.temperature&format=csv")).status_code == 200
+    assert not slots.locked()
+
+
+async def test_an_export_beyond_one_piece_is_whole(local, monkeypatch):
+    monkeypatch.setattr(table, "ROWS", 7)
+    answer = await local.get("/api/v1/history", params={"tag": "line.temperature", "format": "csv"})
+    assert [float(row["value"]) for row in csv.DictReader(io.StringIO(answer.text))] == [20.0 + n / 10 for n in range(60)]
+    some = await local.get("/api/v1/history", params={"tag": "line.temperature", "format": "csv", "limit": 20})
+    assert len(some.text.splitlines()) == 21
 
 
 async def test_an_alarm_is_listed_acknowledged_and_gone(local, room):

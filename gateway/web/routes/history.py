@@ -1,10 +1,11 @@
 """History: samples of tags between two times, or buckets of them, as JSON, CSV or Parquet."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from gateway.contracts import Buckets, Series
@@ -23,6 +24,7 @@ router = APIRouter(tags=["history"], default_response_class=Json)
 JSON_ROWS: Final = 100_000
 _DEFAULT_ROWS: Final = 10_000
 _TAGS: Final = 200
+EXPORTS: Final = 4  # at a time: they share the disk with the commits
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Window:
 
 @router.get("/history", response_model=None, responses=schema.of(schema.History))
 async def history(
+    request: Request,
     context: Context,
     caller: HistoryReader,  # noqa: ARG001 - asked for its permission
     tag: Annotated[list[str] | None, Query(max_length=_TAGS)] = None,
@@ -67,11 +70,15 @@ async def history(
         return await _json(context, window)
     name = f"{context.identity.name}-history.{format}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    slots: asyncio.Semaphore = request.app.state.exports
+    if slots.locked():
+        raise Problem(503, f"{EXPORTS} exports are under way: try again when one is done")
     if format == "csv":
-        return StreamingResponse(_csv(context, window), media_type="text/csv; charset=utf-8", headers=headers)
+        return StreamingResponse(_csv(context, window, slots), media_type="text/csv; charset=utf-8", headers=headers)
     if not table.has_parquet():
         raise Problem(501, "Parquet needs pyarrow: pip install 'edgetwin[parquet]'; csv and json are always there")
-    spool = await table.parquet(_tables(context, window), buckets=buckets is not None)
+    async with slots:
+        spool = await table.parquet(_tables(context, window), buckets=buckets is not None)
     return StreamingResponse(table.chunks(spool), media_type="application/vnd.apache.parquet", headers=headers)
 
 
@@ -150,7 +157,8 @@ async def _tables(context: WebContext, window: Window) -> AsyncIterator[table.Ta
                 break
 
 
-async def _csv(context: WebContext, window: Window) -> AsyncIterator[str]:
-    yield table.csv_head(buckets=window.buckets is not None)
-    async for part in _tables(context, window):
-        yield table.csv_lines(part)
+async def _csv(context: WebContext, window: Window, slots: asyncio.Semaphore) -> AsyncIterator[str]:
+    async with slots:
+        yield table.csv_head(buckets=window.buckets is not None)
+        async for part in _tables(context, window):
+            yield await asyncio.to_thread(table.csv_lines, part)
