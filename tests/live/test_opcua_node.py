@@ -44,7 +44,7 @@ async def run_plant(face):
 
 
 async def test_a_foreign_client_finds_everything_and_misses_nothing(node, tmp_path):
-    """Whole tree, value, unit and range; every crossing of an absolute deadband; Bad and back; overflow; modify; keep-alive; republish; writes."""
+    """Tree, value, unit, range; every crossing of a deadband; Bad and back; overflow; modify; keep-alive; republish; writes."""
     async with opcua_face(TAGS) as face:
         first = {"line.temp": 22.5, "line.state": 1.0, "line.count": 2.0**40, "line.on": 1.0, "line.recipe": "blå"}
         await face.step(first, at_ns=1_790_000_000_123_000_000)

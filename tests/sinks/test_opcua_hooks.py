@@ -31,6 +31,7 @@ HOOKS = [
     (guards.GuardedProtocol, "data_received"),
     (guards.GuardedProtocol, "_process_one_msg"),
     (guards.Channel, "open"),
+    (guards.Channel, "message_to_binary"),
     (processor.Processor, "process"),
     (processor.Processor, "process_message"),
     (processor.Processor, "_process_message"),

@@ -11,7 +11,7 @@ from asyncua.ua.uaerrors import UaStatusCodeError
 
 from gateway.contracts import NotConnected
 from gateway.model.batch import Origin
-from gateway.model.tag import Tag, TagType, WriteRule
+from gateway.model.tag import Tag, TagTable, TagType, WriteRule
 from gateway.sinks.opcua.config import Config
 from support.opcua_face import Face, opcua_face
 from support.waiting import eventually
@@ -455,6 +455,21 @@ async def test_a_taken_port_is_said_in_clear(face):
     with pytest.raises(NotConnected, match=rf"127\.0\.0\.1:{port}.*in use"):
         await second.sink.connect()
     await second.sink.close()
+
+
+async def test_a_reload_shows_new_tags_to_clients_that_are_there(face, client):
+    """The table is another one: the tree, reads and subscriptions follow it; what was there goes on."""
+    heard = Heard()
+    subscription = await client.create_subscription(20, heard)
+    await subscription.subscribe_data_change(tag(client, "line.room"))
+    table = TagTable.of([*TAGS, Tag(len(TAGS), "line.new", unit="Cel")])
+    face.engine.retable(table, [], [])
+    face.table = table
+    await subscription.subscribe_data_change(tag(client, "line.new"))
+    await face.step({"line.new": 5.0, "line.room": 22.0})
+    await eventually(lambda: heard.values("line.new")[-1:] == [5.0] and heard.values("line.room") == [21.0, 22.0])
+    found = await client.nodes.objects.get_child(["2:line1", "2:line", "2:new"])
+    assert await found.read_value() == 5.0
 
 
 async def test_it_stops_at_once_with_clients_connected_and_starts_again(face):

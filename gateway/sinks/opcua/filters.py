@@ -101,6 +101,22 @@ class Reported:
     def _queued(self, row: Rows, value: Floats, status: Statuses, source: Times) -> None:
         self.value[row], self.status[row], self.source[row], self.known[row] = value, status, source, True
 
+    def passes_in_turn(self, row: Rows, value: Floats, status: Statuses) -> Mask:
+        """Which of k samples pass of items without a band that trigger on StatusValue; row (k,) may repeat, earlier samples first.
+
+        Such an item queues every change, so that its last queued value is always that of the sample before.
+        """
+        order = np.argsort(row, kind="stable")
+        item, new, code = row[order], value[order], status[order]
+        first = np.concatenate(([True], item[1:] != item[:-1]))
+        old = np.where(first, self.value[item], np.roll(new, 1))
+        before = np.where(first, self.status[item], np.roll(code, 1))
+        passed = np.empty(row.size, np.bool_)
+        passed[order] = (first & ~self.known[item]) | (code != before) | _moved(new, old, np.zeros(1))
+        last = np.roll(first, -1)
+        self.value[item[last]], self.status[item[last]], self.known[item[last]] = new[last], code[last], True
+        return passed
+
     def passes_text(self, row: int, text: str | None, status: int, source: int) -> bool:
         """The same for one sample of a text tag."""
         trigger = self.trigger[row]

@@ -144,7 +144,9 @@ class TagItems:
                 self._dirty[slots[slow]] = True
                 rows, slots = rows[~slow], slots[~slow]
                 self._sample_due(now_ns)
-        for chunk in _waves(slots, repeats=repeats):
+        if repeats and slots.size:
+            rows, slots = self._offer_in_turn(batch, rows, slots, now_ns)
+        for chunk in _waves(slots, repeats=repeats and slots.size > 0):
             self._offer(batch, rows if chunk is None else rows[chunk], slots if chunk is None else slots[chunk], now_ns)
 
     def sample(self, now_ns: int) -> None:
@@ -158,7 +160,7 @@ class TagItems:
     def ready(self) -> bool:
         return bool(self._fresh) or self._queue.ready(self._mode == _REPORTING)
 
-    def take(self, limit: int) -> list[bytes]:
+    def take(self, limit: int) -> list[bytes | memoryview]:
         taken = self._queue.take(limit, self._mode == _REPORTING)
         if taken is None:
             return []
@@ -187,6 +189,19 @@ class TagItems:
         text = {row: view.text[tag] for row, tag in enumerate(tags.tolist()) if tag in view.text} if self._any_text else {}
         now = Batch(tags, view.value[tags], view.status[tags], view.source_ns[tags], text)
         self._offer(now, np.arange(slots.size), slots, now_ns)
+
+    def _offer_in_turn(self, batch: Batch, rows: Rows, slots: Rows, now_ns: int) -> tuple[Rows, Rows]:
+        """Samples of plain items, all at once although tags repeat; returns what is left: items with a band, another trigger or text."""
+        plain = (self._reported.band[slots] == 0) & (self._reported.trigger[slots] == STATUS_VALUE) & (self._layout[slots] // 4 != _TEXT)
+        if plain.any():
+            at, to = rows[plain], slots[plain]
+            passed = self._reported.passes_in_turn(to, batch.value[at], batch.status[at])
+            at, to = at[passed], to[passed]
+            if to.size:
+                self._queue.append(
+                    Chunk(to, batch.value[at], batch.status[at], batch.source_ns[at], np.full(to.size, now_ns)), repeats=True
+                )
+        return rows[~plain], slots[~plain]
 
     def _offer(self, batch: Batch, rows: Rows, slots: Rows, now_ns: int) -> None:
         value, status, source = batch.value[rows], batch.status[rows], batch.source_ns[rows]

@@ -97,10 +97,10 @@ class Queue:
             self._count = sum(chunk.slot.size for chunk in self._chunks)
             self._dead[:] = self._any_dead = False
 
-    def append(self, chunk: Chunk) -> None:
-        """Values that passed; no slot stands twice in one chunk."""
+    def append(self, chunk: Chunk, *, repeats: bool = False) -> None:
+        """Values that passed. repeats: a slot may stand in the chunk more than once."""
         self.purge()
-        self._bounded = not self._chunks
+        self._bounded = not self._chunks and not repeats
         self._chunks.append(chunk)
         self._count += chunk.slot.size
         if self._count > _SLACK + 2 * int(self._size.sum()):

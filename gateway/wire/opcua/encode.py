@@ -64,7 +64,7 @@ def layout_of(kind: int, stamps: int) -> int:
     return kind * 4 + stamps
 
 
-def data_change_bodies(values: Values) -> list[bytes]:
+def data_change_bodies(values: Values) -> list[bytes | memoryview]:
     """Bodies of DataChangeNotifications: one per layout. The order of one item's values is kept, since an item has one layout."""
     if not values.handle.size:
         return []
@@ -76,7 +76,7 @@ def data_change_bodies(values: Values) -> list[bytes]:
     ]
 
 
-def _of_layout(values: Values, layout: int, rows: NDArray[np.intp] | None) -> list[bytes]:
+def _of_layout(values: Values, layout: int, rows: NDArray[np.intp] | None) -> list[bytes | memoryview]:
     kind, stamps = divmod(layout, 4)
     if kind == _TEXT:
         return [_texts(values, range(values.handle.size) if rows is None else rows.tolist(), _STAMPS[stamps])]
@@ -86,7 +86,7 @@ def _of_layout(values: Values, layout: int, rows: NDArray[np.intp] | None) -> li
         return [_records(values, kind, _STAMPS[stamps], rows)]
     every = np.arange(values.handle.size) if rows is None else rows
     # A null stands before the first value of its item, so nulls first keep the order.
-    parts = [_records(values, _NULL, _STAMPS[stamps], every[null])]
+    parts: list[bytes | memoryview] = [_records(values, _NULL, _STAMPS[stamps], every[null])]
     if not null.all():
         parts.append(_records(values, kind, _STAMPS[stamps], every[~null]))
     return parts
@@ -179,16 +179,20 @@ def _record(kind: int, mask: int, *, handles: bool = True) -> np.dtype[np.void]:
     return np.dtype(fields)
 
 
-def _records(values: Values, kind: int, stamps: int, rows: NDArray[np.intp] | None) -> bytes:
+def _records(values: Values, kind: int, stamps: int, rows: NDArray[np.intp] | None) -> memoryview:
     if rows is not None:
         values = Values(
             values.handle[rows], values.layout[rows], values.value[rows], values.status[rows], values.source[rows], values.server[rows], {}
         )
     mask = _mask(kind, stamps, values.status, values.source)
-    record = np.empty(values.handle.size, _record(kind, mask))
+    layout = _record(kind, mask)
+    body = np.empty(4 + values.handle.size * layout.itemsize + 4, np.uint8)
+    body[:4] = np.frombuffer(struct.pack("<i", values.handle.size), np.uint8)
+    body[-4:] = 0xFF  # no diagnostics
+    record = body[4:-4].view(layout)
     record["handle"] = values.handle
     _fill(record, kind, mask, values.value, values.status, values.source, values.server)
-    return b"".join((struct.pack("<i", values.handle.size), record.tobytes(), _NO_DIAGNOSTICS))
+    return body.data
 
 
 def _texts(values: Values, rows: Sequence[int], stamps: int) -> bytes:

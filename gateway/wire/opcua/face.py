@@ -205,7 +205,7 @@ class Items(Protocol):
     def ready(self) -> bool:
         """Whether anything waits to be reported."""
 
-    def take(self, limit: int) -> list[bytes]:
+    def take(self, limit: int) -> list[bytes | memoryview]:
         """Bodies of DataChangeNotifications with at most limit values in all, oldest first; they leave the queues."""
 
     def close(self) -> None: ...

@@ -189,17 +189,15 @@ class Processor(UaProcessor):
     def answer(self, message: Message) -> None:
         request = self._publish_requests.popleft()
         results: Any = request.results or ()
-        body = b"".join(
-            (
-                struct.pack("<Ii", message.subscription_id, len(message.available)),
-                struct.pack(f"<{len(message.available)}I", *message.available),
-                b"\x01" if message.more else b"\x00",
-                message.body,
-                struct.pack(f"<i{len(results)}I", len(results), *results),
-                _NO_DIAGNOSTICS,
-            )
+        body = (
+            struct.pack("<Ii", message.subscription_id, len(message.available)),
+            struct.pack(f"<{len(message.available)}I", *message.available),
+            b"\x01" if message.more else b"\x00",
+            message.body,
+            struct.pack(f"<i{len(results)}I", len(results), *results),
+            _NO_DIAGNOSTICS,
         )
-        self._respond(_PUBLISH_RESPONSE, request.requesthdr, request.seqhdr, body)
+        self._respond(_PUBLISH_RESPONSE, request.requesthdr, request.seqhdr, *body)
 
     def room_for(self) -> int:
         if not self._client_message_bytes:
@@ -243,10 +241,10 @@ class Processor(UaProcessor):
         self._respond(_READ_RESPONSE, header, seqhdr, answer)
         return True
 
-    def _respond(self, response: bytes, header: ua.RequestHeader, seqhdr: Any, body: bytes) -> None:
+    def _respond(self, response: bytes, header: ua.RequestHeader, seqhdr: Any, *body: bytes) -> None:
         now = self.iserver.face.now_ns() // 100 + ticks.EPOCH_1970
         head = _RESPONSE_HEAD.pack(now, header.RequestHandle, _GOOD, 0, -1, 0, 0, 0)
-        self._transport.write(self._connection.message_to_binary(b"".join((response, head, body)), request_id=seqhdr.RequestId))
+        self._transport.write(self._connection.message_to_binary(b"".join((response, head, *body)), request_id=seqhdr.RequestId))
 
     async def close(self) -> None:
         self._publish_requests.clear()

@@ -70,7 +70,6 @@ class Subscription(InternalSubscription):
         self.monitored_item_srv = MonitoredItems(self, service.aspace, items, service.face)
         self._sent: OrderedDict[int, bytes] = OrderedDict()
         self._sent_bytes = 0
-        self._ready: deque[bytes] = deque()  # encoded notifications that did not fit the message before
         self._timer: asyncio.TimerHandle | None = None
         self._next = 0.0
 
@@ -109,11 +108,11 @@ class Subscription(InternalSubscription):
     # --- the publishing timer and the requests ---
 
     def available(self) -> bool:
-        return bool(self._ready) or self.items.ready() or bool(self._triggered_events) or self.monitored_item_srv.has_sampled()
+        return self.items.ready() or bool(self._triggered_events) or self.monitored_item_srv.has_sampled()
 
     def _expired(self) -> None:
         self.items.sample(self._service.face.now_ns())
-        self.monitored_item_srv.sample()
+        self.monitored_item_srv.sample(self._service.face.now_ns())
         self._act(self.machine.timer(queued=self.outlet.queued(), available=self.available()))
         if self._timer is not None:
             self._wait()
@@ -133,7 +132,7 @@ class Subscription(InternalSubscription):
         if action is Action.NOTIFY:
             self._notify()
         elif action is Action.KEEP_ALIVE:
-            self.outlet.answer(self._message(None, more=False))
+            self.outlet.answer(self._message(0, [], more=False))
         elif action is Action.CLOSE:
             self._service.expire(self)
 
@@ -141,36 +140,37 @@ class Subscription(InternalSubscription):
         """Rows 5 and 6: one message, and further ones as long as requests wait and notifications do not fit."""
         more = True
         while more and self.outlet.queued():
-            notifications = self._take()
-            if not notifications:
+            count, pieces = self._take()
+            if not count:
                 break
             more = self.machine.publishing_enabled and self.available()
-            self.outlet.answer(self._message(notifications, more=more))
+            self.outlet.answer(self._message(count, pieces, more=more))
 
-    def _take(self) -> list[bytes]:
-        """Encoded ExtensionObjects for one message, at most MaxNotificationsPerPublish values."""
+    def _take(self) -> tuple[int, list[bytes | memoryview]]:
+        """How many notifications, and their encoded ExtensionObjects in pieces: at most MaxNotificationsPerPublish values."""
         most = min(self.machine.max_notifications or limits.VALUES_PER_NOTIFICATION, limits.VALUES_PER_NOTIFICATION, self.outlet.room_for())
-        taken = [_DATA_CHANGE + struct.pack("<i", len(body)) + body for body in self.items.take(most)]
-        left = most - sum(struct.unpack_from("<i", body, 9)[0] for body in taken)
-        if left > 0:
-            sampled = self.monitored_item_srv.take_sampled(left)
-            if sampled:
-                body = struct.pack("<i", len(sampled)) + b"".join(sampled) + b"\xff\xff\xff\xff"
-                taken.append(_DATA_CHANGE + struct.pack("<i", len(body)) + body)
-                left -= len(sampled)
-        if left > 0 and self._triggered_events:
+        count, pieces = 0, []
+        for body in self.items.take(most):
+            pieces += [_DATA_CHANGE + struct.pack("<i", len(body)), body]
+            most -= struct.unpack_from("<i", body)[0]
+            count += 1
+        sampled = self.monitored_item_srv.take_sampled(most) if most > 0 else []
+        if sampled:
+            body = struct.pack("<i", len(sampled)) + b"".join(sampled) + b"\xff\xff\xff\xff"
+            pieces += [_DATA_CHANGE + struct.pack("<i", len(body)), body]
+            count += 1
+        if most > len(sampled) and self._triggered_events:
             events = [event for queued in self._triggered_events.values() for event in queued]
             self._triggered_events = {}
-            taken.append(extensionobject_to_binary(ua.EventNotificationList(events)))
-        return taken
+            pieces.append(extensionobject_to_binary(ua.EventNotificationList(events)))
+            count += 1
+        return count, pieces
 
-    def _message(self, notifications: list[bytes] | None, *, more: bool) -> Message:
-        """Part 4, 7.26: a keep-alive carries the next sequence number without using it."""
+    def _message(self, count: int, pieces: list[bytes | memoryview], *, more: bool) -> Message:
+        """Part 4, 7.26: a keep-alive, a message of no notifications, carries the next sequence number without using it."""
         sequence = self._notification_seq
-        body = struct.pack("<Iqi", sequence, _now_ticks(self._service.face.now_ns()), len(notifications or ())) + b"".join(
-            notifications or ()
-        )
-        if notifications:
+        body = b"".join((struct.pack("<Iqi", sequence, _now_ticks(self._service.face.now_ns()), count), *pieces))
+        if count:
             self._sent[sequence] = body
             self._sent_bytes += len(body)
             self._notification_seq = 1 if sequence >= _LAST_SEQUENCE else sequence + 1
@@ -181,7 +181,7 @@ class Subscription(InternalSubscription):
     def last_message(self, code: int) -> Message:
         """StatusChangeNotification: what a client hears of a subscription that is no more (Part 4, 7.25.4)."""
         gone = extensionobject_to_binary(ua.StatusChangeNotification(status_code(code), ua.DiagnosticInfo()))
-        return Message(self.data.SubscriptionId, (), False, self._message([gone], more=False).body)
+        return Message(self.data.SubscriptionId, (), False, self._message(1, [gone], more=False).body)
 
     def acknowledge(self, sequence: int) -> int:
         body = self._sent.pop(sequence, None)
@@ -243,9 +243,6 @@ class Publishing(SubscriptionService):
         """A subscription, for its owner only."""
         found = self.subscriptions.get(subscription_id)
         return found if found is not None and found.session_id == session_id else None
-
-    def items_of(self, session_id: ua.NodeId) -> int:
-        return sum(len(subscription.items) for subscription in self.of(session_id))
 
     def set_publishing(self, subscription_id: int, session_id: ua.NodeId, enabled: bool) -> ua.StatusCode:
         found = self.find(subscription_id, session_id)
