@@ -38,6 +38,7 @@ function link(text, state) {
 
 function shown(tag) {
   if (tag.value === null || tag.value === undefined) return "–";
+  if (typeof tag.value === "string") return tag.value;
   if (tag.type === "bool" || tag.type === "enum") return tag.labels?.[tag.value] ?? (tag.type === "bool" ? String(Boolean(tag.value)) : String(tag.value));
   if (tag.type === "float") return Number(tag.value.toPrecision(6)).toLocaleString("en", { useGrouping: false, maximumFractionDigits: 10 });
   return String(tag.value);
@@ -114,7 +115,7 @@ function drawAlarms() {
   for (const alarm of rows) {
     const row = body.insertRow();
     cell(row, `${alarm.severity} ${alarm.level}`);
-    cell(row, alarm.message ? `${alarm.condition}: ${alarm.message}` : alarm.condition);
+    cell(row, alarm.message || alarm.condition).title = alarm.condition;
     cell(row, (alarm.active ? "active" : "returned") + (alarm.acknowledged ? "" : ", not acknowledged")).dataset.state = alarm.active ? "bad" : "";
     cell(row, alarm.value === null ? "–" : String(Number(alarm.value.toPrecision(6))), "number");
     cell(row, alarm.since ? alarm.since.slice(11, 19) + " UTC" : "–");
