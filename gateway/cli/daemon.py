@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
 
 _TIMEOUT_S: Final = 10.0
-_HINT: Final = "is it running? `edgetwin run CONFIG` starts it, `systemctl status edgetwin` shows the service"
+_HINT: Final = (
+    "is it running? `edgetwin run CONFIG` starts it, `systemctl status edgetwin` shows the service; "
+    "its local socket is open to root and to its own group alone"
+)
 
 
 class Daemon:

@@ -36,7 +36,7 @@ def status(url: Url = None, name: Name = None, as_json: AsJson = False) -> None:
         if units:
             show.line()
             rows = [
-                (unit, each["state"], each.get("kind", ""), len(each.get("problems", ())), each.get("reason", ""))
+                (unit, each["state"], each.get("kind", "-"), len(each.get("problems", ())), each.get("reason", ""))
                 for unit, each in units.items()
             ]
             show.table((kind[:-1], "state", "kind", "problems", "reason"), rows, right=(3,))

@@ -18,7 +18,15 @@ async def signed_in(room, role="operator"):
 
 
 async def test_without_a_session_nothing_but_the_probes(stranger):
-    for path in ("/api/v1/tags", "/api/v1/status", "/api/v1/events", "/api/v1/history?tag=a", "/metrics", "/api/v1/session"):
+    for path in (
+        "/api/v1/tags",
+        "/api/digital-twin/state",
+        "/api/v1/status",
+        "/api/v1/events",
+        "/api/v1/history?tag=a",
+        "/metrics",
+        "/api/v1/session",
+    ):
         answer = await stranger.get(path)
         assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json")
     assert (await stranger.post("/api/v1/commands", json={"command": "event.clear"})).status_code == 401
