@@ -5,6 +5,7 @@ Only + - * / sqrt, comparison and integers are used. A step costs by the batch; 
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -27,6 +28,8 @@ from gateway.model.quality import Statuses
 from gateway.model.sync import Sync
 from gateway.model.tag import DERIVED, MANUAL, TagTable
 from gateway.model.update import Columns, TwinUpdate
+
+_MINUTE_NS: Final = 60_000_000_000
 
 
 class Engine:
@@ -58,7 +61,10 @@ class Engine:
     # --- the verbs ----------------------------------------------------------------------------------------------------------------------
 
     def step(self, batch: SampleBatch, now_ns: int) -> TwinUpdate:
-        """Apply a batch at engine time now_ns. O(batch)."""
+        """Apply a batch at engine time now_ns. O(batch).
+
+        Of any call: a now_ns more than a minute before the last one is a wall clock set back unannounced (a start with a wrong clock).
+        """
         outcome = self._begin(now_ns)
         if len(batch):
             received_ns = batch.received_ns or now_ns
@@ -111,10 +117,16 @@ class Engine:
         return self._end(self._begin(now_ns), asked=True)
 
     def rebase(self, delta_ns: int) -> None:
-        """The wall clock stepped by delta_ns: everything that waits for an engine time, and every age, moves along."""
+        """The wall clock stepped by delta_ns: everything that waits for an engine time, and every age, moves along.
+
+        The order of samples is learned anew, from the next one of each tag: times that were stamped here, or judged against this clock,
+        are of the old one, and would bar what comes now.
+        """
+        twin = self.twin
         self.alarms.shift(delta_ns)
-        heard = self.twin.received_ns != 0
-        self.twin.received_ns[heard] += delta_ns
+        twin.received_ns[twin.received_ns != 0] += delta_ns
+        twin.gate_ns[twin.gate_ns != NEVER] = ALWAYS
+        self.held = {tag_id: held.unordered() for tag_id, held in self.held.items()}
         self.stale.due_min = 0 if self.stale.rows.size else NEVER
         self.pace.shift(delta_ns)
         self.now_ns += delta_ns
@@ -342,6 +354,8 @@ class Engine:
     def _begin(self, now_ns: int) -> Outcome:
         outcome = Outcome(now_ns)
         twin = self.twin
+        if now_ns < self.now_ns - _MINUTE_NS:
+            self.rebase(now_ns - self.now_ns)
         self.now_ns = twin.at_ns = now_ns
         outcome.transitions += self.alarms.expire(now_ns, twin.value, twin.status, twin.source_ns)
         if self.recompute_due:

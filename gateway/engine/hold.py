@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gateway.engine.where import ALWAYS
+from gateway.engine.where import ALWAYS, NEVER
 from gateway.model.quality import BAD
 
 
@@ -29,6 +29,10 @@ class Held:
     def marked(self, status: int) -> "Held":
         """With the gateway's word on its link."""
         return replace(self, status=status, made=True, gate_ns=ALWAYS)
+
+    def unordered(self) -> "Held":
+        """With the order of samples to be learned anew; that of a derived tag has none."""
+        return self if self.gate_ns == NEVER else replace(self, gate_ns=ALWAYS)
 
     def computed(self, value: float, status: int, source_ns: int) -> "Held":
         """With one more result of a derived tag."""

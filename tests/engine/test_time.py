@@ -4,6 +4,7 @@ import numpy as np
 
 from engine.rig import T0, S, batch, build, feed, manual, mark, rows, rule, table, tag, told
 from gateway.model import quality
+from gateway.model.batch import SampleBatch
 from gateway.model.sync import SyncMode
 
 LOST = quality.BAD_NO_COMMUNICATION
@@ -81,6 +82,30 @@ def test_a_wall_clock_that_steps_moves_delays_ages_and_commits_along():
     assert told(engine.tick(T0 + 3 * S - 3600 * S)) == [("a", "HI", "active")]
     assert len(engine.tick(T0 + 9 * S - 3600 * S).rows) == 0
     assert engine.tick(T0 + 10 * S - 3600 * S).rows.status.tolist() == [STALE]
+
+
+def test_a_wall_clock_set_back_does_not_blind_the_twin():
+    """Ten years back: the source's own times are now more than a year off, so the receipt stands in, far before the newest one known."""
+    engine = build(TAGS, [rule(TAGS, "b", "HI", 5)])
+    feed(engine, [1], [1.0], 0)
+    back = -315_360_000 * S
+    engine.rebase(back)
+    update = engine.step(SampleBatch.of([1], [6.0], 0, T0 + S, received_ns=T0 + S + back), T0 + S + back)
+    assert (update.counts.skewed, update.counts.late, told(update)) == (1, 0, [("b", "HI", "active")])
+    engine.rebase(-back)
+    update = engine.step(SampleBatch.of([1], [2.0], 0, T0 + 2 * S, received_ns=T0 + 2 * S), T0 + 2 * S)
+    assert (update.counts.late, update.rows.source_ns[0], told(update)) == (0, T0 + 2 * S, [("b", "HI", "inactive")])
+
+
+def test_a_start_with_a_clock_that_is_behind_goes_on_too():
+    """The snapshot is of later than now, and nobody said so: delays and order are taken to the new clock."""
+    before = build(TAGS, [rule(TAGS, "b", "HI", 5, on_s=3)], update_frequency=1.0)
+    feed(before, [1], [6.0], 100_000)
+    engine = build(TAGS, [rule(TAGS, "b", "HI", 5, on_s=3)], update_frequency=1.0)
+    engine.restore(before.snapshot())
+    assert feed(engine, [1], [6.0], 0).counts.applied == 1
+    assert due_s(engine) == 1
+    assert told(engine.tick(T0 + 3 * S)) == [("b", "HI", "active")]
 
 
 def test_the_grid_stays_on_multiples_of_the_period_when_the_clock_steps():
