@@ -190,7 +190,6 @@ class OpcUaDriver:
             wrong &= status < np.uint32(BAD)
             status[wrong], value[wrong] = BAD_TYPE_MISMATCH, np.nan
             text = {row: words for row, words in text.items() if not wrong[row]}
-        self._context.report.count("samples", change.handle.size)
         batch = SampleBatch(
             tag_id=self._plan.tag_id[change.handle],
             value=value,
