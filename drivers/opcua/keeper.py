@@ -80,6 +80,7 @@ class Keeper:
         self._strays: set[int] = set()
         self._probe = Probe(plan)
         self._remembered_s = 0.0
+        self._asked_s = 0.0
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._pump: Pump
@@ -101,7 +102,7 @@ class Keeper:
             raise NotConnected(f"{self._config.url}: {refusal}") from refusal
         self._missed_ns = past.committed_ns if past is not None and not resumed else None
         self._remember(force=True)
-        self.run(self._keep(), failed)
+        self.run(self._keep(failed), failed)
         if self._missed_ns is not None:
             self.run(self._fill_in(self._missed_ns), failed)
 
@@ -249,22 +250,32 @@ class Keeper:
         for granted in self._granted.values():
             self._pump.release(granted.id)
 
-    async def _keep(self) -> None:
+    async def _keep(self, failed: Callable[[BaseException], None]) -> None:
         with contextlib.suppress(NotConnected):  # the link has told the driver already
             while True:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(TICK_S):
                         await self._wake.wait()
                 self._wake.clear()
-                self._listen()
+                self._listen(failed)
                 await self._retry_refused()
                 await self._probe_silent()
                 await self._rebuild_due()
                 strays, self._strays = list(self._strays), set()
                 await self._delete(strays)
 
-    def _listen(self) -> None:
-        """Two keep-alives missed: one subscription is dead, or, when nothing at all comes, the link (Part 4, 5.14.1.1)."""
+    async def _ask(self) -> None:
+        with contextlib.suppress(Refused, NotConnected):  # an answer is an answer; without one the link fails by itself
+            await self._link.alive()
+
+    def _listen(self, failed: Callable[[BaseException], None]) -> None:
+        """Two keep-alives missed: one subscription is dead, or, when nothing at all comes, the link (Part 4, 5.14.1.1).
+
+        A server may keep alive more rarely than asked, and while nothing is asked for nothing comes: then a Read tells whether it lives.
+        """
+        if time.monotonic() - max(self._pump.heard_s, self._asked_s) > KEEPALIVE_S + 1.0:
+            self._asked_s = time.monotonic()
+            self.run(self._ask(), failed)
         silent = self._pump.silent(time.monotonic()) if self._pump.listening else []
         if silent and len(silent) == len(self._pump.streams):
             self._link.fail("connected but silent: two keep-alives are missing")

@@ -33,7 +33,7 @@ def recall(memory: Memory, digest: str) -> Remembered | None:
             refused=tuple(int(handle) for handle in found["refused"]),
         )
         same = found["digest"] == digest and all(math.isfinite(g.keepalive_s) for g in remembered.granted)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
     return remembered if same else Remembered(remembered.committed_ns)
 

@@ -81,6 +81,7 @@ class Pump:
         self._fillers: set[asyncio.Task[None]] = set()
         self._retry: asyncio.TimerHandle | None = None
         self._closed = False
+        self.heard_s = time.monotonic()  # when anything came last
 
     # --- for the owner -------------------------------------------------------------------------------------------------------------------
 
@@ -165,6 +166,7 @@ class Pump:
 
     def _answered(self, body: bytes | None, fault: str) -> None:
         self._under_way -= 1
+        self.heard_s = time.monotonic()
         if self._closed:
             return
         if body is None:
@@ -213,7 +215,7 @@ class Pump:
             if not published.message.empty:
                 self._out.stray(published.subscription)
             return
-        stream.heard_s = time.monotonic()
+        stream.heard_s = self.heard_s
         if stream.held is not None:
             stream.held.append(published)
             return

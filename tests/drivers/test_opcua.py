@@ -5,6 +5,7 @@ import math
 import socket
 import time
 
+import psutil
 import pytest
 import pytest_asyncio
 from asyncua import ua
@@ -139,6 +140,19 @@ async def test_texts_that_cannot_be_carried_are_marked_and_the_neighbour_flows(d
         assert [(row[0], row[2]) for row in rows] == [(0, status)]
     await plant.write("double", 6.0)
     await read_rows(driver, lambda rows: 6.0 in values_of(rows, 1))
+
+
+async def test_connecting_over_and_over_leaves_nothing_behind(driven):
+    """No task, no socket, no subscription at the server is left by a connection that was closed."""
+    driver, _ = await driven(TAGS, connect=False)
+    left = []
+    for _ in range(8):
+        await driver.connect()
+        await read_rows(driver, lambda rows: len(rows) >= 3)
+        await driver.close()
+        await asyncio.sleep(0.05)
+        left.append((len(asyncio.all_tasks()), psutil.Process().num_fds()))
+    assert left[-1] == left[1]
 
 
 async def test_the_socket_notices_a_dead_path_in_ten_seconds(driven):

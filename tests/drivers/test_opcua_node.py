@@ -108,6 +108,18 @@ async def test_a_frozen_server_is_not_connected_after_two_keep_alives(driven, pl
     await read_rows(driver, lambda rows: 1.5 in values_of(rows, 0))
 
 
+async def test_a_frozen_server_is_noticed_though_it_promised_few_keep_alives(driven, plant, monkeypatch):
+    """Whatever the server made of the keep-alive interval, and with no subscription at all: a Read tells."""
+    driver, _ = await driven((), request_timeout=0.5)
+    monkeypatch.setattr(keeper, "KEEPALIVE_S", 0.2)
+    plant.signal(signal.SIGSTOP)
+    started = time.monotonic()
+    with pytest.raises(NotConnected):
+        await read_rows(driver, lambda _: False)
+    assert time.monotonic() - started < 5
+    plant.signal(signal.SIGCONT)
+
+
 async def test_a_new_process_takes_the_old_subscriptions_over(driven, plant):
     """As after kill -9: nothing accepted, the socket gone, what was not acknowledged comes again with what was set meanwhile."""
     tags = (tag(0, "double", sampling_interval_ns=20_000_000),)

@@ -250,6 +250,10 @@ class Link:
         found = value[0].Value.Value if value[0].Value is not None else None
         return [str(uri) for uri in found or []]
 
+    async def alive(self) -> None:
+        """A sign of life: the server's state is read. Raises Refused, NotConnected."""
+        await self.read([(ua.NodeId(ua.ObjectIds.Server_ServerStatus_State), ua.AttributeIds.Value)])
+
     async def read(self, wanted: Sequence[tuple[Any, Any]], index_range: Sequence[str | None] = ()) -> list[Any]:
         """Attributes as they are, Bad or not, in one request."""
         parameters = ua.ReadParameters()
