@@ -4,6 +4,7 @@ A transaction is one function that runs as a whole on its thread: one hop, not o
 checkpoints: SQLite before 3.51.3 may lose the WAL's reset where two connections write or checkpoint (sqlite.org/wal.html#walresetbug).
 """
 
+import os
 import sqlite3
 import struct
 from collections.abc import Callable
@@ -23,6 +24,7 @@ A = TypeVarTuple("A")
 PAGE_BYTES: Final = 4096
 _MAGIC: Final = b"SQLite format 3\0"
 _BUSY_S: Final = 5.0
+_SUFFIXES: Final = ("", "-wal", "-shm", "-journal")
 _DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -44,7 +46,7 @@ class Database:
             opened.append(await _thread(lambda: open_writer(path, schema)))
             for _ in range(readers):
                 opened.append(await _thread(lambda: open_reader(path)))  # noqa: PERF401  # those opened before a fault are to be closed
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             for connection in opened:
                 await connection.close()
             raise StoreUnavailable(f"open {path}: {error}") from error
@@ -150,22 +152,42 @@ def _view(connection: sqlite3.Connection, function: Callable[..., T], args: tupl
 
 
 def open_writer(path: Path, schema: Schema) -> sqlite3.Connection:
-    """Make or migrate the file and set it to WAL, synchronous=FULL (a commit is on the disk when it returns)."""
+    """Open, made or migrated where need be; synchronous=FULL: a commit is on the disk when it returns."""
+    if not path.exists() or path.stat().st_size == 0:
+        create(path, schema)
     connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_S)
     try:
         connection.text_factory = to_text
-        if path.stat().st_size == 0:
-            path.chmod(0o600)
-            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
         connection.execute("PRAGMA synchronous=FULL")
         migrate(connection, schema)
-        connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA journal_size_limit=67108864")
         connection.execute("PRAGMA cache_size=-4096")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def create(path: Path, schema: Schema) -> None:
+    """A new file appears whole or not at all: it is made beside its place and renamed."""
+    fresh = path.with_name(path.name + ".new")
+    for suffix in _SUFFIXES:
+        fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
+    connection = sqlite3.connect(fresh, isolation_level=None)
+    try:
+        fresh.chmod(0o600)
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        migrate(connection, schema)
+        connection.execute("PRAGMA journal_mode=WAL")
+    finally:
+        connection.close()
+    fresh.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
@@ -229,7 +251,7 @@ def _ask_sqlite(path: Path, schema: Schema, thorough: bool) -> str | None:
         finally:
             connection.close()
     except sqlite3.DatabaseError as error:
-        if is_damage(error):
+        if is_damage(error) or error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK:  # another program's half transaction
             return str(error)
         raise StoreUnavailable(f"open {path}: {error}") from error
 
@@ -260,7 +282,7 @@ def move_aside(path: Path, now_ns: int) -> Path:
     while target.exists():
         n += 1
         target = path.with_name(f"{path.name}.{stamp}-{n}.corrupt")
-    for suffix in ("", "-wal", "-shm"):
+    for suffix in _SUFFIXES:
         source = path.with_name(path.name + suffix)
         if source.exists():
             source.rename(target.with_name(target.name + suffix))

@@ -96,11 +96,21 @@ async def test_killed_in_the_middle_of_a_write_nothing_acknowledged_is_lost(tmp_
     """The process ends inside its n-th write to a file, wherever that falls in a transaction or a checkpoint."""
     chance, first = random.Random(SEED), 0
     for _ in range(6):
-        inject = f"inject=pwrite64:signal=KILL:when={chance.randrange(1, 500)}"
-        process = start(tmp_path, first, "strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=pwrite64", "-e", inject)
-        lines = process.communicate(timeout=30)[0].splitlines(keepends=True)
-        first = await check(tmp_path, last_durable(lines, first - 1))
+        first = await check(tmp_path, killed_at_write(tmp_path, first, chance.randrange(1, 500)))
     assert first > 0, f"seed {SEED}"
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+@pytest.mark.parametrize("n", [5, 9, 17, 23])
+async def test_killed_while_the_files_are_made_the_next_start_makes_them(tmp_path, n):
+    await check(tmp_path, killed_at_write(tmp_path, 0, n))
+
+
+def killed_at_write(directory, first, n):
+    """What was acknowledged before the n-th write to a file ended the process."""
+    inject = f"inject=pwrite64:signal=KILL:when={n}"
+    process = start(directory, first, "strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=pwrite64", "-e", inject)
+    return last_durable(process.communicate(timeout=30)[0].splitlines(keepends=True), first - 1)
 
 
 IN_A_SMALL_DISK = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=2m none "$0" && exec "$@"']

@@ -36,12 +36,25 @@ def alien(path):
         other.execute("CREATE TABLE theirs(a)")
 
 
+def hot_journal(path):
+    """Another program's file, with the journal that its crash left behind."""
+    alien(path)
+    with sqlite3.connect(path) as other:
+        other.execute("PRAGMA cache_size=1")
+        other.executemany("INSERT INTO theirs VALUES(randomblob(5000))", [()] * 50)
+        images = {name: path.with_name(name).read_bytes() for name in (path.name, f"{path.name}-journal")}
+    other.close()
+    for name, image in images.items():
+        path.with_name(name).write_bytes(image)
+
+
 SPOILED = {
     "not SQLite": lambda path: path.write_bytes(b"hello" * 1000),
     "alien": alien,
     "header": lambda path: path.write_bytes(b"\0" * 4096 + path.read_bytes()[4096:]),
     "first pages": lambda path: damage_pages(path, 1, 12),
     "truncated": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "half a transaction of another program": hot_journal,
     "cut to nothing beside a log": lambda path: (path.write_bytes(b""), path.with_name(path.name + "-wal").write_bytes(b"x" * 5000)),
 }
 
