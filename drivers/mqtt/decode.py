@@ -22,6 +22,7 @@ _NO_DATA: Final = Reading(float("nan"), quality.BAD_NO_DATA)
 _BY_WORD: Final = {"good": quality.GOOD, "uncertain": quality.UNCERTAIN, "bad": quality.BAD}
 _MISSING: Final = object()
 _PLAIN_NUMBERS: Final = frozenset({float, int})
+_TEXT: Final = frozenset({str})
 
 
 class Target(NamedTuple):
@@ -56,10 +57,11 @@ class Decoder:
             self._routes.setdefault(topic.encode(), []).append(target)
             self._named[tag.name] = target
             self._named.setdefault(tag.address, target)
+        self._floats = {name: target.tag_id for name, target in self._named.items() if target.kind is TagType.FLOAT}
 
     def decode(self, messages: Iterable[Message], received_ns: int, receipt: object = None) -> Decoded:
         """Rows in the order of arrival; source_ns is 0 where a payload has no time. Never raises for a payload."""
-        work = _Work(self._named, self._fields)
+        work = _Work(self._named, self._floats, self._fields)
         for message in messages:
             targets = self._routes.get(message.topic)
             if message.payload == b"":
@@ -81,11 +83,11 @@ def tokens(pointer: str) -> tuple[str, ...]:
 
 
 class _Work:
-    def __init__(self, named: Mapping[str, Target], fields: tuple[str, ...]) -> None:
+    def __init__(self, named: Mapping[str, Target], floats: Mapping[str, int], fields: tuple[str, ...]) -> None:
         self.rows = Rows()
         self.faults: list[tuple[str, str]] = []
         self.unknown = self.bad_times = 0
-        self._named, self._fields = named, fields
+        self._named, self._floats, self._fields = named, floats, fields
 
     def unrouted(self, message: Message) -> None:
         payload = message.payload
@@ -168,12 +170,12 @@ class _Work:
         statuses = document.get("status", [])
         if times is None or not isinstance(statuses, list) or len(statuses) not in {0, len(names)}:
             return False
-        targets = [self._named.get(name) if isinstance(name, str) else None for name in names]
-        if not statuses and None not in targets and _PLAIN_NUMBERS.issuperset(map(type, values)):
-            known = [target for target in targets if target is not None]
-            if all(target.kind is TagType.FLOAT for target in known):
-                self.rows.extend(np.array([target.tag_id for target in known], np.int32), np.array(values, np.float64), times)
+        if not statuses and _PLAIN_NUMBERS.issuperset(map(type, values)) and _TEXT.issuperset(map(type, names)):
+            ids = list(map(self._floats.get, names))
+            if None not in ids:
+                self.rows.extend(np.array(ids, np.int32), np.array(values, np.float64), times)
                 return True
+        targets = [self._named.get(name) if isinstance(name, str) else None for name in names]
         for place, target in enumerate(targets):
             if target is None:
                 self.unknown += 1

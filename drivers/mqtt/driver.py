@@ -13,6 +13,7 @@ from gateway.wire.mqtt.client import Link
 from gateway.wire.mqtt.endpoint import matches
 
 _NAMED_FAULTS: Final = 1000
+_FILTERS: Final = "filters"  # what the kept session at the broker is subscribed to
 _NOT_PLAIN: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -43,7 +44,10 @@ class MqttDriver:
         link = await Link.open(config.endpoint, self._client_id, session_expiry_s=round(config.session_expiry))
         self._link, self._pauses = link, 0
         self._accepted = self._issued = self._receipt  # receipts of earlier links acknowledge nothing here
+        known = self._context.memory.get(_FILTERS)
+        await link.unsubscribe(sorted(set(known.split("\n")) - set(config.topics)) if known and link.session_present else [])
         refused = await link.subscribe(config.topics, config.qos)
+        self._context.memory.put(_FILTERS, "\n".join(config.topics))
         for topic in config.topics:
             report.problem(topic, f"the broker refused the subscription: {refused[topic]}" if topic in refused else None)
         if len(refused) == len(config.topics):

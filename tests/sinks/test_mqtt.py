@@ -10,7 +10,7 @@ import pytest
 from gateway.contracts import NotConnected, Rejected
 from gateway.model.alarm import AlarmRule, Limit
 from gateway.model.event import Category, Event
-from gateway.model.tag import Tag, TagType
+from gateway.model.tag import Tag, TagTable, TagType
 from gateway.sinks.mqtt.config import Config
 from gateway.wire.mqtt.client import Link
 from support.mqtt_face import PATH, MqttFace, subscriber
@@ -407,6 +407,18 @@ async def test_the_embedded_broker_is_served_by_3_1_1(free_port):
     await face.outbox.drain(sink)
     await sink.close()
     await broker.stop()
+
+
+async def test_a_tag_that_a_reload_brings_has_its_topic(mosquitto):
+    face = MqttFace(mosquitto.url, TAGS)
+    sink = await connected(face)
+    face.table = TagTable.of([*TAGS, Tag(5, "line.new", unit="bar")])
+    face.engine.retable(face.table, [], [])
+    async with subscriber(mosquitto.port, f"{PATH}/line/new") as heard:
+        await sink.write(face.step({"line.new": 3.0}))
+        await eventually(lambda: heard.messages)
+    assert heard.on(f"{PATH}/line/new")[0]["unit"] == "bar"
+    await sink.close()
 
 
 def test_commands_are_refused_until_they_exist():

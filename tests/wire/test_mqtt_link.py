@@ -5,6 +5,7 @@ import ssl
 import subprocess
 
 import pytest
+import uvloop
 
 from gateway.contracts import NotConnected
 from gateway.wire.mqtt import client as client_module
@@ -265,6 +266,33 @@ async def test_tls_checks_the_brokers_certificate_and_shows_its_own(start_mosqui
         await Link.open(at(Tls()), "one")
     with pytest.raises(NotConnected, match="TLS files"):
         await Link.open(at(Tls(ca="/nowhere.pem")), "one")
+
+
+def test_under_uvloop_a_broker_that_dies_leaves_no_trace_but_not_connected(mosquitto):
+    """Readers and writers are gone before their descriptor is: the loop's exception handler hears nothing."""
+    heard = []
+
+    async def scene():
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
+        link = await Link.open(endpoint(mosquitto.port), "one")
+        await link.subscribe(["a"], 1)
+        await link.publish([Outgoing("a", b"1")] * 100)
+        assert len(await take(link, 100)) == 100
+        mosquitto.freeze()
+        sending = asyncio.create_task(
+            link.send(packets.publish_qos0(packets.topic_head("a", link.version), b"x" * 8_000_000, retain=False))
+        )
+        await asyncio.sleep(0)
+        mosquitto.kill()
+        with pytest.raises(NotConnected):
+            await asyncio.wait_for(sending, 5)
+        await link.close()
+        with pytest.raises(NotConnected):
+            await Link.open(endpoint(mosquitto.port), "one")
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scene())
+    assert heard == []
 
 
 async def test_paho_still_calls_the_hooks(mosquitto):

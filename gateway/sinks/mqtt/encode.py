@@ -31,7 +31,7 @@ class Encoder:
         self.topics = [f"{prefix}/{tag.name.replace('.', '/')}" for tag in tags]
         self._names = [tag.name for tag in tags]
         self._tails = [b',"unit":' + orjson.dumps(tag.unit) + b"}" if tag.unit else b"}" for tag in tags]
-        self._labels = {tag.tag_id: {n: orjson.dumps(label) for n, label in tag.labels.items()} for tag in tags if tag.labels}
+        self._labels = {tag.tag_id: {b"%d" % n: json(label) for n, label in tag.labels.items()} for tag in tags if tag.labels}
         self._whole = tags.type != TagType.FLOAT  # not written as a float
 
     def values_json(self, tag_id: TagIds | Rows, value: Floats, status: Statuses, text: Mapping[int, str]) -> list[bytes]:
@@ -53,16 +53,12 @@ class Encoder:
 
     def _payload(self, tag_id: int, scalar: bytes, at: str | None, status: int) -> bytes:
         when = b'"' + at.encode() + b'"' if at else _NULL
-        label = b""
-        if tag_id in self._labels and scalar in self._numbers(tag_id):
-            label = b',"label":' + self._labels[tag_id][int(scalar)]
+        known = self._labels[tag_id].get(scalar) if tag_id in self._labels else None
+        label = b',"label":' + known if known else b""
         if status == 0:
             return b'{"value":' + scalar + b',"timestamp":' + when + b',"quality":"good"' + label + self._tails[tag_id]
         stated = f',"quality":"{quality.word(status)}","status":"{quality.name(status)}"'.encode()
         return b'{"value":' + scalar + b',"timestamp":' + when + stated + label + self._tails[tag_id]
-
-    def _numbers(self, tag_id: int) -> set[bytes]:
-        return {b"%d" % number for number in self._labels[tag_id]}
 
     def batches(self, rows: Columns) -> Iterator[tuple[bytes, int]]:
         """Columns of at most 5000 values each: payload and how many values."""

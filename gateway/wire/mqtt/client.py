@@ -150,6 +150,16 @@ class Link:
                     refused[one] = reasons.name(number)
         return refused
 
+    async def unsubscribe(self, filters: Sequence[str]) -> None:
+        """Let a kept session forget topics. Raises NotConnected."""
+        if not filters:
+            return
+        self._wire.check()
+        try:
+            await self._client.unsubscribe(list(filters))
+        except aiomqtt.MqttError as error:
+            raise NotConnected(f"{self.endpoint.address}: unsubscribe: {self._wire.why or error}") from error
+
     async def receive(self) -> list[Message]:
         """All messages that came since the last call; waits for one. Cancelling it loses none. Raises NotConnected once they are taken."""
         while not self._inbox:

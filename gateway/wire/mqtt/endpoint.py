@@ -60,8 +60,8 @@ def parse_url(url: str) -> tuple[str, int, bool]:
 def filter_error(text: str) -> str | None:
     """What is wrong with a topic filter (MQTT 5, 4.7.1), or None."""
     levels = text.split("/")
-    if not text or len(text.encode(errors="replace")) > 65_535 or "\0" in text:
-        return "a topic filter has 1 to 65535 bytes and no NUL"
+    if not text or len(text.encode(errors="replace")) > 65_535 or "\0" in text or "\n" in text:
+        return "a topic filter has 1 to 65535 bytes, no NUL and no line break"
     if any("#" in level and level != "#" for level in levels) or "#" in levels[:-1]:
         return "# stands alone in the last level"
     if any("+" in level and level != "+" for level in levels):
