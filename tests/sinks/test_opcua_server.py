@@ -352,16 +352,21 @@ async def test_items_beside_the_tags_are_heard_as_well(face, client):
     """The server's clock, the twin's version, an attribute and a property."""
     heard = Heard()
     subscription = await client.create_subscription(20, heard)
-    await subscription.subscribe_data_change(
-        [
-            client.get_node(ua.NodeId(2258)),
-            client.get_node("ns=2;s=Twin/StateVersion"),
-            client.get_node("ns=2;s=line.room/EngineeringUnits"),
-        ]
-    )
+    await subscription.subscribe_data_change([client.get_node(ua.NodeId(2258)), client.get_node("ns=2;s=line.room/EngineeringUnits")])
+    await subscription.subscribe_data_change(client.get_node("ns=2;s=Twin/StateVersion"))
+    await subscription.subscribe_data_change([client.get_node("ns=2;s=Gateway/Tags"), tag(client, "line.count")])
     await subscription.subscribe_data_change(tag(client, "line.room"), attr=ua.AttributeIds.DisplayName)
     await eventually(lambda: len(heard.values(2258)) > 3 and heard.values("Twin/StateVersion") and heard.values("line.room"))
+    await eventually(lambda: heard.values("Gateway/Tags") == [len(TAGS)] and heard.values("line.count") == [2**53])
     assert heard.values("line.room")[0].Text == "room"
+
+
+async def test_an_item_on_nothing_is_refused_and_its_neighbours_are_made(face, client):
+    heard = Heard()
+    subscription = await client.create_subscription(20, heard)
+    made = await subscription.subscribe_data_change([tag(client, "no.such"), tag(client, "line.count")])
+    assert made[0].value == ua.StatusCodes.BadNodeIdUnknown
+    await eventually(lambda: heard.values("line.count") == [2**53])
 
 
 async def test_modify_mode_and_delete_are_heeded(face, client):

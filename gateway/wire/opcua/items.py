@@ -125,7 +125,7 @@ class MonitoredItems(MonitoredItemService):
         sampled = self._sampled.get(item_id)
         if sampled is not None:
             sampled.handle, sampled.stamps, sampled.size = asked.ClientHandle, stamps, _sampled_size(asked)
-            return ua.MonitoredItemModifyResult(ua.StatusCode(), self.isub.machine.publishing_ms, sampled.size)
+            return ua.MonitoredItemModifyResult(ua.StatusCode(), self._sampled_ms(), sampled.size)
         event = self._monitored_items.get(item_id)
         if event is None:
             return ua.MonitoredItemModifyResult(status_code(ua.StatusCodes.BadMonitoredItemIdInvalid))

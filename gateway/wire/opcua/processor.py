@@ -227,6 +227,9 @@ class Processor(UaProcessor):
         wanted = create_items_request(_rest(body))
         if wanted is None or wanted.stamps not in (0, 1, 2, 3) or not 0 < len(wanted.items) <= limits.ITEMS_PER_CALL:
             return False
+        space = self.iserver.face.space
+        if any(space.tag_id(key) is None for key, _, _ in wanted.items):
+            return False
         assert self.session is not None
         subscription = self.session.own(wanted.subscription_id)
         made = await subscription.monitored_item_srv.create_tags(wanted.items, wanted.stamps)
