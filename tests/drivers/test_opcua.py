@@ -4,17 +4,20 @@ import asyncio
 import math
 import socket
 import time
+from datetime import UTC, datetime
 
 import psutil
 import pytest
 import pytest_asyncio
 from asyncua import ua
+from asyncua.common.connection import SecureConnection
 
 from drivers.opcua import keeper
 from drivers.opcua.config import Config
 from drivers.opcua.driver import OpcUaDriver
 from gateway.contracts import NotConnected
 from gateway.model.tag import TagType, WriteRule
+from gateway.wire.opcua import client
 from support.driving import driver_context, read_rows, values_of
 from support.opcua_source import Kind, OpcUaSource, tag
 from support.ports import free_port
@@ -153,6 +156,29 @@ async def test_connecting_over_and_over_leaves_nothing_behind(driven):
         await asyncio.sleep(0.05)
         left.append((len(asyncio.all_tasks()), psutil.Process().num_fds()))
     assert left[-1] == left[1]
+
+
+async def test_values_flow_over_renewals_of_the_channel_though_the_clocks_differ(driven, plant, monkeypatch):
+    """Tokens of half a second, made by a server whose clock stands in 1980: what it still sends under the old one is taken."""
+    monkeypatch.setattr(client, "_CHANNEL_LIFETIME_MS", 500)
+    driver, _ = await driven(TAGS[:1])
+    server_side = SecureConnection.open
+
+    def opened(connection, parameters, server):
+        answer = server_side(connection, parameters, server)
+        answer.SecurityToken.CreatedAt = datetime(1980, 1, 1, tzinfo=UTC)
+        return answer
+
+    monkeypatch.setattr(SecureConnection, "open", opened)
+    connection = driver._link._client.uaclient.protocol._connection
+    first = connection.security_token.TokenId
+    async with asyncio.timeout(10):
+        value = 0.0
+        while connection.security_token.TokenId < first + 3:
+            value += 1.0
+            await plant.write("double", value)
+            await read_rows(driver, lambda rows, value=value: value in values_of(rows, 0))
+    assert abs((datetime.now(UTC) - connection.prev_security_token.CreatedAt).total_seconds()) < 60
 
 
 async def test_the_socket_notices_a_dead_path_in_ten_seconds(driven):

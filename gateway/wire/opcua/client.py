@@ -14,6 +14,7 @@ import struct
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -100,7 +101,14 @@ class Access:
 
 
 class _Client(Client):
-    """asyncua's client, which would send a password in the clear with a warning."""
+    """asyncua's client, but: it would send a password in the clear, and it would hold the age of a token against the server's clock."""
+
+    async def open_secure_channel(self, renew: bool = False) -> None:
+        await super().open_secure_channel(renew)
+        protocol = self.uaclient.protocol
+        if protocol is not None:
+            now = datetime.now(UTC)  # a controller's clock may be years off; the token's lifetime counts from here
+            protocol._connection.security_token.CreatedAt = protocol._connection.next_security_token.CreatedAt = now
 
     def _add_user_auth(self, params: Any, username: str | None, password: str | None) -> None:
         policy = self.server_policy(ua.UserTokenType.UserName).SecurityPolicyUri
