@@ -75,7 +75,7 @@ class Health:
         self.started_ns = now_ns()
         self.ready_after_s: float | None = None
         self.loop_lag_s = 0.0
-        self.last_commit_ns = self.started_ns
+        self.committing_since_ns: int | None = None  # None: nothing waits for the disk
         self.store_fault: str | None = None
 
     def fresh(self, kind: str, name: str) -> Unit:
@@ -97,9 +97,10 @@ class Health:
         reasons = []
         if self.loop_lag_s > 1.0:
             reasons.append(f"the event loop was late by {self.loop_lag_s:.1f} s")
-        silent_s = (self._now_ns() - self.last_commit_ns) / 1e9
-        if self.store_fault is None and silent_s > 15.0:
-            reasons.append(f"the store has not committed for {silent_s:.0f} s")
+        if self.store_fault is None and self.committing_since_ns is not None:
+            waited_s = (self._now_ns() - self.committing_since_ns) / 1e9
+            if waited_s > 15.0:
+                reasons.append(f"a commit has taken {waited_s:.0f} s")
         return not reasons, reasons
 
     def ready(self) -> tuple[bool, list[str]]:

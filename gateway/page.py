@@ -12,6 +12,7 @@ from gateway.northbound import Face
 from gateway.road import LatestQueue
 from gateway.settings import Site
 from gateway.status import Report
+from gateway.store.errors import StoreUnavailable
 from gateway.store.store import Store
 from gateway.web.api import build
 from gateway.web.config import WebConfig
@@ -67,6 +68,7 @@ class Page:
                 sessions=sessions,
                 config=self.config,
                 now_ns=now_ns,
+                unavailable=(StoreUnavailable,),
             )
         )
         self._tcp = WebServer(app, self.config.host, self.config.port)

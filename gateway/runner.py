@@ -107,6 +107,7 @@ async def commit_once(
 ) -> None:
     """Commit what is pending; while the disk refuses, try the same transaction again after re-opening the file."""
     gathered = pending.swap()
+    health.committing_since_ns = now_ns()
     commit = Commit(gathered.steps, gathered.events, gathered.outbox, snapshot() if snapshot else None)
     delay_s = 0.25
     while True:
@@ -124,7 +125,7 @@ async def commit_once(
     if pending.store_is_away:
         log.info("store available again", samples_given_up=pending.dropped)
         health.store_fault, pending.store_is_away = None, False
-    health.last_commit_ns = now_ns()
+    health.committing_since_ns = None
     for driver, receipt in gathered.receipts:
         driver.accept(receipt)
 

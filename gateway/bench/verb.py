@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-_BENCHES: Final = ("engine", "history", "opcua", "mqtt", "road")
+_BENCHES: Final = ("engine", "history", "opcua", "mqtt", "web", "road")
 
 
 def register(app: typer.Typer) -> None:

@@ -28,14 +28,21 @@ def test_an_absent_source_leaves_the_gateway_ready_and_is_named():
     assert health.degraded() == ["source plc1: down, connection refused"]
 
 
-def test_a_stuck_loop_and_a_silent_store_are_not_alive():
+def test_a_stuck_loop_and_a_commit_that_does_not_end_are_not_alive():
     now = 0
     health = Health(lambda: now)
-    health.loop_lag_s = 2.0
+    health.loop_lag_s, health.committing_since_ns = 2.0, 0
     now = 20 * S
     alive, reasons = health.live()
     assert not alive
     assert len(reasons) == 2
+
+
+def test_a_plant_that_says_nothing_for_hours_leaves_the_gateway_alive():
+    now = 0
+    health = Health(lambda: now)
+    now = 10_000 * S
+    assert health.live() == (True, [])
 
 
 def test_problems_are_bounded_and_what_does_not_fit_is_counted():
