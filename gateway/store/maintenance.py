@@ -70,7 +70,7 @@ async def cut(plant: Database, reader: int, lost: Lost | None = None) -> None:
     done = await plant.read(state.number, "cut_tag", reader=reader)
     for first, last in _passes(counts, done):
         columns = await plant.read(_gather, through, first, last, lost, reader=reader)
-        small = await plant.read(_small_blocks, first, last, reader=reader)
+        small = await plant.read(_small_blocks, list(columns), reader=reader)
         place = first
         while place <= last:
             following = min(place + SLICE_BLOCKS, last + 1)
@@ -198,12 +198,11 @@ def _gather(connection: sqlite3.Connection, through: int, first: int, last: int,
     return {int(i): take(whole, slice(int(a), int(b))) for i, a, b in zip(found, begins, ends, strict=True)}
 
 
-def _small_blocks(connection: sqlite3.Connection, first: int, last: int) -> dict[int, tuple[int, int]]:
+def _small_blocks(connection: sqlite3.Connection, store_ids: list[int]) -> dict[int, tuple[int, int]]:
     """The newest block of each store_id where it is less than half full: store_id -> (id, samples)."""
-    rows = connection.execute(
-        "SELECT store_id, id, samples, max(start_ns) FROM blocks WHERE store_id BETWEEN ? AND ? GROUP BY store_id", (first, last)
-    )
-    return {store_id: (block_id, samples) for store_id, block_id, samples, _ in rows if samples < BLOCK_SAMPLES // 2}
+    sql = "SELECT id, samples FROM blocks WHERE store_id=? ORDER BY start_ns DESC LIMIT 1"
+    newest = ((store_id, connection.execute(sql, (store_id,)).fetchone()) for store_id in store_ids)
+    return {store_id: found for store_id, found in newest if found is not None and found[1] < BLOCK_SAMPLES // 2}
 
 
 def _encode(

@@ -39,7 +39,7 @@ Streams = dict[str, StreamState]
 
 def weight(row: OutboxRow) -> int:
     """Bytes that a row counts against the bound."""
-    return len(row.payload) + len(row.topic) + ROW_BYTES
+    return len(row.payload) + len(to_bytes(row.topic)) + ROW_BYTES
 
 
 class Outbox:
@@ -136,6 +136,15 @@ def load(connection: sqlite3.Connection) -> tuple[Streams, dict[str, int]]:
         if found is not None:
             oldest[name] = found[0]
     return streams, oldest
+
+
+def carry_on(connection: sqlite3.Connection, before: Streams) -> Streams:
+    """In a new file: go on with the sequences of the one before, whose waiting rows are lost to the sender: a gap that consumers see."""
+    connection.executemany(
+        "INSERT INTO streams VALUES(NULL, CAST(? AS TEXT), ?, 0, 0, ?, ?)",
+        [(to_bytes(state.name), state.seq, state.dropped + state.rows, state.quarantined) for state in before.values()],
+    )
+    return load(connection)[0]
 
 
 def append(connection: sqlite3.Connection, rows: Sequence[OutboxRow]) -> Streams:

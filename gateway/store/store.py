@@ -237,9 +237,19 @@ class Store:
         async with self._upkeep:
             await self._reopen_edgetwin()
             if self._plant.broken is not None:
-                await self._plant.close()
-                self._told += await self._open_plant(self._now_ns, thorough=self._plant.damage is not None)
-                self._names.use(self._tags)
+                await self._reopen_plant()
+
+    async def _reopen_plant(self) -> None:
+        """A new file in place of a damaged one carries on with boot, sequences and memory: no number is given twice in one boot."""
+        boot, streams, words = self.boot, self.outbox.streams, dict(self._words)
+        await self._plant.close()
+        self._told += await self._open_plant(self._now_ns, thorough=self._plant.damage is not None)
+        self._names.use(self._tags)
+        if self.boot != boot:
+            self._words.update(words)
+            self._changed.update(words)
+            self.boot, self.outbox.streams = boot, streams
+            self.outbox.streams = await self._plant.run(_carry_on, boot, streams)
 
     async def _reopen_edgetwin(self) -> None:
         if self._edgetwin.broken is not None:
@@ -317,6 +327,11 @@ def _save_waiting(connection: sqlite3.Connection, waiting: _Waiting) -> outbox.S
     state.save_memory(connection, waiting.words)
     state.save_names(connection, waiting.names)
     return outbox.remove(connection, waiting.acked)
+
+
+def _carry_on(connection: sqlite3.Connection, boot: str, streams: outbox.Streams) -> outbox.Streams:
+    state.put(connection, "boot", boot)
+    return outbox.carry_on(connection, streams)
 
 
 def _load(connection: sqlite3.Connection) -> tuple[str, Names, dict[tuple[str, str], str], tuple[outbox.Streams, dict[str, int]]]:

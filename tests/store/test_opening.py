@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 
+from gateway.model.outbox import OutboxRow
 from gateway.store import database, opening, schema, state
 from gateway.store.lock import DirectoryLock
 from gateway.store.store import Commit, SchemaTooNew, StoreLocked, StoreUnavailable
@@ -95,10 +96,13 @@ async def test_damage_found_after_a_crash_is_told_and_the_file_gives_way_at_the_
 
 async def test_damage_met_at_work_leads_to_a_new_file_and_the_commit_is_not_lost(open_store, tmp_path):
     store = await open_store()
-    await store.commit(Commit([step([0], [1.0], [NOW])]))
+    message = OutboxRow("mqtt/live", "t", b"{}", NOW)
+    store.memory("driver/plc").put("subscription", "17")
+    await store.commit(Commit([step([0], [1.0], [NOW])], outbox=[message] * 5))
+    boot, sent = store.boot, await store.outbox.peek("mqtt/live", 3)
     await store._plant.pragma("PRAGMA wal_checkpoint(TRUNCATE)")
     (tmp_path / "plant.db").write_bytes((tmp_path / "plant.db").read_bytes()[:4096] + b"\xa5" * 200_000)
-    commit = Commit([step([0], [2.0], [NOW + 1])], snapshot=bytes(300_000))
+    commit = Commit([step([0], [2.0], [NOW + 1])], outbox=[message], snapshot=bytes(300_000))
     await store._plant.pragma("PRAGMA shrink_memory")
     await until_it_breaks(store)
     with pytest.raises(StoreUnavailable):
@@ -107,6 +111,11 @@ async def test_damage_met_at_work_leads_to_a_new_file_and_the_commit_is_not_lost
     await store.commit(commit)
     assert 2.0 in (await store.history.read(0, NOW, NOW + SECOND)).value.tolist()
     assert "moved aside" in (await store.journal.query())[0].message
+    store.outbox.acked("mqtt/live", sent[-1].seq)
+    assert [row.seq for row in await store.outbox.peek("mqtt/live", 9)] == [6], "the sequence goes on: no number is given twice in one boot"
+    await store.close()
+    store = await open_store()
+    assert (store.boot, store.memory("driver/plc").get("subscription")) == (boot, "17")
 
 
 async def until_it_breaks(store):
