@@ -11,8 +11,12 @@ from gateway.model import quality
 from gateway.model.batch import SampleBatch
 from gateway.wire.mqtt.client import Link
 from gateway.wire.mqtt.endpoint import matches
+from gateway.wire.mqtt.packets import V311
 
 _NAMED_FAULTS: Final = 1000
+_AHEAD_V311: Final = 20
+_AHEAD_V5: Final = 65_535
+_NO_HURRY: Final = 1_000_000
 _FILTERS: Final = "filters"  # what the kept session at the broker is subscribed to
 _NOT_PLAIN: Final = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -74,6 +78,15 @@ class MqttDriver:
         if isinstance(receipt, int) and receipt > self._accepted:
             self._accepted = receipt
             self._acknowledge()
+
+    @property
+    def window(self) -> int:
+        """1 as soon as half of what the broker sends ahead waits for a commit: the next receipt hurries it. Else more than ever waits.
+
+        MQTT 5 brokers keep to our Receive Maximum; those of 3.1.1 stop after a number of their own, 20 at Mosquitto.
+        """
+        ahead = _AHEAD_V311 if self._link is not None and self._link.version == V311 else _AHEAD_V5
+        return 1 if len(self._unacknowledged) * 2 >= ahead else _NO_HURRY
 
     async def close(self) -> None:
         link, self._link = self._link, None

@@ -6,7 +6,7 @@ import pytest
 
 from drivers.mqtt.config import Config
 from drivers.mqtt.driver import MqttDriver
-from gateway.contracts import ConfigError, NotConnected
+from gateway.contracts import ConfigError, NotConnected, Windowed
 from gateway.model.tag import Tag, TagType
 from gateway.store.state import UnitMemory
 from gateway.wire.mqtt import client as client_module
@@ -195,6 +195,19 @@ async def test_a_flood_is_held_back_by_the_broker_and_memory_stays_bounded(start
 def test_a_tag_that_no_filter_covers_and_a_wrong_address(tmp_path):
     with pytest.raises(ConfigError, match="wildcard"):
         driver("mqtt://127.0.0.1", tmp_path, [Tag(0, "t", "plant", "a/+")])
+
+
+async def test_a_3_1_1_broker_that_waits_for_acknowledgements_hurries_the_commit(mosquitto, tmp_path):
+    """Mosquitto sends 20 messages ahead: at ten the driver asks for a commit, with version 5 it need not."""
+    for protocol, hurries in (("3.1.1", True), ("5", False)):
+        one, _ = driver(mosquitto.url, tmp_path, protocol=protocol, session_expiry=0)
+        await one.connect()
+        assert isinstance(one, Windowed)
+        assert one.window > 1000
+        await publish(mosquitto.port, *numbered(0, 40))
+        await read_rows(one, lambda rows: len(rows) >= 10, accept=False)
+        assert (one.window == 1) is hurries
+        await one.close()
 
 
 async def test_a_filter_that_left_the_configuration_is_forgotten_by_the_kept_session(mosquitto, tmp_path):

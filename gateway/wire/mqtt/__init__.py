@@ -1,0 +1,1 @@
+"""MQTT: the only door to aiomqtt, paho and amqtt."""
