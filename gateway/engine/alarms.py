@@ -34,7 +34,7 @@ class Alarms:
 
     per rule: tag, sign, edge, back (edge less hysteresis, in x), on_ns, off_ns; state: active, acknowledged, due_ns (a delay is running
     until then, NEVER otherwise), since_ns, shown (value at the last transition)
-    per tag: first, count (its rows), calm_low, calm_high
+    per tag: first, count (its rows), calm_low, calm_high, was_bad (when last weighed)
     """
 
     def __init__(self, rules: Sequence[AlarmRule], tags: int) -> None:
@@ -67,6 +67,7 @@ class Alarms:
         ruled = self.count > 0
         self.calm_low: Floats = np.where(ruled, np.inf, -np.inf)
         self.calm_high: Floats = np.where(ruled, -np.inf, np.inf)
+        self.was_bad: Mask = np.zeros(tags, bool)
         self.due_min = NEVER
 
     def evaluate(
@@ -75,7 +76,8 @@ class Alarms:
         """k samples, each tag once (rows = where as indices); plain: all are plain Good. The transitions, in order of rows and rules."""
         calm = (value >= self.calm_low[where]) & (value <= self.calm_high[where])
         if not plain:
-            calm &= status < _BAD
+            bad = status >= _BAD
+            calm = np.where(bad, self.was_bad[where], calm)  # Bad again: what holds goes on holding, what is delayed runs on
         if every(calm):
             return []
         pick = np.flatnonzero(~calm & (self.count[where] > 0))
@@ -153,6 +155,7 @@ class Alarms:
         low, top = np.where(unknown, np.inf, low), np.where(unknown, -np.inf, top)
         count = self.count[tags]
         starts = np.cumsum(count) - count
+        self.was_bad[tags] = bad[starts]
         self.calm_low[tags] = np.maximum.reduceat(low, starts)
         self.calm_high[tags] = np.minimum.reduceat(top, starts)
 

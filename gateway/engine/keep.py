@@ -112,8 +112,9 @@ def _state(engine: "Engine") -> tuple[bytes, dict[str, Any], dict[str, Column]]:
 
 
 def _restore(engine: "Engine", head: dict[str, Any], columns: dict[str, Column]) -> None:
-    twin, alarms = engine.twin, engine.alarms
+    twin = engine.twin
     twin.clear(twin.tags)
+    engine.alarms = twin.alarms = alarms = Alarms(engine.alarms.rules, len(twin.tags))
     engine.deadband = Deadband.of(twin.tags.deadband)
     old, new = _matched(head["tags"], columns["tag.type"], twin.tags)
     for name in _TWIN:
