@@ -23,7 +23,8 @@ _NONE = Columns(np.empty(0, np.int32), np.empty(0), np.empty(0, np.uint32), np.e
 def run() -> dict[str, Any]:
     """Figures with their units in the names; about ten seconds."""
     with tempfile.TemporaryDirectory(prefix="edgetwin-bench-") as directory:
-        return _codec() | asyncio.run(_hour(Path(directory) / "hour")) | asyncio.run(_plant(Path(directory) / "plant"))
+        figures = _codec() | asyncio.run(_hour(Path(directory) / "hour")) | asyncio.run(_plant(Path(directory) / "plant"))
+    return {name: round(figure) if figure >= 1000 else round(figure, 2) for name, figure in figures.items()}
 
 
 def transmitter(n: int, seed: int, interval_ms: int = 1000) -> Series:
