@@ -28,6 +28,7 @@ class OpcUaDriver:
     """One OPC UA server. Raises ConfigError for an address that cannot be one."""
 
     def __init__(self, config: Config, context: DriverContext) -> None:
+        self.window = config.window
         self._config = config
         self._context = context
         self._plan = plan(context.tags, config)

@@ -7,6 +7,7 @@ packets vanish.
 
 import asyncio
 import contextlib
+import functools
 import ipaddress
 import logging
 import socket
@@ -30,6 +31,7 @@ from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 from gateway.contracts import NotConnected
 from gateway.model.quality import BAD_TIMEOUT
 from gateway.wire.opcua import certificates
+from gateway.wire.opcua.guards import guard_codec
 from gateway.wire.opcua.ticks import EPOCH_1970
 
 ua: Any = _ua  # its types are NewTypes over int and str that nobody builds by hand
@@ -138,7 +140,7 @@ class Link:
     @classmethod
     async def open(cls, access: Access, lost: Callable[[str], None], now_s: float) -> "Link":
         """Socket, channel, session, within three request timeouts at most. Raises NotConnected."""
-        quiet()
+        prepare()
         client = _Client(access.url, timeout=access.request_timeout)
         client.name = client.description = access.name
         client.application_uri = access.application_uri
@@ -364,8 +366,10 @@ class _Reply:
             answered(None, _words(fault))
 
 
-def quiet() -> None:
-    """asyncua writes a line per request: only what is wrong reaches the log."""
+@functools.cache
+def prepare() -> None:
+    """Once per process: lengths are checked while decoding, and of asyncua's line per request only what is wrong reaches the log."""
+    guard_codec()
     logging.getLogger("asyncua").setLevel(logging.ERROR)
 
 

@@ -111,6 +111,8 @@ async def create_subscription(link: Link, terms: Terms) -> Granted:
     answer = await link.request("CreateSubscription", request, ua.CreateSubscriptionResponse)
     revised = answer.Parameters
     interval_s = revised.RevisedPublishingInterval / 1000
+    if not 0 < interval_s < float("inf"):  # a server may say 0 for its fastest, or nonsense
+        interval_s = terms.publishing_interval_s
     return Granted(revised.SubscriptionId, interval_s, interval_s * max(1, revised.RevisedMaxKeepAliveCount))
 
 
