@@ -1,6 +1,7 @@
 """At least once, in order, gap-free; and when there is too much, it says what went."""
 
 import json
+import random
 
 import pytest
 
@@ -93,3 +94,48 @@ async def test_the_boot_is_one_for_the_life_of_the_database(open_store):
     boot = store.boot
     await store.close()
     assert (await open_store()).boot == boot
+
+
+def note(found, seen, told):
+    """Numbers that a consumer has seen, and those that gap records account for."""
+    seen.update(row.seq for row in found)
+    for row in found:
+        if row.topic == "_gap":
+            gap = json.loads(row.payload)["gap"]
+            told.update(range(gap["from_seq"], gap["to_seq"] + 1))
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_whatever_happens_each_number_is_delivered_or_told_in_a_gap_and_the_counters_hold(open_store, seed):
+    """Commits, deliveries, repeated deliveries, upkeep under a tight bound, and restarts, at random."""
+    chance = random.Random(seed)
+    config = StoreConfig(outbox={"bytes": 100_000})
+    store, seen, told, given, acked = await open_store(config=config), set(), set(), 0, 0
+    for turn in range(120):
+        act = chance.random()
+        if act < 0.5:
+            n = chance.randrange(1, 15)
+            await store.commit(Commit(outbox=rows(n, size=chance.randrange(2000), created_ns=NOW + turn)))
+            given += n
+        elif act < 0.75:
+            found = await store.outbox.peek("mqtt/backlog", chance.randrange(1, 20))
+            assert [row.seq for row in found] == sorted({row.seq for row in found})
+            assert all(row.seq > acked for row in found), "what was acknowledged in this run does not come again"
+            note(found, seen, told)
+            if found and chance.random() < 0.7:
+                acked = chance.choice(found).seq
+                store.outbox.acked("mqtt/backlog", acked)
+        elif act < 0.95:
+            await store.maintain(NOW + turn)
+        else:
+            await store.close()
+            store, acked = await open_store(config=config), 0
+    while found := await store.outbox.peek("mqtt/backlog", 1000):
+        note(found, seen, told)
+        store.outbox.acked("mqtt/backlog", found[-1].seq)
+    last = store.outbox.streams["mqtt/backlog"].seq
+    assert seen | told == set(range(1, last + 1))
+    assert last >= given
+    await store.commit(Commit())
+    (fill,) = store.outbox.fill()
+    assert (fill.rows, fill.bytes) == (0, 0)
