@@ -12,6 +12,7 @@ difference otherwise.
 """
 
 import math
+import operator
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -170,11 +171,13 @@ class _Parser:
             raise ExpressionError(self.token.position, f"nested deeper than {_DEEPEST} levels")
         left = self._prefix()
         while (own := self._infix_power()) > power:
-            operator = self._take()
-            right = self.expression(own)
-            if own == _COMPARISON and self._infix_power() == _COMPARISON:
-                raise ExpressionError(self.token.position, "comparisons do not chain", "write a < b and b < c")
-            left = _BINARY[operator.text](left, right)
+            steps: list[tuple[str, Node]] = []
+            while self._infix_power() == own:
+                if own == _COMPARISON and steps:
+                    raise ExpressionError(self.token.position, "comparisons do not chain", "write a < b and b < c")
+                symbol = self._take().text
+                steps.append((symbol, self.expression(own)))
+            left = _chain(left, steps)
         self.depth -= 1
         return left
 
@@ -294,20 +297,39 @@ def _not(a: Node) -> Node:
     return lambda v, o: float(a(v, o) == 0.0)
 
 
-_BINARY: Final[dict[str, Callable[[Node, Node], Node]]] = {
-    "+": lambda a, b: lambda v, o: a(v, o) + b(v, o),
-    "-": lambda a, b: lambda v, o: a(v, o) - b(v, o),
-    "*": lambda a, b: lambda v, o: a(v, o) * b(v, o),
-    "/": lambda a, b: lambda v, o: a(v, o) / b(v, o),
-    "<": lambda a, b: lambda v, o: float(a(v, o) < b(v, o)),
-    "<=": lambda a, b: lambda v, o: float(a(v, o) <= b(v, o)),
-    ">": lambda a, b: lambda v, o: float(a(v, o) > b(v, o)),
-    ">=": lambda a, b: lambda v, o: float(a(v, o) >= b(v, o)),
-    "==": lambda a, b: lambda v, o: float(a(v, o) == b(v, o)),
-    "!=": lambda a, b: lambda v, o: float(a(v, o) != b(v, o)),
-    "and": lambda a, b: lambda v, o: float(a(v, o) != 0.0 and b(v, o) != 0.0),
-    "or": lambda a, b: lambda v, o: float(a(v, o) != 0.0 or b(v, o) != 0.0),
+_OPERATORS: Final[dict[str, Callable[[float, float], float]]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "<": lambda a, b: float(a < b),
+    "<=": lambda a, b: float(a <= b),
+    ">": lambda a, b: float(a > b),
+    ">=": lambda a, b: float(a >= b),
+    "==": lambda a, b: float(a == b),
+    "!=": lambda a, b: float(a != b),
 }
+
+
+def _chain(first: Node, steps: list[tuple[str, Node]]) -> Node:
+    """Operators of one rank from left to right, flat: a sum of a thousand terms is no thousand calls deep."""
+    nodes = [first, *(node for _, node in steps)]
+    if steps[0][0] == "and":
+        return lambda v, o: float(all(node(v, o) != 0.0 for node in nodes))
+    if steps[0][0] == "or":
+        return lambda v, o: float(any(node(v, o) != 0.0 for node in nodes))
+    calls = [(_OPERATORS[symbol], node) for symbol, node in steps]
+    if len(calls) == 1:
+        apply, second = calls[0]
+        return lambda v, o: apply(first(v, o), second(v, o))
+
+    def walk(v: Values, o: Values) -> float:
+        value = first(v, o)
+        for combine, node in calls:
+            value = combine(value, node(v, o))
+        return value
+
+    return walk
 
 
 def _clip(x: Node, low: Node, high: Node) -> Node:

@@ -89,6 +89,11 @@ def test_a_fault_names_its_place(text, position, why):
     assert fault.value.position == position
 
 
+@pytest.mark.parametrize("text", ["+".join(["c"] * 1500), " and ".join(["c"] * 500), "-" * 40 + "c", "min(" * 40 + "c" + ", 1)" * 40])
+def test_no_length_or_depth_that_is_read_is_too_deep_to_compute(text):
+    assert math.isfinite(value(text))
+
+
 def test_an_unknown_name_brings_the_nearest_one():
     with pytest.raises(ExpressionError, match=r"did you mean line\.power"):
         parse("line.powr * 2", NAMES)
