@@ -9,8 +9,9 @@ import numpy as np
 from gateway.model.batch import Times
 
 LAST_NS: Final = 2**63 - 1
-_PATTERN: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(?::(\d\d)(?:[.,](\d+))?)?\s?(?:([Zz])|([+-])(\d\d):?(\d\d)?)?")
-_NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
+_PATTERN: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(?::(\d\d)(?:[.,](\d+))?)?\s?(?:([Zz])|([+-])(\d\d):?(\d\d)?)?", re.ASCII)
+_SECOND: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII)
+_NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
 
 
 def parse(raw: object) -> int | None:
@@ -24,6 +25,9 @@ def parse(raw: object) -> int | None:
         return _of_number(raw)
     if not isinstance(raw, str) or len(raw) > 64:
         return None
+    usual = raw[19:20] == "." and raw[-1] == "Z" and raw.isascii() and raw[20:-1].isdigit()
+    if usual and (start := _second_of(raw[:19])) is not None:
+        return _within(start * 1_000_000_000 + int(raw[20:29].rstrip("Z").ljust(9, "0")))
     text = raw.strip()
     if _NUMBER.fullmatch(text):
         return _of_number(float(text) if "." in text else int(text))
@@ -47,8 +51,7 @@ def _of_number(raw: float) -> int | None:
         return None
     factor = 1_000_000_000 if raw < 1e11 else 1_000_000 if raw < 1e14 else 1000 if raw < 1e17 else 1
     whole = int(raw)
-    at_ns = whole * factor + round((raw - whole) * factor)
-    return at_ns if at_ns <= LAST_NS else None
+    return _within(whole * factor + round((raw - whole) * factor))
 
 
 def _of_text(text: str) -> int | None:
@@ -60,12 +63,17 @@ def _of_text(text: str) -> int | None:
     if start is None:
         return None
     offset = (int(hours) * 3600 + int(minutes or 0) * 60) * (-1 if sign == "-" else 1) if sign else 0
-    at_ns = (start - offset) * 1_000_000_000 + (int(fraction[:9].ljust(9, "0")) if fraction else 0)
+    return _within((start - offset) * 1_000_000_000 + (int(fraction[:9].ljust(9, "0")) if fraction else 0))
+
+
+def _within(at_ns: int) -> int | None:
     return at_ns if 0 <= at_ns <= LAST_NS else None
 
 
 @lru_cache(4096)
 def _second_of(text: str) -> int | None:
+    if _SECOND.fullmatch(text) is None:
+        return None
     try:
         return int(np.datetime64(text, "s").astype(np.int64))
     except ValueError:
