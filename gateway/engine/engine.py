@@ -65,16 +65,18 @@ class Engine:
 
         Of any call: a now_ns more than a minute before the last one is a wall clock set back unannounced (a start with a wrong clock).
         """
-        outcome = self._begin(now_ns)
+        by_hand = batch.origin is Origin.MANUAL  # whose rows are recorded as such: nobody else's may stand among them
+        outcome = self._begin(now_ns, by_hand=by_hand)
         if len(batch):
             received_ns = batch.received_ns or now_ns
             if batch.origin is Origin.SOURCE:
                 self._sources(outcome, batch, received_ns)
-            elif batch.origin is Origin.MANUAL:
+            elif by_hand:
                 self._manual(outcome, batch, received_ns)
             else:
                 self._gateway(outcome, batch)
-        self._silence(outcome)
+        if not by_hand:
+            self._silence(outcome)
         return self._end(outcome)
 
     def tick(self, now_ns: int) -> TwinUpdate:
@@ -351,14 +353,14 @@ class Engine:
             outcome.n_refused += refused
             self.apply(outcome, rows, rows, Columns(rows.astype(np.int32), value, status, results.source_ns[free]), follow=False)
 
-    def _begin(self, now_ns: int) -> Outcome:
+    def _begin(self, now_ns: int, *, by_hand: bool = False) -> Outcome:
         outcome = Outcome(now_ns)
         twin = self.twin
         if now_ns < self.now_ns - _MINUTE_NS:
             self.rebase(now_ns - self.now_ns)
         self.now_ns = twin.at_ns = now_ns
         outcome.transitions += self.alarms.expire(now_ns, twin.value, twin.status, twin.source_ns)
-        if self.recompute_due:
+        if self.recompute_due and not by_hand:
             keep.pay(self, outcome)
         if self.constants_due:
             self.constants_due = False

@@ -58,6 +58,15 @@ def test_silence_is_seen_in_a_step_too():
     assert rows(feed(engine, [1], [2.0], 12).rows) == [(1, 2.0, 0, 12.0), (0, 1.0, STALE, 0.0)]
 
 
+def test_a_message_of_manual_input_tells_of_nothing_else():
+    """Its rows are recorded as manual input, and would be taken for such after a crash."""
+    engine = build(TAGS)
+    feed(engine, [0], [1.0], 0)
+    assert rows(manual(engine, [1], [2.0], 12).rows) == [(1, 2.0, quality.GOOD_LOCAL_OVERRIDE, 12.0)]
+    assert due_s(engine) == 12
+    assert rows(engine.tick(T0 + 12 * S).rows) == [(0, 1.0, STALE, 0.0)]
+
+
 def test_a_lost_link_is_not_also_silent():
     engine = build(TAGS)
     feed(engine, [0], [1.0], 0)
