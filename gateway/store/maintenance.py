@@ -17,12 +17,13 @@ from gateway.store.config import StoreConfig
 from gateway.store.database import PAGE_BYTES, Database
 from gateway.store.errors import Lost
 from gateway.store.outbox import Outbox
-from gateway.store.series import join, merge, take
+from gateway.store.series import EMPTY, join, merge, take
 from gateway.store.stats import Figures
 
 BLOCK_SAMPLES: Final = 3600
-BLOCK_NS: Final = 3600 * 10**9
-TAIL_SAMPLES: Final = 16_000_000  # cut earlier than hourly beyond this
+CUT_NS: Final = 900 * 10**9  # a read of what is younger goes through every tag's samples: keep that short
+GROWTH: Final = 64  # a block grows until it is full or this many times what comes in: slow tags are not written over and over
+TAIL_SAMPLES: Final = 16_000_000  # cut earlier beyond this
 PASS_SAMPLES: Final = 500_000  # of the tail held in memory at once while cutting
 SLICE_BLOCKS: Final = 100
 SLICE_ROWS: Final = 500
@@ -53,7 +54,7 @@ async def upkeep(plant: Database, outbox: Outbox, config: StoreConfig, figures: 
 async def _is_due(plant: Database, figures: Figures, now_ns: int, reader: int) -> bool:
     if await plant.read(state.number, "cutting", reader=reader):
         return True  # one was cut off by a crash
-    old = figures.oldest_tail_ns is not None and now_ns - figures.oldest_tail_ns >= BLOCK_NS
+    old = figures.oldest_tail_ns is not None and now_ns - figures.oldest_tail_ns >= CUT_NS
     return old or figures.tail_samples >= TAIL_SAMPLES
 
 
@@ -199,10 +200,10 @@ def _gather(connection: sqlite3.Connection, through: int, first: int, last: int,
 
 
 def _small_blocks(connection: sqlite3.Connection, store_ids: list[int]) -> dict[int, tuple[int, int]]:
-    """The newest block of each store_id where it is less than half full: store_id -> (id, samples)."""
+    """The newest block of each store_id where it is not full: store_id -> (id, samples)."""
     sql = "SELECT id, samples FROM blocks WHERE store_id=? ORDER BY start_ns DESC LIMIT 1"
     newest = ((store_id, connection.execute(sql, (store_id,)).fetchone()) for store_id in store_ids)
-    return {store_id: found for store_id, found in newest if found is not None and found[1] < BLOCK_SAMPLES // 2}
+    return {store_id: found for store_id, found in newest if found is not None and found[1] < BLOCK_SAMPLES}
 
 
 def _encode(
@@ -220,12 +221,13 @@ def _encode(
         series = columns.get(store_id)
         if series is None:
             continue
-        held = small.get(store_id)
-        if held is not None and held[1] + series.source_ns.size <= BLOCK_SAMPLES:
-            series = merge([history.block(connection, held[0], lost), series])
-            replaced.append(held[0])
-        else:
-            series = merge([series])
+        block_id, held = small.get(store_id, (0, 0))
+        before = EMPTY
+        if 0 < held <= min(BLOCK_SAMPLES - series.source_ns.size, GROWTH * series.source_ns.size):
+            before = history.block(connection, block_id, lost)
+        if before.source_ns.size:  # one that cannot be read stays as it is
+            replaced.append(block_id)
+        series = merge([before, series])
         for begin in range(0, series.source_ns.size, BLOCK_SAMPLES):
             part = take(series, slice(begin, begin + BLOCK_SAMPLES))
             blocks.append((store_id, int(part.source_ns[0]), int(part.source_ns[-1]), part.source_ns.size, codec.encode(part)))

@@ -27,13 +27,23 @@ async def hour(store, k):
     await store.maintain(NOW + (k + 1) * HOUR + SECOND)
 
 
-async def test_the_tail_is_cut_every_hour_and_then_gone(store):
+async def test_the_tail_is_cut_and_then_gone(store):
     await hour(store, 0)
     await hour(store, 1)
     stats = store.stats()
     assert (stats.blocks, stats.tail_rows, stats.tail_samples) == (2, 0, 0)
     assert stats.samples == 7200
     assert (await store.history.read(0, NOW, NOW + 3 * HOUR)).value.size == 7200
+
+
+async def test_a_block_grows_with_each_cut_until_it_is_full(store):
+    time, value = TRANSMITTER.source_ns, TRANSMITTER.value
+    for part in np.array_split(np.arange(3600), 4):
+        columns = Columns(np.zeros(part.size, np.int32), value[part], np.zeros(part.size, np.uint32), time[part])
+        await store.commit(Commit([Step(int(time[part[0]]), Origin.SOURCE, columns, NONE)], snapshot=b"s"))
+        await store.maintain(int(time[part[0]]) + HOUR // 4)
+        assert (store.stats().blocks, store.stats().tail_rows) == (1, 0)
+    assert (await store.history.read(0, NOW, NOW + HOUR)).value.tolist() == value.tolist()
 
 
 async def test_too_old_blocks_go(open_store):
