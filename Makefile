@@ -10,7 +10,7 @@ MODULES := tests/node/node_modules
 install: .venv/dev.stamp $(MODULES)/.stamp  ## everything: runtime, demo, tests, tools
 
 run: .venv/run.stamp  ## virtual plant, broker, gateway and web page on 127.0.0.1; ends with Ctrl-C
-	$(BIN)/edgetwin demo
+	$(BIN)/edgetwin demo $(ARGS)
 
 test: install
 	$(BIN)/python -m pytest -m "not long" $(ARGS)
