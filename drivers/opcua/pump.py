@@ -192,6 +192,8 @@ class Pump:
             return
         if status == BAD_TOO_MANY_PUBLISH:
             self._requests = max(1, min(self._requests - 1, self._under_way))
+            if self._under_way == 0:
+                self._later()
             return
         if self._link.is_fatal(status):
             self._link.fail(f"Publish: {status:#010x}")

@@ -197,6 +197,17 @@ async def test_too_many_publish_requests_means_fewer(told):
     assert heard.values == [1.0]
 
 
+async def test_a_server_that_refuses_every_publish_is_asked_again(told):
+    """One at a time, a little later: a busy server must not leave us connected and silent."""
+    server, heard, _ = told
+    for _ in range(3):
+        server.refuse(ua.StatusCodes.BadTooManyPublishRequests)
+    assert server.waiting == []
+    await eventually(lambda: len(server.waiting) == 1)
+    server.send(1, 1.0)
+    assert heard.values == [1.0]
+
+
 async def test_no_subscription_ends_them_all_and_a_dead_session_the_link(told):
     server, heard, _ = told
     server.refuse(ua.StatusCodes.BadNoSubscription)
