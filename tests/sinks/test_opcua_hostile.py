@@ -233,6 +233,43 @@ async def test_sessions_are_limited_and_given_back(face):
     await eventually(lambda: not registry)
 
 
+async def test_clients_that_vanish_do_not_lock_others_out(face):
+    """A session outlives its connection so that its client may come back to it; where all are taken, the oldest such gives way."""
+    for _ in range(3):
+        lost = Client(face.sink.url)
+        await lost.connect()
+        await lost.create_subscription(1000, None)
+        lost.uaclient.protocol.transport.abort()
+        await lost.disconnect()
+    registry = face.sink._server.interior._external_sessions
+    await eventually(lambda: len(registry) == 3 and not any(session.connected for session in registry.values()))
+    async with Client(face.sink.url) as there:
+        assert await there.get_node(ua.NodeId("a.x", NS)).read_value() == 1.0
+    assert face.report.counts["sessions_evicted"] == 1
+
+
+async def test_a_client_comes_back_to_its_session_and_misses_nothing(face):
+    """Part 4, 6.7: another connection, the same session: the subscription goes on and brings what happened meanwhile."""
+    heard = []
+
+    class Listener:
+        def datachange_notification(self, node, value, data):
+            heard.append(value)
+
+        def status_change_notification(self, status):
+            heard.append(status)
+
+    async with Client(face.sink.url, auto_reconnect=True, reconnect_max_delay=1) as client:
+        subscription = await client.create_subscription(50, Listener())
+        await subscription.subscribe_data_change(client.get_node(ua.NodeId("a.x", NS)), queuesize=50, sampling_interval=0.0)
+        await eventually(lambda: heard == [1.0])
+        client.uaclient.protocol.transport.abort()
+        for value in range(2, 12):
+            await face.step({"a.x": float(value)})
+        await eventually(lambda: heard[-1:] == [11.0], within=15)
+        assert heard == [float(value) for value in range(1, 12)]
+
+
 async def test_services_that_are_not_served_say_so(face, client):
     """BadServiceUnsupported, also for what needs no session (RegisterServer would let anybody write here)."""
     session = client.uaclient
@@ -240,12 +277,13 @@ async def test_services_that_are_not_served_say_so(face, client):
     for attempt in (
         session.register_server(server),
         session.session.add_nodes([ua.AddNodesItem()]),
-        session.session.transfer_subscriptions(ua.TransferSubscriptionsParameters([1], True)),
+        session.session.history_read(ua.HistoryReadParameters()),
     ):
         with pytest.raises(UaStatusCodeError) as refused:
             await attempt
         assert refused.value.code == ua.StatusCodes.BadServiceUnsupported
-    assert "urn:x" not in [found.ApplicationUri for found in await client.uaclient.find_servers(ua.FindServersParameters())]
+    found = [one.ApplicationUri for one in await client.uaclient.find_servers(ua.FindServersParameters())]
+    assert found == [(await client.get_namespace_array())[1]]
 
 
 # --- limits ---

@@ -226,6 +226,18 @@ def test_several_samples_of_a_tag_in_one_update_are_decided_one_after_the_other(
     assert [value for handle, value, _ in got if handle == 2] == [1.0, 2.0]
 
 
+def test_a_refresh_brings_every_value_of_now_once():
+    """What a client gets that asks for initial values after a transfer (Part 4, 5.13.7)."""
+    bench = Bench()
+    bench.item(0, queue=5)
+    bench.item(1, queue=5)
+    bench.feed((0, 1.0), (1, 2.0))
+    bench.read()
+    bench.items.refresh(bench.now)
+    assert bench.read() == [(1, 1.0, 0), (2, 2.0, 0)]
+    assert bench.read() == []
+
+
 def test_a_burst_of_one_tag_does_not_hold_the_loop():
     """Ten thousand samples of one tag in one update, as after a reconnection: milliseconds, and each change is queued."""
     bench = Bench()

@@ -421,6 +421,8 @@ async def test_another_session_cannot_touch_a_subscription(face, client):
             with pytest.raises(UaStatusCodeError) as refused:
                 await attempt
             assert refused.value.code == ua.StatusCodes.BadSubscriptionIdInvalid
+        taken = await session.transfer_subscriptions(ua.TransferSubscriptionsParameters([sid, 4711], True))
+        assert [one.StatusCode.value for one in taken] == [ua.StatusCodes.BadUserAccessDenied, ua.StatusCodes.BadSubscriptionIdInvalid]
     assert await subscription.subscribe_data_change(tag(client, "line.room"))
 
 

@@ -157,6 +157,11 @@ class TagItems:
         if self._any_slow:
             self._sample_due(now_ns)
 
+    def refresh(self, now_ns: int) -> None:
+        self._fresh = np.flatnonzero(self._mode != _DISABLED).tolist()
+        self._reported.known[self._fresh] = False
+        self.sample(now_ns)
+
     def ready(self) -> bool:
         return bool(self._fresh) or self._queue.ready(self._mode == _REPORTING)
 

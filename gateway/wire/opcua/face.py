@@ -202,6 +202,9 @@ class Items(Protocol):
         Called after items were made or woken up, and at the publishing timer.
         """
 
+    def refresh(self, now_ns: int) -> None:
+        """Queues the current value of every item, changed or not."""
+
     def ready(self) -> bool:
         """Whether anything waits to be reported."""
 

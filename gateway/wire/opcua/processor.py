@@ -58,6 +58,7 @@ _BY_LIBRARY: Final = _SESSIONLESS | frozenset(
         "UnregisterNodes",
         "Call",
         "CreateSubscription",
+        "TransferSubscriptions",
         "ModifySubscription",
         "SetPublishingMode",
         "DeleteSubscriptions",
@@ -115,14 +116,19 @@ class Processor(UaProcessor):
     async def process_message(self, seqhdr: Any, body: Buffer) -> bool:
         typeid = nodeid_from_binary(body)
         header = struct_from_binary(ua.RequestHeader, body)
+        code: int | None = ua.StatusCodes.BadInternalError  # what a fault of our own is answered with, on its way up to the log
         try:
-            return bool(await self._process_message(typeid, header, seqhdr, body))
+            keep = bool(await self._process_message(typeid, header, seqhdr, body))
+            code = None
         except (ServiceError, ua.uaerrors.UaStatusCodeError) as refused:
-            self._fault(header, seqhdr, refused.code)
+            keep, code = True, refused.code
         except MALFORMED:
             self.iserver.face.count("malformed_requests")
-            self._fault(header, seqhdr, ua.StatusCodes.BadDecodingError)
-        return True
+            keep, code = True, ua.StatusCodes.BadDecodingError
+        finally:
+            if code is not None:
+                self._fault(header, seqhdr, code)
+        return keep
 
     def _fault(self, header: ua.RequestHeader, seqhdr: Any, code: int) -> None:
         fault = ua.ServiceFault()
@@ -131,10 +137,7 @@ class Processor(UaProcessor):
 
     async def _process_message(self, typeid: ua.NodeId, requesthdr: ua.RequestHeader, seqhdr: Any, body: Buffer) -> bool:
         service = typeid.Identifier if typeid.NamespaceIndex == 0 else None
-        if service == _CREATE_SESSION and self.session is not None and self.session.state is not SessionState.Closed:
-            raise ServiceError(ua.StatusCodes.BadTooManySessions)  # one session for each connection
-        if service not in _SESSIONLESS or service == _CLOSE_SESSION:
-            self._check_session(requesthdr)
+        await self._admit(service, requesthdr)
         if service == _PUBLISH:
             self._publish(requesthdr, seqhdr, body)
         elif service == _REPUBLISH:
@@ -150,11 +153,21 @@ class Processor(UaProcessor):
         elif service in _BY_LIBRARY:
             keep = bool(await super()._process_message(typeid, requesthdr, seqhdr, body))
             if service == _ACTIVATE_SESSION and self.session is not None:
+                self.session.connected = True
                 self.iserver.subscription_service.rebind(self.session.session_id, self)
             return keep
         else:
             raise ServiceError(ua.StatusCodes.BadServiceUnsupported)
         return True
+
+    async def _admit(self, service: Any, header: ua.RequestHeader) -> None:
+        """Raises ServiceError where this connection may not ask for that now."""
+        if service == _CREATE_SESSION:
+            if self.session is not None and self.session.state is not SessionState.Closed:
+                raise ServiceError(ua.StatusCodes.BadTooManySessions)  # one session for each connection
+            await self.iserver.make_room()
+        elif service not in _SESSIONLESS or service == _CLOSE_SESSION:
+            self._check_session(header)
 
     def _check_session(self, header: ua.RequestHeader) -> None:
         session = self.session
@@ -251,6 +264,8 @@ class Processor(UaProcessor):
 
     async def close(self) -> None:
         self._publish_requests.clear()
+        if self.session is not None:
+            self.session.connected = False
         await super().close()
         if self.session is not None and self.session.state is SessionState.Closed:
             self.iserver.subscription_service.forget(self.session.session_id)

@@ -183,6 +183,13 @@ class Subscription(InternalSubscription):
         gone = extensionobject_to_binary(ua.StatusChangeNotification(status_code(code), ua.DiagnosticInfo()))
         return Message(self.data.SubscriptionId, (), False, self._message(1, [gone], more=False).body)
 
+    def transferred(self, *, fresh: bool) -> tuple[int, ...]:
+        """The numbers of messages that may be republished; fresh: the current values follow."""
+        self.machine.used()
+        if fresh:
+            self.items.refresh(self._service.face.now_ns())
+        return tuple(self._sent)
+
     def acknowledge(self, sequence: int) -> int:
         body = self._sent.pop(sequence, None)
         if body is None:

@@ -17,7 +17,7 @@ from asyncua.common.utils import ServiceError
 from asyncua.crypto.permission_rules import PermissionRuleset, User, UserRole
 from asyncua.crypto.security_policies import SecurityPolicyFactory, SecurityPolicyNone
 from asyncua.server.binary_server_asyncio import BinaryServer
-from asyncua.server.internal_server import InternalServer
+from asyncua.server.internal_server import InternalServer, ServerDesc
 from asyncua.server.user_managers import UserManager
 
 from gateway.contracts import NotConnected
@@ -97,8 +97,6 @@ class Interior(InternalServer):
         self.allow_remote_admin = False
         self.max_connections = settings.limits.sessions + 10
         self.min_session_timeout_ms, self.max_session_timeout_ms = limits.SESSION_TIMEOUT_MS
-        # With one endpoint on a known address, clients shall be told that one.
-        self.endpoints = []
 
     def create_session(self, name: str, user: User | None = None, external: bool = False) -> Session:
         """Raises ServiceError BadTooManySessions."""
@@ -106,6 +104,15 @@ class Interior(InternalServer):
             self.face.count("sessions_refused")
             raise ServiceError(ua.StatusCodes.BadTooManySessions)
         return Session(self, self.aspace, self.subscription_service, name, user=user or User(role=UserRole.Anonymous), external=external)
+
+    async def make_room(self) -> None:
+        """Where all sessions are taken, the one that has been without a connection for the longest gives way to a client that is there."""
+        if len(self._external_sessions) < self.settings.limits.sessions:
+            return
+        lost = [session for session in self._external_sessions.values() if isinstance(session, Session) and not session.connected]
+        if lost:
+            self.face.count("sessions_evicted")
+            await min(lost, key=lambda session: session._last_activity).close_session()
 
     def set(self, identifier: int, value: ua.Variant) -> None:
         """The value of a standard node, for good."""
@@ -178,7 +185,9 @@ class OpcUaServer:
                 "(another program may hold the port)"
             ) from taken
         self._interior, self._listener = interior, listener
-        interior.add_endpoint(_endpoint(settings, self.url))
+        endpoint = _endpoint(settings, self.url)
+        interior.add_endpoint(endpoint)
+        interior._known_servers[settings.application_uri] = ServerDesc(endpoint.Server)
 
     async def stop(self) -> None:
         """Idempotent. Tells the clients nothing but closes their connections; all subscriptions end."""

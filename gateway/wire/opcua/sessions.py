@@ -36,6 +36,7 @@ class Session(InternalSession):
         self.external = external
         self.auth_token = node_id(secrets.token_bytes(32))
         self.points = Points()
+        self.connected = external  # False while no connection carries it (Part 4, 6.7)
         if external:
             self.iserver.register_external_session(self)
 
@@ -162,8 +163,21 @@ class Session(InternalSession):
             for i in ids
         ]
 
-    async def transfer_subscriptions(self, *_: Any) -> list[ua.TransferResult]:
-        raise ServiceError(ua.StatusCodes.BadServiceUnsupported)
+    async def transfer_subscriptions(self, params: ua.TransferSubscriptionsParameters, *_: Any) -> list[ua.TransferResult]:
+        """Part 4, 5.13.7: who did not sign in and has no signed channel may name its own subscriptions only (as after a reconnection)."""
+        _check_operations(params.SubscriptionIds, limits.ITEMS_PER_CALL)
+        results = []
+        for subscription_id in params.SubscriptionIds:
+            own = self.subscription_service.find(subscription_id, self.session_id)
+            if own is not None:
+                results.append(
+                    ua.TransferResult(status_code(ua.StatusCodes.Good), list(own.transferred(fresh=bool(params.SendInitialValues))))
+                )
+            else:
+                known = subscription_id in self.subscription_service.subscriptions
+                code = ua.StatusCodes.BadUserAccessDenied if known else ua.StatusCodes.BadSubscriptionIdInvalid
+                results.append(ua.TransferResult(status_code(code)))
+        return results
 
 
 def _unfit(wanted: ua.WriteValue, data_type: int) -> int:
