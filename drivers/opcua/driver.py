@@ -131,7 +131,7 @@ class OpcUaDriver:
         config, gateway = self._config, self._context.gateway
         return Access(
             url=config.url,
-            application_uri=certificates.application_uri(gateway.name),
+            application_uri=await self._application_uri(),
             name=f"edgetwin {gateway.name}",
             security=await self._security(),
             user=config.user,
@@ -139,6 +139,16 @@ class OpcUaDriver:
             session_timeout=config.session_timeout,
             request_timeout=config.request_timeout,
         )
+
+    async def _application_uri(self) -> str:
+        """Equal to the one in the certificate that we show (Part 6, 6.2.2)."""
+        own, given = certificates.application_uri(self._context.gateway.name), self._config.certificate
+        if given is None:
+            return own
+        try:
+            return await asyncio.to_thread(certificates.uri_in, given) or own
+        except (OSError, ValueError) as fault:
+            raise NotConnected(f"own certificate {given}: {fault}") from fault
 
     async def _security(self) -> Security | None:
         config = self._config

@@ -126,6 +126,12 @@ async def test_each_policy_reads_a_pinned_server(tmp_path, security):
         await driver.connect()
         await read_rows(driver, lambda rows: 2.5 in values_of(rows, 0))
         await driver.close()
+        shown, _ = made(tmp_path, "elsewhere")
+        keys = {"certificate": shown.certificate, "private_key": shown.key, "server_certificate": own.certificate}
+        other = OpcUaDriver(Config(url=server.endpoint.geturl(), security=security, **keys), context)
+        await other.connect()
+        assert other._link._client.application_uri == certificates.application_uri("elsewhere")
+        await other.close()
         plain = OpcUaDriver(Config(url=server.endpoint.geturl(), request_timeout=1), context)
         with pytest.raises(NotConnected):
             await plain.connect()

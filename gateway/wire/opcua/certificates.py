@@ -130,6 +130,16 @@ def load(path: Path) -> x509.Certificate:
     return x509.load_pem_x509_certificate(content) if content.lstrip().startswith(b"-----") else x509.load_der_x509_certificate(content)
 
 
+def der(path: Path) -> bytes:
+    """The bytes that go over the wire, whatever the file's form. Raises OSError, ValueError."""
+    return load(path).public_bytes(serialization.Encoding.DER)
+
+
+def uri_in(path: Path) -> str | None:
+    """The ApplicationUri that a certificate is made for; None where it names none. Raises OSError, ValueError."""
+    return next(iter(_uris(load(path))), None)
+
+
 def thumbprint(certificate: x509.Certificate) -> str:
     """SHA-1 in hexadecimal: the CertificateId of Part 6."""
     return certificate.fingerprint(hashes.SHA1()).hex()  # noqa: S303 - the standard's name of a certificate, no proof

@@ -179,9 +179,8 @@ class Link:
         endpoint = Client.find_endpoint(endpoints, mode, policy.URI)
         der = _first_certificate(endpoint.ServerCertificate or b"")
         await asyncio.to_thread(certificates.check_peer, der, security.pki, security.pinned, now_s)
-        await client.set_security(
-            policy, str(security.certificate), str(security.key), server_certificate=CertProperties(der, "der"), mode=mode
-        )
+        own = CertProperties(await asyncio.to_thread(certificates.der, security.certificate), "der")
+        await client.set_security(policy, own, str(security.key), server_certificate=CertProperties(der, "der"), mode=mode)
 
     def _on_state(self, state: UaClientState) -> None:
         if state is UaClientState.DISCONNECTED:
