@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 CONNACK: Final = 0x20
 PUBLISH: Final = 0x30
 PUBACK: Final = 0x40
+DISCONNECT: Final = b"\xe0\x00"  # normal disconnection, in both versions (MQTT 5, 3.14.2.1)
 V5: Final = 5
 V311: Final = 4
 NO_PROPERTIES: Final = b"\x00"

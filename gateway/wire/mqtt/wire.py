@@ -72,9 +72,13 @@ class Wire:
         self._read()
 
     async def close(self) -> None:
-        """DISCONNECT, so that the broker keeps the will to itself; then the end. Raises nothing."""
+        """DISCONNECT, so that the broker keeps the will to itself, and the end when it has hung up: by then it has read our last PUBACKs.
+
+        Closing first may reset the connection before they are read. Waits a second at most; raises nothing.
+        """
         if self.why is None and self.paho._sock is not None:
-            self.paho.disconnect()
+            self.resume()
+            self.write(packets.PUBACK, packets.DISCONNECT, 1)  # named PUBACK: at a DISCONNECT paho would close at once
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await self._gone.wait()
