@@ -90,6 +90,7 @@ class Keeper:
     async def start(self, pump: Pump, settled: Container[tuple[int, int]], failed: Callable[[BaseException], None]) -> None:
         """Everything subscribed; then keep it so. failed: an error nobody expected. Raises NotConnected."""
         self._pump = pump
+        self._context.report.problem("gap", None)
         try:
             self._slice = await services.max_items_per_call(self._link, self._config.max_items_per_call)
             self.namespaces = await self._link.namespaces()

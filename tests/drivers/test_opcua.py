@@ -257,6 +257,21 @@ async def test_a_subscription_that_the_server_dropped_is_made_anew(driven, plant
     assert unit.counters["subscriptions_rebuilt"] == 1
 
 
+async def test_one_dead_subscription_of_two_is_made_anew_and_the_other_flows(driven, plant, monkeypatch):
+    """Two publishing intervals are two subscriptions. One says nothing for two keep-alives: it alone is replaced."""
+    monkeypatch.setattr(keeper, "KEEPALIVE_S", 0.3)
+    driver, unit = await driven((tag(0, "double"), tag(1, "float", sampling_interval_ns=1_000_000_000)))
+    await read_rows(driver, lambda rows: len(rows) == 2)
+    slow = max(driver._pump.streams.values(), key=lambda stream: stream.granted.publishing_interval_s)
+    await plant.server.iserver.subscription_service.subscriptions[slow.granted.id].stop()
+    await eventually(lambda: unit.counters.get("subscriptions_rebuilt") == 1)
+    await plant.write("double", 5.0)
+    await plant.write("float", 6.0)
+    rows = await read_rows(driver, lambda rows: 5.0 in values_of(rows, 0) and 6.0 in values_of(rows, 1))
+    assert rows
+    assert unit.counters["subscriptions_rebuilt"] == 1
+
+
 async def test_a_silent_tag_is_probed_and_the_same_value_refreshes_it(driven):
     driver, unit = await driven((tag(0, "double", stale_after_ns=400_000_000), tag(1, "float")))
     rows = await read_rows(driver, lambda rows: len(values_of(rows, 0)) >= 3)
