@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from gateway.contracts import Commands, EventView, HistoryView, Identity, Memory, SinkContext, Snapshot
+from gateway.contracts import Identity, SinkContext, Snapshot
 from gateway.model.alarm import Condition
 from gateway.model.tag import Tag, TagTable, TagType
 from gateway.model.update import Columns, Counts, TwinUpdate
@@ -75,23 +75,27 @@ class _Report:
     def problem(self, subject: str, why: str | None) -> None: ...
 
 
-async def _ours(folder: Path) -> dict[str, Any]:
-    names = [f"area{k // 100}.t{k}" for k in range(ITEMS)]
-    view = _View(TagTable.of([Tag(k, name, eu_range=(0.0, 100.0), sampling_interval_ns=1_000_000) for k, name in enumerate(names)]))
-    nobody: Any = None
+def _sink(view: _View, folder: Path) -> OpcUaSink:
+    nobody: Any = None  # what the server never asks here
     context = SinkContext(
         name="opcua",
         gateway=Identity("bench", "bench", "", "0", str(folder)),
         view=view,
-        history=_none(HistoryView, nobody),
-        events=_none(EventView, nobody),
-        commands=_none(Commands, nobody),
+        history=nobody,
+        events=nobody,
+        commands=nobody,
         units={},
-        memory=_none(Memory, nobody),
+        memory=nobody,
         report=_Report(),
         now_ns=time.time_ns,
     )
-    sink = OpcUaSink(Config(port=0, insecure=True, anonymous="viewer"), context)
+    return OpcUaSink(Config(port=0, insecure=True, anonymous="viewer"), context)
+
+
+async def _ours(folder: Path) -> dict[str, Any]:
+    names = [f"area{k // 100}.t{k}" for k in range(ITEMS)]
+    view = _View(TagTable.of([Tag(k, name, eu_range=(0.0, 100.0), sampling_interval_ns=1_000_000) for k, name in enumerate(names)]))
+    sink = _sink(view, folder)
     await sink.connect()
     await sink.close()  # the first start writes the file of standard nodes
     started = time.perf_counter()
@@ -202,8 +206,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _none(_contract: type, nothing: Any) -> Any:
-    """What the server never asks for here."""
-    return nothing

@@ -1,6 +1,5 @@
 """The places where we reach into the library, each pinned: a version that no longer calls them must fail here, not in the field."""
 
-import asyncio
 from importlib.metadata import version
 
 import pytest
@@ -9,6 +8,7 @@ from asyncua.server.internal_server import InternalServer
 from asyncua.ua import ua_binary
 from asyncua.ua.ua_binary import struct_to_binary
 
+from gateway.contracts import NotConnected
 from gateway.model.tag import Tag
 from gateway.wire.opcua import guards, items, processor, publishing, reads, server, sessions, standard, views
 from support.opcua_face import CACHE, opcua_face
@@ -133,12 +133,24 @@ def test_our_response_head_is_the_library_s():
     assert processor._RESPONSE_HEAD.size == len(struct_to_binary(header))
 
 
+async def test_the_file_of_standard_nodes_is_found_or_made_or_its_lack_is_said(tmp_path, monkeypatch):
+    """Where the code folder may not be written it goes to the data; where that fails too, NotConnected."""
+    monkeypatch.setattr(standard, "file_name", lambda: "opcua-standard-of-this-test.bin")
+    monkeypatch.setattr(standard.sys, "dont_write_bytecode", True)
+    made = await standard.standard_file(tmp_path / "cache")
+    assert made == tmp_path / "cache" / "opcua-standard-of-this-test.bin"
+    assert len(standard.StandardNodes(made)) > 6000
+    (tmp_path / "a file").write_text("")
+    with pytest.raises(NotConnected, match="standard nodes"):
+        await standard.standard_file(tmp_path / "a file")
+    (tmp_path / "other.bin").write_bytes(b"not that" + bytes(100))
+    with pytest.raises(ValueError, match="not a file of standard nodes"):
+        standard.StandardNodes(tmp_path / "other.bin")
+
+
 async def test_the_file_of_standard_nodes_holds_every_node_as_the_library_builds_it():
     """All attributes and references of all 6 000 nodes, by their encoding; also what is there only now and then."""
-    path = CACHE / standard.file_name()
-    if not path.is_file():
-        await asyncio.to_thread(standard.build_standard_nodes, path)
-    nodes = standard.StandardNodes(path)
+    nodes = standard.StandardNodes(await standard.standard_file(CACHE))
     library = InternalServer()
     await library.load_standard_address_space()
     await library._address_space_fixes()

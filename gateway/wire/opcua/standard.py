@@ -7,7 +7,7 @@ the memory of the full address space goes away with it.
 """
 
 import asyncio
-import importlib.resources
+import importlib.util
 import mmap
 import os
 import struct
@@ -56,22 +56,29 @@ def build_standard_nodes(path: Path) -> None:
 
 
 async def standard_file(cache: Path) -> Path:
-    """Where the file lies: in the package, where the wheel's build put it, else in the cache folder, written now if it is not there.
+    """Where the file lies: in the package, where the wheel's build put it, else beside the compiled code, else in the cache folder.
 
-    Raises NotConnected when it can be neither found nor written: a server without its types is none.
+    Where it is nowhere it is written now, to one of these places that may be written. Raises NotConnected when it can be neither
+    found nor written: a server without its types is none.
     """
-    packaged = importlib.resources.files("gateway.wire.opcua") / file_name()
-    if isinstance(packaged, Path) and packaged.is_file():
-        return packaged
-    path = cache / file_name()
-    if not await asyncio.to_thread(path.is_file):
-        await _build_apart(path)
+    package = Path(__file__).parent
+    compiled = Path(importlib.util.cache_from_source(__file__)).parent
+    places = [package / file_name(), compiled / file_name(), cache / file_name()]
+    for place in places:
+        if await asyncio.to_thread(place.is_file):
+            return place
+    beside_code = not sys.dont_write_bytecode and os.access(compiled, os.W_OK)
+    path = places[1] if beside_code else places[2]
+    await _build_apart(path)
     return path
 
 
 async def _build_apart(path: Path) -> None:
     builder = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway.wire.opcua.standard", str(path), stderr=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL
+        *(sys.executable, "-m", "gateway.wire.opcua.standard", str(path.absolute())),
+        cwd=Path(__file__).parents[3],  # where the package is found, wherever the daemon was started
+        stderr=asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.DEVNULL,
     )
     try:
         _, said = await asyncio.wait_for(builder.communicate(), _BUILD_S)
@@ -88,9 +95,9 @@ class StandardNodes:
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        magic, count = _HEAD.unpack_from(self._map)
-        if magic != _MAGIC:
-            raise ValueError(f"{path} is not a file of standard nodes")
+        magic, count = _HEAD.unpack_from(self._map) if len(self._map) > _HEAD.size else (b"", 0)
+        if magic != _MAGIC or len(self._map) < _HEAD.size + count * _INDEX.itemsize:
+            raise ValueError(f"{path} is not a file of standard nodes; delete it, it is made anew")
         self._index = np.frombuffer(self._map, _INDEX, count, _HEAD.size)
         self._ids = self._index["id"].copy()
         self._pinned: dict[int, NodeData] = {}
