@@ -43,6 +43,7 @@ class Validity:
         boolean, text = tags.type == TagType.BOOL, tags.type == TagType.TEXT
         least, most = np.maximum(low, tags.low), np.minimum(high, tags.high)
         least[boolean], most[boolean] = 0.0, 1.0
+        least[text], most[text] = np.inf, -np.inf  # no number is fine for a text
         integral = np.isin(tags.type, (TagType.INT, TagType.BOOL, TagType.ENUM))
         return cls(least, most, low, high, integral, boolean, text, bool(integral.any()))
 

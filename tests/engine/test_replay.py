@@ -1,7 +1,9 @@
 """Equal calls give equal states: a replay is the run, and a restart from a snapshot goes on as if nothing had happened."""
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -163,3 +165,40 @@ def test_a_snapshot_fits_another_configuration():
     (condition,) = other.view.conditions()
     assert condition.active
     assert not condition.acknowledged
+
+
+SURVIVING = st.one_of(
+    st.tuples(st.just("step"), st.lists(SAMPLE, min_size=1, max_size=5)),
+    st.tuples(st.just("manual"), st.tuples(st.sampled_from([0, 1]), VALUES)),
+    st.tuples(st.just("link"), st.lists(st.sampled_from([0, 1, 2]), min_size=1, max_size=3, unique=True)),
+    st.tuples(st.just("tick"), st.none()),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(CALLS, st.lists(st.tuples(st.integers(0, 3), SURVIVING), max_size=12))
+def test_after_a_crash_the_rows_on_disk_bring_the_twin_back(before, after):
+    """What is on disk: a snapshot, and of each step since then its origin and its rows without the derived ones.
+
+    Duplicates are not on disk, so ages may be greater than they were: no tag here grows stale.
+    """
+    tags = table(*(replace(one, stale_after_ns=None) for one in TAGS))
+    live, restarted = (build(tags, RULES, FORMULAS) for _ in range(2))
+    _, now = play(live, before, T0)
+    restarted.restore(live.snapshot())
+    origins = {"step": Origin.SOURCE, "manual": Origin.MANUAL}
+    for elapsed, (verb, what) in after:
+        now += elapsed * S
+        rows = call(live, now, verb, what).rows
+        keep = np.flatnonzero(~live.computed[rows.tag_id])
+        text = {place: rows.text[row] for place, row in enumerate(keep.tolist()) if row in rows.text}
+        columns = (rows.tag_id[keep], rows.value[keep], rows.status[keep], rows.source_ns[keep])
+        origin = origins.get(verb, Origin.GATEWAY)
+        restarted.step(SampleBatch.of(*columns, received_ns=now, text=text, origin=origin), now)
+    restarted.tick(now)
+    live.tick(now)
+    np.testing.assert_array_equal(restarted.view.value, live.view.value)
+    np.testing.assert_array_equal(restarted.view.status, live.view.status)
+    np.testing.assert_array_equal(restarted.view.source_ns, live.view.source_ns)
+    assert restarted.view.text == live.view.text
+    assert [c.active for c in restarted.view.conditions()] == [c.active for c in live.view.conditions()]

@@ -48,6 +48,13 @@ def test_the_dots_of_a_name_are_the_levels_of_the_tree():
     }
 
 
+def test_a_text_has_no_number_whatever_came_with_it():
+    engine = build(table(text("t")))
+    update = feed(engine, [0], [5.0], 0, text={0: "word"})
+    assert np.isnan(update.rows.value[0])
+    assert (engine.view.text[0], engine.view.status[0], update.counts.refused) == ("word", 0, 0)
+
+
 def test_a_snapshot_stays_and_the_view_does_not_copy():
     engine = build(table("a", "b"))
     feed(engine, [0, 1], [1.0, 2.0], 0)
