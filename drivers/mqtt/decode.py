@@ -4,7 +4,10 @@ A payload is a plain number, bool or text; a JSON scalar; a JSON object in which
 object {"value", "timestamp", "quality", "status"}; or columns {"t0", "dt_ms", "tag", "value", "status"} with tags by name or address.
 """
 
+import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -23,6 +26,8 @@ _BY_WORD: Final = {"good": quality.GOOD, "uncertain": quality.UNCERTAIN, "bad": 
 _MISSING: Final = object()
 _PLAIN_NUMBERS: Final = frozenset({float, int})
 _TEXT: Final = frozenset({str})
+_LENIENT_BYTES: Final = 65_536
+_NO_JSON_NUMBER: Final = re.compile(rb"NaN|Infinity|\d[eE]\+?\d{3}")
 
 
 class Target(NamedTuple):
@@ -113,7 +118,7 @@ class _Work:
             self.add(target, _text(payload), 0)
             return
         document = _loads(payload)
-        if type(document) is float and target.kind is TagType.FLOAT:
+        if type(document) is float and target.kind is TagType.FLOAT and isfinite(document):
             self.rows.add(target.tag_id, Reading(document, quality.GOOD), 0)
         elif isinstance(document, dict):
             self._object(target, document)
@@ -172,8 +177,9 @@ class _Work:
             return False
         if not statuses and _PLAIN_NUMBERS.issuperset(map(type, values)) and _TEXT.issuperset(map(type, names)):
             ids = list(map(self._floats.get, names))
-            if None not in ids:
-                self.rows.extend(np.array(ids, np.int32), np.array(values, np.float64), times)
+            column = np.array(values, np.float64)
+            if None not in ids and np.isfinite(column).all():
+                self.rows.extend(np.array(ids, np.int32), column, times)
                 return True
         targets = [self._named.get(name) if isinstance(name, str) else None for name in names]
         for place, target in enumerate(targets):
@@ -208,6 +214,16 @@ def _loads(payload: bytes) -> Any:
     try:
         return orjson.loads(payload)
     except orjson.JSONDecodeError:
+        return _lenient(payload)
+
+
+def _lenient(payload: bytes) -> Any:
+    """Numbers that strict JSON has no word for, but that writers send: NaN, Infinity, and those beyond float64 (1e400)."""
+    if len(payload) > _LENIENT_BYTES or _NO_JSON_NUMBER.search(payload) is None:
+        return _MISSING
+    try:
+        return json.loads(payload, parse_int=lambda digits: int(digits) if len(digits) < 20 else float(digits))
+    except (ValueError, RecursionError):
         return _MISSING
 
 
