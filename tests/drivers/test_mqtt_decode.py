@@ -285,6 +285,20 @@ def test_no_document_raises(document):
         decode([Tag(0, "t", "s", "a", kind), Tag(1, "u", "s", "a#/x", kind)], ("a", payload), ("b", payload))
 
 
+def test_numbers_that_json_has_no_word_for_spoil_their_own_member_only():
+    big = b"9" * 400
+    decoded = decode(
+        [Tag(0, "t", "s", "a#/x"), Tag(1, "u", "s", "a#/y")],
+        ("a", b'{"x": NaN, "y": 1}'),
+        ("a", b'{"x": 1e400, "y": 2}'),
+        ("b", b'{"t0": "2026-11-20T08:00:00Z", "tag": ["t", "u", "t"], "value": [3, NaN, ' + big + b"]}"),
+        ("b", b'{"t0": "2026-11-20T08:00:00Z", "dt_ms": [' + big + b'], "tag": ["t"], "value": [NaN]}'),
+    )
+    bad = quality.BAD_OUT_OF_RANGE
+    assert [(row[0], row[2]) for row in rows(decoded)] == [(0, bad), (1, 0), (0, bad), (1, 0), (0, 0), (1, bad), (0, bad)]
+    assert decoded.faults[-1][0] == "b"
+
+
 def test_pointers_are_rfc_6901():
     assert tokens("") == ()
     assert tokens("/") == ("",)
