@@ -55,7 +55,7 @@ class Reads:
             view.status[plan.tags],
             view.source_ns[plan.tags],
             np.where(received == 0, self._face.now_ns(), received),
-            [view.text.get(tag) for tag in plan.tags.tolist()] if view.text and (view.tags.type[plan.tags] == TagType.TEXT).any() else None,
+            [view.text.get(tag) for tag in plan.tags.tolist()] if (view.tags.type[plan.tags] == TagType.TEXT).any() else None,
         )
         return struct.pack("<i", plan.tags.size) + values + _NO_DIAGNOSTICS
 
