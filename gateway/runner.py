@@ -65,6 +65,9 @@ class Take(Protocol):
 
 async def run_engine(engine: Engine, inbox: Inbox, pending: Pending, take: Take, now_ns: Callable[[], int], recorder: Recorder) -> None:
     """Step for each batch, tick at each deadline. An unexpected error ends the process: the twin must not go on wrong."""
+    began_ns = now_ns()
+    recorder.tick(began_ns)
+    take(engine.tick(began_ns), None, None)  # scheduled commits count from here
     while True:
         deadline = engine.next_deadline()
         wait_s = None if deadline is None else max(0.0, (deadline - now_ns()) / 1e9)
