@@ -75,7 +75,7 @@ async def standard_file(cache: Path) -> Path:
 
 async def _build_apart(path: Path) -> None:
     builder = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway.wire.opcua.standard", str(path.absolute())),
+        *(sys.executable, "-m", "gateway.wire.opcua.standard", str(await asyncio.to_thread(path.absolute))),
         cwd=Path(__file__).parents[3],  # where the package is found, wherever the daemon was started
         stderr=asyncio.subprocess.PIPE,
         stdin=asyncio.subprocess.DEVNULL,
