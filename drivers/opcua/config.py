@@ -50,6 +50,7 @@ class Config(BaseModel):
     @field_validator("security")
     @classmethod
     def _security(cls, security: str) -> str:
+        security = security.replace("_", "")  # both spellings of the policies are in use
         policy, _, mode = security.partition("/")
         if security != "None" and (policy not in POLICIES or mode not in MODES):
             raise ValueError(f"{security!r}: write None or <policy>/<mode> with policy {', '.join(POLICIES)} and mode {', '.join(MODES)}")
