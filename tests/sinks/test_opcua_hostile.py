@@ -306,6 +306,8 @@ async def test_subscriptions_are_limited_for_each_session(client):
         lambda session: session.browse(ua.BrowseParameters(NodesToBrowse=[ua.BrowseDescription()] * (limits.NODES_PER_BROWSE + 1))),
         lambda session: session.translate_browsepaths_to_nodeids([ua.BrowsePath()] * (limits.NODES_PER_TRANSLATE + 1)),
         lambda session: session.write(ua.WriteParameters([ua.WriteValue()] * (limits.NODES_PER_WRITE + 1))),
+        lambda session: session.register_nodes([ua.NodeId(85)] * (limits.NODES_PER_REGISTER + 1)),
+        lambda session: session.unregister_nodes([ua.NodeId(85)] * (limits.NODES_PER_REGISTER + 1)),
         lambda session: session.call([ua.CallMethodRequest()] * (limits.METHODS_PER_CALL + 1)),
         lambda session: session.translate_browsepaths_to_nodeids(
             [ua.BrowsePath(ua.NodeId(85), ua.RelativePath([ua.RelativePathElement(TargetName=ua.QualifiedName("x"))] * 20_000))]

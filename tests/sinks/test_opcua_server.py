@@ -279,6 +279,12 @@ async def test_a_read_beyond_its_rules_is_refused_whole(client, params, status):
     assert refused.value.code == status
 
 
+async def test_a_registered_node_is_read_as_before(client):
+    (alias,) = await client.uaclient.session.register_nodes([ua.NodeId("line.room", NS)])
+    assert await client.get_node(alias).read_value() == 21.0
+    await client.uaclient.session.unregister_nodes([alias])
+
+
 # --- writes ---
 
 

@@ -18,7 +18,7 @@ from gateway.wire.opcua.guards import MALFORMED, Channel
 from gateway.wire.opcua.publishing import Message
 from gateway.wire.opcua.reads import Reads
 from gateway.wire.opcua.requests import create_items_request
-from gateway.wire.opcua.sessions import Session
+from gateway.wire.opcua.sessions import Session, check_operations
 from gateway.wire.opcua.terms import status_code
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ _CLOSE_SESSION: Final = _request("CloseSession")
 _READ: Final = _request("Read")
 _CREATE_ITEMS: Final = _request("CreateMonitoredItems")
 _BROWSE: Final = _request("Browse")
+_REGISTER_NODES: Final = _request("RegisterNodes")
+_UNREGISTER_NODES: Final = _request("UnregisterNodes")
 _PUBLISH: Final = _request("Publish")
 _REPUBLISH: Final = _request("Republish")
 _BROWSE_NEXT: Final = _request("BrowseNext")
@@ -54,8 +56,6 @@ _BY_LIBRARY: Final = _SESSIONLESS | frozenset(
         "Read",
         "Write",
         "TranslateBrowsePathsToNodeIds",
-        "RegisterNodes",
-        "UnregisterNodes",
         "Call",
         "CreateSubscription",
         "TransferSubscriptions",
@@ -70,7 +70,7 @@ _BY_LIBRARY: Final = _SESSIONLESS | frozenset(
 )
 """Decoded and answered by the library, with the session's methods in between.
 
-Everything else but our own three is BadServiceUnsupported.
+Everything else but our own (`Processor._own`) is BadServiceUnsupported.
 """
 
 _GOOD: Final = 0
@@ -99,6 +99,14 @@ class Processor(UaProcessor):
         self._refuse = refuse
         self._reads = Reads(iserver.face)
         self._client_message_bytes = 0
+        self._own: dict[Any, Callable[[ua.RequestHeader, Any, Buffer], None]] = {
+            _PUBLISH: self._publish,
+            _REPUBLISH: self._republish,
+            _BROWSE: self._browse,
+            _BROWSE_NEXT: self._browse_next,
+            _REGISTER_NODES: self._register_nodes,
+            _UNREGISTER_NODES: self._unregister_nodes,
+        }
 
     async def process(self, header: Any, body: Buffer) -> bool:
         """Part 6, 7.1.2.3: a client says first how much it takes, at least 8192 bytes at a time."""
@@ -138,14 +146,9 @@ class Processor(UaProcessor):
     async def _process_message(self, typeid: ua.NodeId, requesthdr: ua.RequestHeader, seqhdr: Any, body: Buffer) -> bool:
         service = typeid.Identifier if typeid.NamespaceIndex == 0 else None
         await self._admit(service, requesthdr)
-        if service == _PUBLISH:
-            self._publish(requesthdr, seqhdr, body)
-        elif service == _REPUBLISH:
-            self._republish(requesthdr, seqhdr, body)
-        elif service == _BROWSE_NEXT:
-            self._browse_next(requesthdr, seqhdr, body)
-        elif service == _BROWSE:
-            self._browse(requesthdr, seqhdr, body)
+        own = self._own.get(service)
+        if own is not None:
+            own(requesthdr, seqhdr, body)
         elif (service == _READ and self._read(requesthdr, seqhdr, body)) or (
             service == _CREATE_ITEMS and await self._create_items(requesthdr, seqhdr, body)
         ):
@@ -167,13 +170,13 @@ class Processor(UaProcessor):
                 raise ServiceError(ua.StatusCodes.BadTooManySessions)  # one session for each connection
             await self.iserver.make_room()
         elif service not in _SESSIONLESS or service == _CLOSE_SESSION:
-            self._check_session(header)
+            self._check_session(header, activated=service != _CLOSE_SESSION)
 
-    def _check_session(self, header: ua.RequestHeader) -> None:
+    def _check_session(self, header: ua.RequestHeader, *, activated: bool) -> None:
         session = self.session
         if session is None or session.state is SessionState.Closed or header.AuthenticationToken != session.auth_token:
             raise ServiceError(ua.StatusCodes.BadSessionIdInvalid)
-        if not session.is_activated():
+        if activated and not session.is_activated():
             raise ServiceError(ua.StatusCodes.BadSessionNotActivated)
         self.session_last_activity = time.monotonic()
         session.touch()
@@ -234,6 +237,17 @@ class Processor(UaProcessor):
         assert self.session is not None
         results = self.iserver.views.browse_next(struct_from_binary(ua.BrowseNextParameters, body), self.session.points)
         self._respond(_BROWSE_NEXT_RESPONSE, header, seqhdr, _array(results))
+
+    def _register_nodes(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
+        """Part 4, 5.8.5: a NodeId of ours is as good as an alias for it."""
+        response = ua.RegisterNodesResponse()
+        response.Parameters.RegisteredNodeIds = struct_from_binary(ua.RegisterNodesParameters, body).NodesToRegister
+        check_operations(response.Parameters.RegisteredNodeIds, limits.NODES_PER_REGISTER)
+        self.send_response(header.RequestHandle, seqhdr, response)
+
+    def _unregister_nodes(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
+        check_operations(struct_from_binary(ua.UnregisterNodesParameters, body).NodesToUnregister, limits.NODES_PER_REGISTER)
+        self.send_response(header.RequestHandle, seqhdr, ua.UnregisterNodesResponse())
 
     async def _create_items(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> bool:
         """Items on tags' Values only; False = not that, the general road."""

@@ -56,7 +56,7 @@ class Session(InternalSession):
 
     async def read(self, params: ua.ReadParameters) -> list[ua.DataValue]:
         """Part 4, 5.10.2. MaxAge needs no work: a value in the columns is the newest there is."""
-        _check_operations(params.NodesToRead, limits.NODES_PER_READ)
+        check_operations(params.NodesToRead, limits.NODES_PER_READ)
         if not params.MaxAge >= 0:
             raise ServiceError(ua.StatusCodes.BadMaxAgeInvalid)
         stamps = params.TimestampsToReturn
@@ -77,7 +77,7 @@ class Session(InternalSession):
 
     async def write(self, params: ua.WriteParameters) -> list[ua.StatusCode]:
         """Part 4, 5.10.4: only the Value of a tag that says so, through the gateway's one door."""
-        _check_operations(params.NodesToWrite, limits.NODES_PER_WRITE)
+        check_operations(params.NodesToWrite, limits.NODES_PER_WRITE)
         return [status_code(await self._write(wanted)) for wanted in params.NodesToWrite]
 
     async def _write(self, wanted: ua.WriteValue) -> int:
@@ -104,7 +104,7 @@ class Session(InternalSession):
     # --- methods (Part 4, 5.11) ---
 
     async def call(self, params: list[ua.CallMethodRequest]) -> list[ua.CallMethodResult]:
-        _check_operations(params, limits.METHODS_PER_CALL)
+        check_operations(params, limits.METHODS_PER_CALL)
         results = await super().call(params)
         for result in results:
             if result.StatusCode.value == ua.StatusCodes.BadNothingToDo:  # a method of the standard's types that nobody has bound
@@ -123,30 +123,30 @@ class Session(InternalSession):
 
     async def create_monitored_items(self, params: ua.CreateMonitoredItemsParameters) -> list[ua.MonitoredItemCreateResult]:
         self.own(params.SubscriptionId)
-        _check_operations(params.ItemsToCreate, limits.ITEMS_PER_CALL)
+        check_operations(params.ItemsToCreate, limits.ITEMS_PER_CALL)
         _check_stamps(params.TimestampsToReturn)
         return await super().create_monitored_items(params)
 
     async def modify_monitored_items(self, params: ua.ModifyMonitoredItemsParameters) -> list[ua.MonitoredItemModifyResult]:
         self.own(params.SubscriptionId)
-        _check_operations(params.ItemsToModify, limits.ITEMS_PER_CALL)
+        check_operations(params.ItemsToModify, limits.ITEMS_PER_CALL)
         _check_stamps(params.TimestampsToReturn)
         return await super().modify_monitored_items(params)
 
     async def delete_monitored_items(self, params: ua.DeleteMonitoredItemsParameters) -> list[ua.StatusCode]:
         self.own(params.SubscriptionId)
-        _check_operations(params.MonitoredItemIds, limits.ITEMS_PER_CALL)
+        check_operations(params.MonitoredItemIds, limits.ITEMS_PER_CALL)
         return await super().delete_monitored_items(params)
 
     async def set_monitoring_mode(self, params: ua.SetMonitoringModeParameters) -> list[ua.StatusCode]:
         self.own(params.SubscriptionId)
-        _check_operations(params.MonitoredItemIds, limits.ITEMS_PER_CALL)
+        check_operations(params.MonitoredItemIds, limits.ITEMS_PER_CALL)
         if params.MonitoringMode not in (0, 1, 2):
             raise ServiceError(ua.StatusCodes.BadMonitoringModeInvalid)
         return await super().set_monitoring_mode(params)
 
     async def set_publishing_mode(self, params: ua.SetPublishingModeParameters) -> list[ua.StatusCode]:
-        _check_operations(params.SubscriptionIds, limits.ITEMS_PER_CALL)
+        check_operations(params.SubscriptionIds, limits.ITEMS_PER_CALL)
         return [self.subscription_service.set_publishing(i, self.session_id, params.PublishingEnabled) for i in params.SubscriptionIds]
 
     def modify_subscription(self, params: ua.ModifySubscriptionParameters) -> ua.ModifySubscriptionResult:
@@ -155,7 +155,7 @@ class Session(InternalSession):
     async def delete_subscriptions(self, ids: list[int]) -> list[ua.StatusCode]:
         if not self.is_activated():
             return await super().delete_subscriptions(ids)  # the session closes: its own subscriptions, chosen by the library
-        _check_operations(ids, limits.ITEMS_PER_CALL)
+        check_operations(ids, limits.ITEMS_PER_CALL)
         return [
             (await super(Session, self).delete_subscriptions([i]))[0]
             if self.subscription_service.find(i, self.session_id) is not None
@@ -165,7 +165,7 @@ class Session(InternalSession):
 
     async def transfer_subscriptions(self, params: ua.TransferSubscriptionsParameters, *_: Any) -> list[ua.TransferResult]:
         """Part 4, 5.13.7: who did not sign in and has no signed channel may name its own subscriptions only (as after a reconnection)."""
-        _check_operations(params.SubscriptionIds, limits.ITEMS_PER_CALL)
+        check_operations(params.SubscriptionIds, limits.ITEMS_PER_CALL)
         results = []
         for subscription_id in params.SubscriptionIds:
             own = self.subscription_service.find(subscription_id, self.session_id)
@@ -203,7 +203,8 @@ def _default_encoding(wanted: ua.ReadValueId) -> bool:
     return bool(wanted.AttributeId == _VALUE and encoding.Name == _BINARY and encoding.NamespaceIndex == 0)
 
 
-def _check_operations(operations: Any, most: int) -> None:
+def check_operations(operations: Any, most: int) -> None:
+    """Raises ServiceError: BadNothingToDo, BadTooManyOperations."""
     if not operations:
         raise ServiceError(ua.StatusCodes.BadNothingToDo)
     if len(operations) > most:
