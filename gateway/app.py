@@ -154,7 +154,8 @@ class Gateway:
         self.recordings.close()
         self.pending.close()
         await _within(DRAIN_S, asyncio.shield(tasks["store"]))
-        await _within(DRAIN_S, self.north.drained())
+        with suppress(StoreUnavailable):
+            await _within(DRAIN_S, self.north.drained(self.store.flush))
         await self.north.stop()
         tasks["store"].cancel()
 

@@ -1,7 +1,7 @@
 """The sinks: one task, one queue and one health unit each; those that promise EVERY also say what goes into the outbox."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -93,10 +93,12 @@ class Northbound:
         up = [face for face in self.faces.values() if face.unit.state is State.UP]
         return {face.name: face.sink.url for face in up if isinstance(face.sink, Reachable)}
 
-    async def drained(self) -> None:
-        """Wait until the connected EVERY sinks have delivered what is committed."""
-        while any(fill.rows for fill in self._outbox.fill() if self._is_up(fill.stream)):  # noqa: ASYNC110  at the stop only, within a deadline
+    async def drained(self, flush: Callable[[], Awaitable[None]]) -> None:
+        """Wait until the connected EVERY sinks have delivered what is committed; flush() makes durable what they acknowledged."""
+        await flush()
+        while any(fill.rows for fill in self._outbox.fill() if self._is_up(fill.stream)):
             await asyncio.sleep(0.02)
+            await flush()
 
     def _is_up(self, stream: str) -> bool:
         face = self.faces.get(stream.partition("/")[0])

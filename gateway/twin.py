@@ -83,15 +83,22 @@ class Twin:
         if instant.parse(state["timestamp"]) is None:
             return False, "Invalid timestamp format"
         for name, value in _flat({key: part for key, part in state.items() if key != "timestamp"}):
-            tag = self.site.tags.named(name)
-            if tag is None:
-                return False, f"there is no tag {name!r}"
-            found = read(tag.type, value, {label: number for number, label in tag.labels.items()})
-            if value is not None and found.status != quality.GOOD:
-                return False, f"{name}: {value!r} is {quality.name(found.status)} as {tag.type.name.lower()}"
-            if tag.eu_range is not None and value is not None and not tag.eu_range[0] <= found.value <= tag.eu_range[1]:
-                return False, f"{name}: {value!r} is outside {tag.eu_range[0]:g} to {tag.eu_range[1]:g}"
+            if wrong := self._fault_of(name, value):
+                return False, wrong
         return True, "Valid state"
+
+    def _fault_of(self, name: str, value: object) -> str:
+        tag = self.site.tags.named(name)
+        if tag is None:
+            return f"there is no tag {name!r}"
+        if value is None:  # nothing is known of it
+            return ""
+        found = read(tag.type, value, {label: number for number, label in tag.labels.items()})
+        if found.status != quality.GOOD:
+            return f"{name}: {value!r} is {quality.name(found.status)} as {tag.type.name.lower()}"
+        if tag.eu_range is not None and not tag.eu_range[0] <= found.value <= tag.eu_range[1]:
+            return f"{name}: {value!r} is outside {tag.eu_range[0]:g} to {tag.eu_range[1]:g}"
+        return ""
 
     def _until(self, now_ns: int) -> list[Transition]:
         transitions: list[Transition] = []

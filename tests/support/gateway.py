@@ -3,7 +3,7 @@
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -79,7 +79,7 @@ class GatewayProcess:
         self._process = None
         return code
 
-    def __enter__(self) -> "GatewayProcess":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

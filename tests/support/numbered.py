@@ -16,7 +16,7 @@ EPOCH_MS = time.time_ns() // 1_000_000 - 3_600_000  # an hour ago: no source tim
 
 
 async def emit(port: int, tags: Sequence[str], rate: float, stop: asyncio.Event, first: int = 0) -> int:
-    """Publish {"value": n, "timestamp": ms} for each tag, n counting up, QoS 1, `rate` rounds/s; the number after the last one acknowledged."""
+    """Publish {"value": n, "timestamp": ms} for each tag, n counting up, QoS 1, `rate` rounds/s; the number after the last."""
     number = first
     loop = asyncio.get_running_loop()
     async with aiomqtt.Client("127.0.0.1", port, identifier="numbers", max_inflight_messages=500) as client:
