@@ -102,6 +102,7 @@ class Gateway:
         self.health.ready_after_s = round(process_age_s(), 3)
         gc.collect()
         gc.freeze()
+        gc.enable()
         notify("READY=1", f"STATUS=running, {len(self.site.tags)} tags")
         log.info("ready", after_s=self.health.ready_after_s, tags=len(self.site.tags), **self.urls())
         self.say.system("Digital twin initialized", tags=len(self.site.tags), version=__version__)

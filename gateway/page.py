@@ -1,7 +1,9 @@
 """The web faces, run like sinks: the page and API over TCP, and the same API on the local socket."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from gateway.access.sessions import Sessions
 from gateway.contracts import Commands, Delivery, Identity, TwinView
@@ -14,11 +16,17 @@ from gateway.settings import Site
 from gateway.status import Report
 from gateway.store.errors import StoreUnavailable
 from gateway.store.store import Store
-from gateway.web.api import build
 from gateway.web.config import WebConfig
 from gateway.web.context import WebContext
+from gateway.web.late import Late
 from gateway.web.server import WebServer
 from gateway.web.updates import Updates
+
+
+def _load(context: WebContext) -> Any:
+    from gateway.web.api import build
+
+    return build(context)
 
 
 class _Listener:
@@ -54,23 +62,22 @@ class Page:
         config = site.sections.get("web")
         self.config = config if isinstance(config, WebConfig) else WebConfig()
         self.updates, self.sessions = Updates(), sessions
-        app = build(
-            WebContext(
-                identity=identity,
-                view=view,
-                history=store.history,
-                events=store.journal,
-                commands=door,
-                units=site.units,
-                health=report,
-                subscribe_events=events.subscribe,
-                updates=self.updates,
-                sessions=sessions,
-                config=self.config,
-                now_ns=now_ns,
-                unavailable=(StoreUnavailable,),
-            )
+        context = WebContext(
+            identity=identity,
+            view=view,
+            history=store.history,
+            events=store.journal,
+            commands=door,
+            units=site.units,
+            health=report,
+            subscribe_events=events.subscribe,
+            updates=self.updates,
+            sessions=sessions,
+            config=self.config,
+            now_ns=now_ns,
+            unavailable=(StoreUnavailable,),
         )
+        app = Late(partial(_load, context))
         self._tcp = WebServer(app, self.config.host, self.config.port)
         self.socket: Path | None = socket_path(site.gateway.name)
         self._local = None if self.socket is None else WebServer(app, None, 0, self.socket)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 def run(config: Config) -> None:
     """Run the gateway until it is told to stop (SIGTERM, Ctrl-C); SIGHUP reloads the configuration."""
+    import gc
+
+    gc.disable()  # thousands of classes are made while modules load, and none of them is garbage; on again once the daemon runs
     from gateway.launch import run as daemon
 
     raise typer.Exit(daemon(config))

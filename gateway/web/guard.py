@@ -13,11 +13,10 @@ from gateway.access.sessions import Session, Sessions
 from gateway.model.command import Caller
 from gateway.web import problems
 from gateway.web.config import WebConfig
+from gateway.web.server import LOCAL
 
 BODY_BYTES: Final = 1024 * 1024
 COOKIE: Final = "sid"
-LOCAL: Final = "local"
-"""scope["client"][0] of a caller on the local socket begins with it; over TCP an address stands there, so nobody can claim it."""
 _SAFE: Final = {"GET", "HEAD", "OPTIONS"}
 _COOKIE: Final = re.compile(r"(?:^|;)\s*sid=([A-Za-z0-9_-]{1,100})\s*(?:;|$)")
 _HEADERS: Final = {

@@ -20,8 +20,9 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 
 from gateway.contracts import NotConnected
-from gateway.web.guard import LOCAL
 
+LOCAL: Final = "local"
+"""scope["client"][0] of a caller on the local socket begins with it; over TCP an address stands there, so nobody can claim it."""
 FRAME_BYTES: Final = 64 * 1024
 CONNECTIONS: Final = 200  # beyond it requests are answered 503,
 _MOST: Final = 300  # and beyond this one, streams included, connections are closed at once. The local socket counts for itself
