@@ -38,10 +38,13 @@ def load_site(path: Path, data_dir: Path | None = None, previous: Site | None = 
 
 
 @asynccontextmanager
-async def running(path: Path, *, data_dir: Path | None = None) -> AsyncIterator[Gateway]:
-    """A gateway that has started, stopped in order at the end. Raises SettingsError, ConfigError, StoreLocked, SchemaTooNew."""
+async def running(path: Path, *, data_dir: Path | None = None, site: Site | None = None) -> AsyncIterator[Gateway]:
+    """A gateway that has started, stopped in order at the end. site: of that file, where it was read already.
+
+    Raises SettingsError, ConfigError, StoreLocked, SchemaTooNew.
+    """
     stop, started = asyncio.Event(), asyncio.Event()
-    site = await asyncio.to_thread(load_site, path, data_dir)
+    site = site or await asyncio.to_thread(load_site, path, data_dir)
     clock = Clock()
     store = await Store.open(Path(site.gateway.data_dir), _store_config(site), site.tags, clock.now_ns())
     try:
@@ -80,10 +83,9 @@ def run(path: Path) -> int:
     log_config = site.sections["log"]
     assert isinstance(log_config, logs.LogConfig)
     logs.configure(log_config)
-    del site
     code = DONE
     try:
-        _runner()(_serve(path))
+        _runner()(_serve(path, site))
     except* (ConfigError, StoreLocked, SchemaTooNew) as wrong:
         log.error("cannot start", why="; ".join(str(error) for error in wrong.exceptions))  # noqa: TRY400  the reason says it all
         code = WRONG_USAGE
@@ -101,12 +103,12 @@ def _runner() -> Any:
     return uvloop.run
 
 
-async def _serve(path: Path) -> None:
+async def _serve(path: Path, site: Site) -> None:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    async with running(path) as gateway:
+    async with running(path, site=site) as gateway:
         hangup = asyncio.Event()
         loop.add_signal_handler(signal.SIGHUP, hangup.set)
         waits = [asyncio.create_task(wait) for wait in (ended.wait(), gateway.ended.wait(), _reload_on(hangup, gateway))]
