@@ -112,16 +112,22 @@ async def _serve(path: Path, site: Site) -> None:
         hangup = asyncio.Event()
         loop.add_signal_handler(signal.SIGHUP, hangup.set)
         waits = [asyncio.create_task(wait) for wait in (ended.wait(), gateway.ended.wait(), _reload_on(hangup, gateway))]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
+        done, others = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in others:
             wait.cancel()
+        for wait in done:
+            wait.result()
 
 
 async def _reload_on(hangup: asyncio.Event, gateway: Gateway) -> None:
     while True:
         await hangup.wait()
         hangup.clear()
-        outcome = await gateway.door.execute(Command("config.reload", {}, Caller("signal", "admin", "local:signal")))
+        try:
+            outcome = await gateway.door.execute(Command("config.reload", {}, Caller("signal", "admin", "local:signal")))
+        except Exception:  # a defect in a reload must not stop a gateway that runs
+            log.exception("configuration not reloaded")
+            continue
         if outcome.status == quality.GOOD:
             log.info("configuration reloaded", differences=outcome.result.get("differences"))
         else:

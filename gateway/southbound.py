@@ -6,16 +6,18 @@ from dataclasses import dataclass, field
 
 from gateway.contracts import Driver, DriverContext, Identity, Memory, TwinView, Windowed, Writable
 from gateway.health import Health, State, Unit
-from gateway.model import quality
 from gateway.model.tag import Tag, TagTable
 from gateway.plugins import driver_class
 from gateway.road import Inbox
-from gateway.runner import link_lost, run_driver
+from gateway.runner import run_driver
 from gateway.settings import Unit as Section
 from gateway.watch import Silence
 
 HANDOVER_S = 10.0
+OVERLAP_S = 1.0
 _OBSERVED_INTERVALS = ("mqtt",)  # kinds whose tags are silent after three observed intervals
+
+_KEPT_SESSIONS = ("mqtt",)  # kinds whose source queues for us between two connections
 
 
 @dataclass(slots=True)
@@ -76,15 +78,24 @@ class Southbound:
         await _ended([source.task for source in self.sources.values()])
 
     async def replace(self, group: asyncio.TaskGroup, wanted: Mapping[str, Source]) -> list[str]:
-        """Bring the running sources to what is wanted: the new one stands before the old one goes. Names of what changed."""
+        """Bring the running sources to what is wanted, without losing a sample. Names of what changed.
+
+        Where the source keeps what we miss for the next connection of our name, the old one goes first. Elsewhere both stand side by side
+        for a moment: the new one begins before the old one has delivered what its source had queued; the engine drops what comes twice.
+        """
         old = dict(self.sources)
         changed = {name: source for name, source in wanted.items() if name not in old or not old[name].same_as(source)}
         gone = [name for name in old if name not in wanted]
+        kept = [name for name in changed if name in old and old[name].section.kind in _KEPT_SESSIONS]
+        await _ended([old[name].task for name in kept])
         self.start(group, changed)
-        await asyncio.gather(*(_stands(source) for name, source in changed.items() if name in old))
-        await _ended([old[name].task for name in [*gone, *(name for name in changed if name in old)]])
+        overlapping = [name for name in changed if name in old and name not in kept]
+        await asyncio.gather(*(_stands(changed[name]) for name in overlapping))
+        if overlapping:
+            await asyncio.sleep(OVERLAP_S)
+        await _ended([old[name].task for name in [*gone, *overlapping]])
         for name in gone:
-            self._inbox.put_now(link_lost(self.sources.pop(name).tags, self._now_ns(), quality.BAD_OUT_OF_SERVICE))
+            del self.sources[name]
             self._health.forget("source", name)
         return sorted([*changed, *gone])
 

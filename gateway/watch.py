@@ -33,7 +33,7 @@ class Silence:
     def __init__(self, tags: Sequence[Tag], view: TwinView) -> None:
         self._view = view
         self._ids = np.array([tag.tag_id for tag in tags if tag.stale_after_ns is None and tag.enabled], np.int32)
-        self._received = view.received_ns[self._ids].copy()
+        self._received = np.zeros(self._ids.size, np.int64)
         self._interval = np.zeros(self._ids.size)
 
     def silent(self, now_ns: int) -> SampleBatch | None:
