@@ -44,7 +44,8 @@ async def running(path: Path, *, data_dir: Path | None = None, site: Site | None
     Raises SettingsError, ConfigError, StoreLocked, SchemaTooNew.
     """
     stop, started = asyncio.Event(), asyncio.Event()
-    site = site or await asyncio.to_thread(load_site, path, data_dir)
+    if site is None:
+        site = await asyncio.to_thread(load_site, path, data_dir)
     clock = Clock()
     store = await Store.open(Path(site.gateway.data_dir), _store_config(site), site.tags, clock.now_ns())
     try:
