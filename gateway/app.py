@@ -279,6 +279,7 @@ class Gateway:
             memory=store.memory(f"sink/{name}"),
             report=unit,
             now_ns=self.clock.now_ns,
+            figures=self.report.figures,
         )
 
     # --- reload --------------------------------------------------------------------------------------------------------------------

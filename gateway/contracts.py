@@ -86,8 +86,13 @@ class Identity:
     data_dir: str
 
 
+Figure = bool | int | float | str
+
+
 @dataclass(frozen=True, slots=True)
 class SinkContext:
+    """figures(): the gateway's own, cheap to ask: {"Twin": {"SyncMode": ...}, "Gateway": {"Ready": ...}}; names and types never change."""
+
     name: str
     gateway: Identity
     view: "TwinView"
@@ -98,6 +103,7 @@ class SinkContext:
     memory: Memory
     report: Reporter
     now_ns: Callable[[], int]
+    figures: Callable[[], Mapping[str, Mapping[str, Figure]]] = dict
 
 
 # --- southbound ------------------------------------------------------------------------------------------------------------------------

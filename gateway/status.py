@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gateway.contracts import Identity, TwinView
+from gateway.contracts import Figure, Identity, TwinView
 from gateway.health import Health, Unit
 from gateway.model.instant import iso
 from gateway.model.sync import Sync
@@ -42,6 +42,24 @@ class Report:
 
     def ready(self) -> tuple[bool, list[str]]:
         return self.health.ready()
+
+    def figures(self) -> dict[str, dict[str, Figure]]:
+        """The gateway's own figures for its OPC UA nodes: health, queues, rates. Cheap to ask."""
+        sync, fill, now_ns = self.sync(), self.store.outbox.fill(), self.now_ns()
+        oldest_ns = min((one.oldest_ns for one in fill if one.oldest_ns is not None), default=now_ns)
+        return {
+            "Twin": {"SyncMode": sync.mode.value, "UpdateRate": float(sync.update_frequency)},
+            "Gateway": {
+                "Ready": self.health.ready()[0],
+                "Degraded": "; ".join(self.health.degraded()),
+                "InboxSamples": self.inbox.samples,
+                "OutboxRows": sum(one.rows for one in fill),
+                "OutboxAge": max(0.0, (now_ns - oldest_ns) / 1e9),
+                "SamplesIn": self.counts["samples_in"],
+                "AlarmsRaised": self.counts["alarms_raised"],
+                "Events": self.counts["events"],
+            },
+        }
 
     def status(self) -> dict[str, Any]:
         """JSON values. `state` is ok, degraded (something is away or full) or not_ready, with reasons."""

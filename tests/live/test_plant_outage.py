@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from asyncua import Client
 
 from support.gateway import GatewayProcess
 from support.opcua_source import URI, Kind, OpcUaSource
@@ -55,3 +56,21 @@ async def test_statuses_turn_bad_when_the_plant_goes_and_good_within_five_second
             print(f"Bad after {bad_after_s:.2f} s, Good {time.monotonic() - back:.2f} s after the return")
             await eventually(lambda: {row["limit"] for row in gateway.get("/alarms")["alarms"] if row["active"]} == {"HI"}, within=5)
     await plant.stop()
+
+
+@pytest.mark.live
+async def test_the_gateways_own_health_is_browsed_and_read_as_nodes(tmp_path):
+    """s=Twin and s=Gateway: synchronization, health, queues."""
+    port = free_port()
+    with GatewayProcess(tmp_path / "gateway", SITE.format(url=f"opc.tcp://127.0.0.1:{free_port()}/none", uri=URI, port=port)) as gateway:
+        await asyncio.to_thread(gateway.start)
+        async with Client(f"opc.tcp://127.0.0.1:{port}/edgetwin") as client:
+            index = await client.get_namespace_index(f"urn:edgetwin:{gateway.name}")
+            found = {}
+            for root in ("Twin", "Gateway"):
+                for child in await client.get_node(f"ns={index};s={root}").get_children():
+                    found[f"{root}/{(await child.read_browse_name()).Name}"] = await child.read_value()
+        assert (found["Twin/SyncMode"], found["Twin/UpdateRate"]) == ("real_time", 1.0)
+        assert found["Gateway/Ready"] is True
+        assert "plc" in found["Gateway/Degraded"]
+        assert {"Gateway/InboxSamples", "Gateway/OutboxRows", "Gateway/OutboxAge", "Gateway/SamplesIn"} <= set(found)

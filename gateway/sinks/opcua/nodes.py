@@ -9,6 +9,7 @@ path, a property `<tag>/<property>`. No name is a level of another and none hold
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from gateway.contracts import Figure
 from gateway.model import quality
 from gateway.model.tag import Tag, TagTable, TagType
 from gateway.model.unit import Unit
@@ -63,11 +64,23 @@ Property = tuple[str, int, bool, Callable[[], Reading]]
 """Name, DataType, array, value."""
 
 
+_KINDS: Final[Mapping[type, Builtin]] = {bool: Builtin.BOOLEAN, int: Builtin.INT64, float: Builtin.DOUBLE, str: Builtin.STRING}
+
+
 class AddressSpace:
     """The Space of the gateway's namespace over one TwinView. role is that of the clients, for the tags' write permission."""
 
-    def __init__(self, name: str, view: Columns, units: Mapping[str, Unit], role: str, now_ns: Callable[[], int]) -> None:
-        self._view, self._units, self._now_ns = view, units, now_ns
+    def __init__(
+        self,
+        name: str,
+        view: Columns,
+        units: Mapping[str, Unit],
+        role: str,
+        now_ns: Callable[[], int],
+        figures: Callable[[], Mapping[str, Mapping[str, Figure]]] = dict,
+    ) -> None:
+        """figures: the gateway's own, as SinkContext has them."""
+        self._view, self._units, self._now_ns, self._own = view, units, now_ns, figures
         self._rank = _ROLES.index(role)
         self._root = Target(ROOT, NodeClass.OBJECT, name, FOLDER_TYPE)
         self._objects = {
@@ -223,13 +236,18 @@ class AddressSpace:
         def figure(content: Callable[[], Content], kind: Builtin) -> Callable[[], Reading]:
             return lambda: Reading(content(), kind, quality.GOOD, now_ns(), now_ns())
 
-        return {
+        found: dict[str, list[Property]] = {
             "Twin": [("StateVersion", Builtin.INT64, False, figure(lambda: view.version, Builtin.INT64))],
             "Gateway": [
                 ("Tags", Builtin.UINT32, False, figure(lambda: len(view.tags), Builtin.UINT32)),
                 ("TagsBad", Builtin.UINT32, False, figure(lambda: int(quality.is_bad(view.status).sum()), Builtin.UINT32)),
             ],
         }
+        for key, own in self._own().items():
+            for name, now in own.items():
+                kind = _KINDS[type(now)]
+                found[key].append((name, kind, False, figure(lambda key=key, name=name: self._own()[key][name], kind)))  # type: ignore[misc]
+        return found
 
 
 def type_definition(tag: Tag) -> int:

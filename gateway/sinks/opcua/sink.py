@@ -27,7 +27,7 @@ class OpcUaSink:
     def __init__(self, config: Config, context: SinkContext) -> None:
         self._config, self._context = config, context
         self._publishing_ms = (config.min_publishing_interval * 1000.0, _LONGEST_PUBLISHING_MS)
-        self._space = AddressSpace(context.gateway.name, context.view, context.units, config.anonymous, context.now_ns)
+        self._space = AddressSpace(context.gateway.name, context.view, context.units, config.anonymous, context.now_ns, context.figures)
         self._items: dict[TagItems, None] = {}
         self._budget = Budget()
         self._server = OpcUaServer(
