@@ -179,6 +179,14 @@ class EverySink(Protocol):
 
 
 @runtime_checkable
+class Watched(Protocol):
+    """Optional ability of a sink: it notices by itself that its link is gone, also while nothing is sent."""
+
+    async def gone(self) -> None:
+        """Never returns; raises NotConnected."""
+
+
+@runtime_checkable
 class Reachable(Protocol):
     """Optional ability of a sink: others connect to it."""
 

@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 import structlog
 
-from gateway.contracts import Delivery, Driver, EverySink, LatestSink, NotConnected, OutboxView, Rejected, Sink
+from gateway.contracts import Delivery, Driver, EverySink, LatestSink, NotConnected, OutboxView, Rejected, Sink, Watched
 from gateway.health import Health, State, Unit
 from gateway.model import quality
 from gateway.model.batch import Origin, SampleBatch
@@ -240,6 +240,8 @@ async def run_sink(sink: Sink, latest: LatestQueue, outbox: OutboxView, committe
             if Delivery.EVERY in sink.delivery and isinstance(sink, EverySink):
                 for stream in sink.streams:
                     group.create_task(_pump_every(sink, stream, outbox, committed, unit))
+            if isinstance(sink, Watched):
+                await sink.gone()
             await asyncio.get_running_loop().create_future()  # until a pump or the stop ends it
 
     await _bulkhead(unit, session, lambda _: None)

@@ -4,10 +4,12 @@
 """
 
 import asyncio
+import json
 import os
 import random
 import time
 
+import aiomqtt
 import pytest
 
 from support.gateway import GatewayProcess
@@ -91,3 +93,26 @@ async def test_an_upstream_outage_loses_nothing_keeps_the_order_and_marks_what_i
         assert upstream.historical >= outage_s  # at the least one message a second was marked
     consuming.cancel()
     await asyncio.wait([consuming])
+
+
+@pytest.mark.live
+async def test_an_idle_gateway_says_online_again_after_its_broker_was_restarted(tmp_path, start_mosquitto):
+    """Nothing is sent, and the retained status is lost with the broker: it must come back by itself."""
+    south, north = start_mosquitto(), start_mosquitto()
+    text = site(south.port).replace(
+        f'{{name: hq, kind: mqtt, url: "mqtt://127.0.0.1:{south.port}"', f'{{name: hq, kind: mqtt, url: "mqtt://127.0.0.1:{north.port}"'
+    )
+    with GatewayProcess(tmp_path, text) as gateway:
+        await asyncio.to_thread(gateway.start)
+        assert json.loads(await retained(north.port, "test/line/_status"))["online"] is True
+        await asyncio.to_thread(north.restart)
+        assert json.loads(await retained(north.port, "test/line/_status"))["online"] is True
+
+
+async def retained(port, topic, within=10.0):
+    """The first message of a topic, retained or not."""
+    async with asyncio.timeout(within), aiomqtt.Client("127.0.0.1", port) as client:
+        await client.subscribe(topic)
+        async for message in client.messages:
+            return message.payload
+    raise AssertionError

@@ -92,6 +92,12 @@ class MqttSink:
 
     # --- LATEST ----------------------------------------------------------------------------------------------------------------------
 
+    async def gone(self) -> None:
+        """Nobody writes to this client, so all that can come is the end of the link."""
+        link = self._alive()
+        while True:
+            await link.receive()
+
     async def write(self, update: TwinUpdate) -> None:
         """Publish what the update reports: always the twin's newest values, so that a slow broker gets fewer of them, not older ones."""
         link = self._alive()
