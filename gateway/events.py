@@ -15,7 +15,6 @@ from gateway.model.event import Category, Event, Severity
 from gateway.model.tag import TagTable
 from gateway.model.update import TwinUpdate
 
-_DEFAULT_LEVEL = {Severity.INFO: 200, Severity.WARNING: 500, Severity.ERROR: 700, Severity.CRITICAL: 900}
 _ABOVE = (Limit.HIHI, Limit.HI)
 
 
@@ -114,21 +113,21 @@ class Publisher:
 
     def system(self, message: str, severity: Severity = Severity.INFO, **details: Any) -> Event:
         """Something about the gateway itself."""
-        return self._event(Category.SYSTEM, _DEFAULT_LEVEL[severity], message, details)
+        return self._event(Category.SYSTEM, severity.level, message, details)
 
     def error(self, error_type: str, error_message: str, severity: Severity = Severity.ERROR, **details: Any) -> Event:
         """A unit failed or a promise is in danger."""
         facts = {"error_type": error_type, "error_message": error_message, **details}
-        return self._event(Category.ERROR, _DEFAULT_LEVEL[severity], f"{error_type}: {error_message}", facts)
+        return self._event(Category.ERROR, severity.level, f"{error_type}: {error_message}", facts)
 
     def user(self, message: str, **details: Any) -> Event:
         """A person did something."""
-        return self._event(Category.USER, _DEFAULT_LEVEL[Severity.INFO], message, details)
+        return self._event(Category.USER, Severity.INFO.level, message, details)
 
     def process(self, process_type: str, process_change: str, efficiency_impact: float | None = None) -> Event:
         """The manufacturing process changed."""
         facts = {"process_type": process_type, "process_change": process_change, "efficiency_impact": efficiency_impact}
-        return self._event(Category.PROCESS, _DEFAULT_LEVEL[Severity.INFO], f"{process_type}: {process_change}", facts)
+        return self._event(Category.PROCESS, Severity.INFO.level, f"{process_type}: {process_change}", facts)
 
     def optimization(self, optimization_type: str, potential_improvement: float, recommended_action: str) -> Event:
         """A better way of running was found; potential_improvement in percent."""
@@ -138,7 +137,7 @@ class Publisher:
             "recommended_action": recommended_action,
         }
         message = f"{optimization_type}: {potential_improvement:g} % possible. {recommended_action}"
-        return self._event(Category.OPTIMIZATION, _DEFAULT_LEVEL[Severity.INFO], message, facts)
+        return self._event(Category.OPTIMIZATION, Severity.INFO.level, message, facts)
 
 
 def threshold_event(transition: Transition) -> Event:
@@ -159,7 +158,7 @@ def threshold_event(transition: Transition) -> Event:
         "user": transition.user,
         "comment": transition.comment,
     }
-    level = rule.severity if comes else min(rule.severity, _DEFAULT_LEVEL[Severity.INFO])
+    level = rule.severity if comes else min(rule.severity, Severity.INFO.level)
     return Event(str(uuid4()), transition.at_ns, category, level, rule.tag, _said(transition), details)
 
 

@@ -30,6 +30,11 @@ class Severity(StrEnum):
             return cls.WARNING
         return cls.ERROR if level <= 800 else cls.CRITICAL
 
+    @property
+    def level(self) -> int:
+        """The OPC UA severity of an event of which only the word is known."""
+        return {Severity.INFO: 200, Severity.WARNING: 500, Severity.ERROR: 700, Severity.CRITICAL: 900}[self]
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

@@ -28,7 +28,11 @@ _WORDS: Final = {
 class Alarms:
     """Reads alarms one by one; rules are all that were good."""
 
-    def __init__(self, tags: TagTable, declared: Mapping[str, object], units: Mapping[str, Unit], faults: Faults) -> None:
+    def __init__(
+        self, tags: TagTable, declared: Mapping[str, object], units: Mapping[str, Unit], faults: Faults, severity: int | None = None
+    ) -> None:
+        """severity: of alarms that state none, in place of the limits' own."""
+        self._severity = severity
         self.rules: list[AlarmRule] = []
         self._tags, self._declared, self._units, self._faults = tags, declared, units, faults
         self._at: dict[tuple[str, Limit], tuple[AlarmRule, Place, str]] = {}
@@ -128,7 +132,7 @@ class Alarms:
             hysteresis=hysteresis if limit in LIMITS.values() else 0.0,
             on_delay_ns=fields.duration_ns("on_delay", 0) or 0,
             off_delay_ns=fields.duration_ns("off_delay", 0) or 0,
-            severity=fields.integer("severity", 1, 1000, SEVERITY[limit]),
+            severity=fields.integer("severity", 1, 1000, self._severity or SEVERITY[limit]),
             message=fields.text("message") or self._message(tag, limit, threshold),
             cause=fields.text("cause"),
             consequence=fields.text("consequence"),

@@ -78,7 +78,8 @@ class _Loader:
         draft.read_derived(self._section("derived"))
         tags = draft.table()
         derived = read_expressions(draft)
-        alarms = Alarms(tags, draft.declared, read_units(), self.faults)
+        stated = events is not None and "default_alert_severity" in events.model_fields_set
+        alarms = Alarms(tags, draft.declared, read_units(), self.faults, events.default_alert_severity.level if events and stated else None)
         alarms.read(self._section("alarms"))
         alarms.read_thresholds(self._section("thresholds"))
         alarms.check_order()

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from gateway.model.alarm import Limit
 from gateway.model.sync import SyncMode
 from gateway.model.tag import DERIVED, MANUAL, TagType
+from gateway.settings import Plugins, load
 from gateway.settings.node import resolve
 
 SITE = """
@@ -161,3 +162,14 @@ def test_a_plain_value_is_a_number_or_itself(text):
     assert found == text or isinstance(found, int | float) or text.lower() in {"null", "true", "false"}
     if isinstance(found, int) and not isinstance(found, bool) and not text.startswith("0x"):
         assert text.lstrip("+-") == str(abs(found))
+
+
+def test_a_stated_default_severity_holds_for_alarms_that_state_none(tmp_path):
+    """Without `events.default_alert_severity` each limit has its own."""
+    text = "version: 1\ntags: [{name: a}]\nalarms: [{tag: a, lo: 1, hihi: {limit: 9, severity: 850}}]\n"
+    path = tmp_path / "site.yaml"
+    path.write_text(text)
+    plain = {rule.limit.value: rule.severity for rule in load(path, Plugins()).rules}
+    path.write_text(text + "events: {default_alert_severity: error}\n")
+    stated = {rule.limit.value: rule.severity for rule in load(path, Plugins()).rules}
+    assert (plain, stated) == ({"LO": 500, "HIHI": 850}, {"LO": 700, "HIHI": 850})
