@@ -140,6 +140,14 @@ class Windowed(Protocol):
     window: int
 
 
+@runtime_checkable
+class Relaxing(Protocol):
+    """Optional ability of a driver whose source waits for accept(): reading on while the disk is away."""
+
+    def relax(self, on: bool) -> None:
+        """On: read beyond the window, acknowledging nothing. Off: as ever, from the next accept() on. Idempotent, raises nothing."""
+
+
 # --- northbound ------------------------------------------------------------------------------------------------------------------------
 
 

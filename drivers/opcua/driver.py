@@ -39,6 +39,7 @@ class OpcUaDriver:
         self._keeper: Keeper | None = None
         self._setpoints = Setpoints(self._plan, context)
         self._drained = asyncio.Event()
+        self._relaxed = False
         self._gone: str | None = None
         self._fault: BaseException | None = None
         self._named: set[int] = set()
@@ -72,6 +73,7 @@ class OpcUaDriver:
             window=config.window,
             patience_s=config.request_timeout,
         )
+        pump.relax(self._relaxed)
         self._pump, self._keeper = pump, keeper
         await keeper.start(pump, self._settled, self._failed)
         keeper.run(self._setpoints.learn(link, keeper.namespaces), self._failed)
@@ -104,6 +106,12 @@ class OpcUaDriver:
             self._settled.popitem(last=False)
         if self._keeper is not None:
             self._keeper.committed()
+
+    def relax(self, on: bool) -> None:
+        """While the disk is away: go on asking beyond the window, so that the twin stays live; also over connections made meanwhile."""
+        self._relaxed = on
+        if self._pump is not None:
+            self._pump.relax(on)
 
     async def close(self) -> None:
         """Ends session and subscriptions; what was read and not taken is read again after the next connect."""

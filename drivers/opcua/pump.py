@@ -1,8 +1,8 @@
 """The publish loop (Part 4, 5.14.1.2): several Publish under way, notifications in order, acknowledged only after the commit.
 
 A message is acknowledged with the first Publish after its commit. A hole in the numbers is asked for again once; what cannot be had is a
-gap that is counted and named. While `window` messages wait for their commit, no Publish is sent: the
-server's queues hold what comes meanwhile.
+gap that is counted and named. While `window` messages wait for their commit, no Publish is sent: the server's queues hold what comes
+meanwhile. While no commit is to be had at all, a relaxed pump reads on and acknowledges nothing.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ BAD_NO_SUBSCRIPTION: Final = 0x8079_0000
 BAD_TOO_MANY_PUBLISH: Final = 0x8078_0000
 GAP_MOST: Final = 100  # messages asked for again in one hole
 _ACKS_MOST: Final = 1000
+RELAXED_MOST: Final = 10_000  # messages whose acknowledgement a relaxed pump still owes; a server keeps far fewer for Republish
 _RETRY_S: Final = 0.25
 _WRAP: Final = 2**32 - 1  # after 4294967295 comes 1 (Part 4, 5.14.1.1)
 
@@ -80,7 +81,7 @@ class Pump:
         self._acks: deque[tuple[int, int]] = deque()
         self._fillers: set[asyncio.Task[None]] = set()
         self._retry: asyncio.TimerHandle | None = None
-        self._closed = False
+        self._closed = self._relaxed = False
         self.heard_s = time.monotonic()  # when anything came last
 
     # --- for the owner -------------------------------------------------------------------------------------------------------------------
@@ -126,6 +127,11 @@ class Pump:
         self._acks.extend(pair for pair in settled if pair[0] in self.streams)
         self.top_up()
 
+    def relax(self, on: bool) -> None:
+        """On: Publish goes on beyond the window, so that the subscriptions live. Off: the window holds again."""
+        self._relaxed = on
+        self.top_up()
+
     def close(self) -> None:
         """Send nothing more and hear nothing more."""
         self._closed = True
@@ -150,11 +156,12 @@ class Pump:
         if self._closed or not self.streams or self._retry is not None:
             return
         held = sum(len(stream.held) for stream in self.streams.values() if stream.held)
-        if self._under_way == 0 and len(self._open) + held < self._window:
+        waiting = held if self._relaxed else len(self._open) + held
+        if self._under_way == 0 and waiting < self._window:
             now_s = time.monotonic()  # silence counts from here: nothing could come while nothing was asked for
             for stream in self.streams.values():
                 stream.heard_s = now_s
-        while self._under_way < self._requests and len(self._open) + held < self._window:
+        while self._under_way < self._requests and waiting < self._window:
             acks = [self._acks.popleft() for _ in range(min(len(self._acks), _ACKS_MOST))]
             try:
                 self._link.publish(acks, self._answered)
@@ -249,6 +256,8 @@ class Pump:
             self._ticket += 1
             self._open.append((self._ticket, subscription, message.sequence if place == len(changes) else 0))
             self._out.deliver(change, self._ticket)
+        while self._relaxed and len(self._open) > RELAXED_MOST:
+            self._open.popleft()
         if message.status_change is not None:
             self._out.ended(subscription, message.status_change)
 

@@ -15,7 +15,7 @@ from asyncua.common.connection import SecureConnection
 from drivers.opcua import keeper
 from drivers.opcua.config import Config
 from drivers.opcua.driver import OpcUaDriver
-from gateway.contracts import NotConnected
+from gateway.contracts import NotConnected, Relaxing
 from gateway.model.tag import TagType, WriteRule
 from gateway.wire.opcua import client
 from support.driving import driver_context, read_rows, values_of
@@ -218,6 +218,46 @@ async def test_a_full_window_stops_asking_and_loses_nothing(driven, plant):
     rows = await read_rows(driver, lambda rows: 1059.0 in values_of(rows, 0))
     assert [value for value in values_of(rows, 0) if value >= 1000] == [float(1000 + place) for place in range(60)]
     assert "gaps" not in unit.counters
+
+
+async def test_while_the_disk_is_away_it_reads_on_and_the_subscription_lives(driven, plant, monkeypatch):
+    """Nothing is accepted for longer than the server lets a subscription live unheard, over a reconnect too; the commit that follows
+    acknowledges messages that the server has forgotten by then, and the link stays."""
+    monkeypatch.setattr(keeper, "LIFETIME_S", 0.6)
+    monkeypatch.setattr(keeper, "KEEPALIVE_S", 0.2)
+    driver, unit = await driven(TAGS[:1], window=4)
+    assert isinstance(driver, Relaxing)
+    driver.relax(True)
+    receipts, seen = [], []
+
+    async def until(last):
+        async with asyncio.timeout(10):
+            while last not in seen:
+                batch = await driver.read()
+                receipts.append(batch.receipt)
+                seen.extend(batch.value.tolist())
+
+    for place in range(30):
+        await plant.write("double", float(place))
+        await until(float(place))
+        await asyncio.sleep(0.05)
+    (subscription,) = plant.server.iserver.subscription_service.subscriptions.values()
+    assert len(subscription._not_acknowledged_results) > driver.window
+    for sequence in list(subscription._not_acknowledged_results)[:10]:
+        del subscription._not_acknowledged_results[sequence]
+    driver.relax(False)
+    driver.accept(receipts[-1])
+    await plant.write("double", 100.0)
+    await until(100.0)
+    await eventually(lambda: len(subscription._not_acknowledged_results) <= driver.window)
+    assert "subscriptions_rebuilt" not in unit.counters
+    assert "gaps" not in unit.counters
+    driver.relax(True)
+    await driver.close()
+    await driver.connect()
+    for place in range(200, 210):
+        await plant.write("double", float(place))
+        await until(float(place))
 
 
 async def test_a_restarted_server_is_read_again_within_five_seconds(driven, plant):

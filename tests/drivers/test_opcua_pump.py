@@ -130,6 +130,48 @@ async def test_a_full_window_sends_nothing_until_a_commit(told):
     assert pump.silent(0.0) == []
 
 
+async def test_relaxed_it_reads_beyond_the_window_and_acknowledges_after_the_next_commit(told):
+    """The disk is away: the subscription stays alive; then all is acknowledged in order, and the window holds again."""
+    server, heard, pump = told
+    for sequence in range(1, 8):
+        server.send(sequence, sequence)
+    assert server.waiting == []
+    pump.relax(True)
+    for sequence in range(8, 40):
+        server.send(sequence, sequence)
+    assert heard.values == [float(sequence) for sequence in range(1, 40)]
+    assert pump.listening
+    assert server.acknowledged == []
+    pump.relax(False)
+    for sequence in range(40, 43):
+        server.send(sequence, sequence)
+    assert server.waiting == []
+    pump.acknowledge(pump.settle(heard.receipts[-1]))
+    assert server.acknowledged == [(SUBSCRIPTION, sequence) for sequence in range(1, 43)]
+
+
+async def test_relaxed_for_days_its_debt_is_bounded(told, monkeypatch):
+    monkeypatch.setattr("drivers.opcua.pump.RELAXED_MOST", 20)
+    server, heard, pump = told
+    pump.relax(True)
+    for sequence in range(1, 101):
+        server.send(sequence, sequence)
+    pump.relax(False)
+    pump.acknowledge(pump.settle(heard.receipts[-1]))
+    assert len(heard.values) == 100
+    server.send(101)
+    assert server.acknowledged == [(SUBSCRIPTION, sequence) for sequence in range(81, 101)]
+
+
+async def test_relaxed_what_waits_behind_a_hole_is_still_bounded(told):
+    server, _, pump = told
+    pump.relax(True)
+    pump.add(Granted(8, 0.1, 5.0), hold=True)
+    for sequence in range(1, 8):
+        server.send(sequence, sequence, subscription=8)
+    assert server.waiting == []
+
+
 async def test_a_hole_is_filled_in_order_before_what_came_after_it(told):
     server, heard, _ = told
     server.send(1, 1.0)
