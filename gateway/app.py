@@ -18,6 +18,7 @@ from gateway.contracts import ConfigError, Driver, Identity, SinkContext
 from gateway.engine.engine import Engine
 from gateway.events import Events, Publisher, of_transitions, state_changed_event
 from gateway.health import Health, Unit, notify
+from gateway.logs import LogConfig, configure
 from gateway.model import quality
 from gateway.model.alarm import Change
 from gateway.model.batch import Origin, SampleBatch
@@ -43,6 +44,8 @@ from gateway.watch import process_age_s, watch
 log = structlog.get_logger()
 
 DRAIN_S = 5.0
+RELOAD_S = 15.0
+DURABLE_S = 10.0
 LISTEN_S = 10.0
 LOOK_EVERY_S = 2.0
 
@@ -84,6 +87,7 @@ class Gateway:
         )
         self.ended = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
+        self._reloading = asyncio.Lock()
 
     # --- life ----------------------------------------------------------------------------------------------------------------------
 
@@ -133,7 +137,9 @@ class Gateway:
         self.north.start(group, faces)
         interval_s = self.store.config.commit_interval
         running = {
-            "store": run_store(self.store, pending, self.engine.snapshot, self.health, interval_s, self.committed, now_ns),
+            "store": run_store(
+                self.store, pending, self.engine.snapshot, self.health, interval_s, self.committed, now_ns, self.south.relax
+            ),
             "engine": run_engine(self.engine, self.inbox, pending, self._take, now_ns, self.recordings),
             "watch": watch(self.health, self.clock, self._rebase, self.south.silences, self.inbox.put_now),
             "look": self._look(),
@@ -147,12 +153,14 @@ class Gateway:
     async def _stop(self, tasks: Mapping[str, "asyncio.Task[None]"]) -> None:
         """Sources first, then what is on the road, then the sinks; each within its deadline."""
         notify("STOPPING=1", "STATUS=stopping")
+        self.door.close()
+        await _within(RELOAD_S, self._reloading.acquire())  # a reload that is under way ends first
         await self.south.stop()
         await _within(DRAIN_S, self._drained())
         for name in ("watch", "look", "maintain", "engine"):
             tasks[name].cancel()
         await asyncio.wait([tasks[name] for name in ("watch", "look", "maintain", "engine")])
-        self.recordings.close()
+        await asyncio.to_thread(self.recordings.close)
         self.pending.close()
         await _within(DRAIN_S, asyncio.shield(tasks["store"]))
         with suppress(StoreUnavailable):
@@ -172,7 +180,7 @@ class Gateway:
 
     async def _look(self) -> None:
         while True:
-            self.recordings.look()
+            await self.recordings.look()
             await asyncio.sleep(LOOK_EVERY_S)
 
     def urls(self) -> dict[str, str]:
@@ -196,6 +204,8 @@ class Gateway:
             origin = Origin.GATEWAY if batch is None else batch.origin
             step = Step(update.now_ns, origin, update.rows, update.late)
             self.pending.add(step, events if rules.persistence_enabled else (), self.north.rows(update, events), receipt)
+        if events and not len(update.rows):
+            self.pending.snapshot_wanted = True  # time alone did this: no sample on disk would bring it back
         if events or (driver is not None and self.south.hurries(driver, self.pending.waiting)):
             self.pending.hurry()
         self.north.offer(update)
@@ -228,6 +238,8 @@ class Gateway:
         """The wall clock was set: pending engine times move with it."""
         self.recordings.command("rebase", self.clock.now_ns(), delta_ns=jump_ns)
         self.engine.rebase(jump_ns)
+        self.pending.snapshot_wanted = True
+        self.pending.hurry()
         self.inbox.wake()
         self.say.system(f"the wall clock was set by {jump_ns / 1e9:+.3f} s", Severity.WARNING, by_s=jump_ns / 1e9)
 
@@ -249,9 +261,15 @@ class Gateway:
         self.pending.hurry()
         self.inbox.wake()
 
-    async def _durable(self) -> None:
-        if not self.pending.empty:
-            await self.committed.next.wait()
+    async def _durable(self) -> bool:
+        """Wait until all that was done so far is on disk; False where that takes too long."""
+        if self.pending.empty:
+            return True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DURABLE_S):
+                await self.committed.reached(self.pending.swaps + 1)
+                return True
+        return False
 
     def _commit_twin(self) -> Mapping[str, Any]:
         self._commanded("commit", self.engine.commit(self.clock.now_ns()))
@@ -289,8 +307,9 @@ class Gateway:
         monotonic_us = time.monotonic_ns() // 1000
         notify("RELOADING=1", f"MONOTONIC_USEC={monotonic_us}")
         try:
-            return await self._reload(dry_run)
-        except (SettingsError, ConfigError) as fault:
+            async with self._reloading:
+                return await self._reload(dry_run)
+        except (SettingsError, ConfigError, ValueError) as fault:
             raise Refused(quality.BAD_CONFIGURATION_ERROR, f"the configuration stays as it was: {fault}") from fault
         finally:
             notify("READY=1")
@@ -309,6 +328,10 @@ class Gateway:
             self.engine.retable(new.tags, new.rules, new.derived)
             self.store.retable(new.tags)
         self.site = new
+        log_config = new.sections["log"]
+        assert isinstance(log_config, LogConfig)
+        configure(log_config)
+        self.events.resize(new.events.max_events)
         changed = await self.south.replace(self._group, sources)
         await self.north.replace(self._group, faces, change.gone)
         self.pending.snapshot_wanted = True

@@ -70,6 +70,11 @@ class Events:
         self.counts: Counter[Category] = Counter()
         self._subscriptions: list[Subscription] = []
 
+    def resize(self, length: int) -> None:
+        """Keep so many of the latest from now on."""
+        if length != self.latest.maxlen:
+            self.latest = deque(self.latest, maxlen=length)
+
     def publish(self, event: Event) -> None:
         """Hand the event to everyone who asked for its category or its severity, once each."""
         self.latest.append(event)

@@ -1,5 +1,7 @@
 """Recordings of the engine's input: on demand, and a rolling one where `store.record` asks for it."""
 
+import asyncio
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from gateway.operations import Refused
 from gateway.settings import Site
 from gateway.store.recording import Recorder, prune
 
-ROLL_NS = 3_600_000_000_000
+ROLL_S = 3600.0
 
 
 class Recordings:
@@ -20,12 +22,13 @@ class Recordings:
 
     def __init__(self, engine: Engine, site: Callable[[], Site], folder: Path, now_ns: Callable[[], int], keep_s: float | None) -> None:
         self._engine, self._site, self._folder, self._now_ns = engine, site, folder, now_ns
-        self._keep_ns = None if keep_s is None else round(keep_s * 1e9)
+        self._keep_s = keep_s
+        self.fault: str | None = None
         self._asked: Recorder | None = None
         self._asked_path: Path | None = None
-        self._until_ns: int | None = None
+        self._until_s = float("inf")
         self._rolling: Recorder | None = None
-        self._rolled_ns = 0
+        self._rolled_s = float("-inf")
 
     def step(self, batch: SampleBatch, now_ns: int) -> None:
         for recorder in self._running():
@@ -55,41 +58,45 @@ class Recordings:
         except OSError as error:
             raise Refused(quality.BAD_NOT_WRITABLE, f"cannot write {target}: {error.strerror}") from error
         self._asked_path = target
-        self._until_ns = None if seconds is None else self._now_ns() + round(seconds * 1e9)
+        self._until_s = float("inf") if seconds is None else time.monotonic() + seconds
         return {"path": str(target), "seconds": seconds}
 
-    def stop(self) -> Mapping[str, Any]:
+    async def stop(self) -> Mapping[str, Any]:
         """End the recording on demand."""
         if self._asked is None:
             raise Refused(quality.BAD_INVALID_STATE, "no recording is running")
-        state_hash = self._engine.state_hash()
-        self._asked.close(state_hash)
-        fault, self._asked, self._until_ns = self._asked.fault, None, None
-        return {"path": str(self._asked_path), "state_hash": state_hash, "fault": fault}
+        recorder, state_hash = self._asked, self._engine.state_hash()
+        self._asked, self._until_s = None, float("inf")
+        await asyncio.to_thread(recorder.close, state_hash)
+        return {"path": str(self._asked_path), "state_hash": state_hash, "fault": recorder.fault}
 
-    def look(self) -> None:
-        """Called every few seconds: end what is over, roll the rolling one, remove what is too old."""
-        now_ns = self._now_ns()
-        if self._until_ns is not None and now_ns >= self._until_ns:
-            self.stop()
-        if self._keep_ns is not None and now_ns - self._rolled_ns >= min(ROLL_NS, self._keep_ns):
-            self._roll(now_ns, self._keep_ns)
+    async def look(self) -> None:
+        """Called every few seconds: end what is over, roll the rolling one, remove what is too old. A disk that refuses ends no gateway."""
+        if self._asked is not None and time.monotonic() >= self._until_s:
+            await self.stop()
+        if self._keep_s is not None and time.monotonic() - self._rolled_s >= min(ROLL_S, self._keep_s):
+            self._rolled_s = time.monotonic()
+            try:
+                await self._roll(self._keep_s)
+                self.fault = None
+            except OSError as error:
+                self.fault = f"recordings: {error}"
 
     def close(self) -> None:
-        """End both."""
-        if self._asked is not None:
-            self.stop()
-        if self._rolling is not None:
-            self._rolling.close(self._engine.state_hash())
-            self._rolling = None
+        """End both, once the engine stands still."""
+        state_hash = self._engine.state_hash()
+        for recorder in self._running():
+            recorder.close(state_hash)
+        self._asked = self._rolling = None
 
-    def _roll(self, now_ns: int, keep_ns: int) -> None:
-        if self._rolling is not None:
-            self._rolling.close(self._engine.state_hash())
+    async def _roll(self, keep_s: float) -> None:
         folder = self._folder / "rolling"
-        folder.mkdir(parents=True, exist_ok=True)
-        self._rolling, self._rolled_ns = self._open(folder / f"{now_ns}.etrec"), now_ns
-        prune(folder, now_ns - keep_ns)
+        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+        before, state_hash = self._rolling, self._engine.state_hash()
+        self._rolling = self._open(folder / f"{self._now_ns()}.etrec")
+        if before is not None:
+            await asyncio.to_thread(before.close, state_hash)
+        await asyncio.to_thread(prune, folder, self._now_ns() - round(keep_s * 1e9))
 
     def _open(self, path: Path) -> Recorder:
         site = self._site()

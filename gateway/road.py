@@ -18,6 +18,7 @@ from gateway.store.commit import Step
 INBOX_SAMPLES = 200_000
 PENDING_SAMPLES = 2_000_000
 LATEST_UPDATES = 512
+KEPT_EVENTS = 10_000  # of what must not be lost, while the store is away
 
 
 class Clock:
@@ -140,6 +141,7 @@ class Pending:
         self.store_is_away = False
         self.closed = False
         self.dropped = 0
+        self.swaps = 0
 
     def add(self, step: Step, events: Sequence[Event], outbox: Sequence[OutboxRow], receipt: tuple[Driver, object] | None) -> None:
         gathered = self._gathered
@@ -150,19 +152,28 @@ class Pending:
         if receipt is not None:
             gathered.receipts.append(receipt)
         self._filled.set()
-        if gathered.samples > self._limit:
+        if gathered.samples > self._limit or len(gathered.steps) > self._limit // 4:
             self._overflow(gathered)
 
     def _overflow(self, gathered: Gathered) -> None:
         if not self.store_is_away:
             self._room.clear()
             return
-        while gathered.samples > self._limit // 2 and len(gathered.steps) > 1:
-            oldest = gathered.steps.pop(0)
-            lost = len(oldest.rows) + len(oldest.late)
-            gathered.samples -= lost
-            self.dropped += lost
-        gathered.outbox = [row for row in gathered.outbox if not row.droppable]
+        surplus, gone = gathered.samples - self._limit // 2, 0
+        while surplus > 0 and gone < len(gathered.steps) - 1:
+            oldest = gathered.steps[gone]
+            surplus -= len(oldest.rows) + len(oldest.late)
+            self.dropped += len(oldest.rows) + len(oldest.late)
+            gone += 1
+        del gathered.steps[:gone], gathered.events[:-KEPT_EVENTS]
+        gathered.samples = sum(len(step.rows) + len(step.late) for step in gathered.steps)
+        gathered.outbox = [row for row in gathered.outbox if not row.droppable][-KEPT_EVENTS:]
+
+    def away(self, away: bool) -> None:
+        """The store refuses, or takes commits again. Nobody waits for room while it is away."""
+        self.store_is_away = away
+        if away:
+            self._room.set()
 
     def add_event(self, event: Event, outbox: Sequence[OutboxRow] = ()) -> None:
         self._gathered.events.append(event)
@@ -193,6 +204,8 @@ class Pending:
                 await self._urgent.wait()
 
     def swap(self) -> Gathered:
+        """What is to be committed; `swaps` counts them."""
+        self.swaps += 1
         gathered, self._gathered = self._gathered, Gathered()
         self._urgent.clear()
         self._room.set()
@@ -209,11 +222,21 @@ class Pending:
 
 
 class Wake:
-    """Tells any number of waiters that something was committed. Take `next` before looking, and await it when there was nothing to see."""
+    """Tells any number of waiters that something was committed. Take `next` before looking, and await it when there was nothing to see.
+
+    through: the number of the last swap that is on disk.
+    """
 
     def __init__(self) -> None:
         self.next = asyncio.Event()
+        self.through = 0
 
-    def __call__(self) -> None:
+    def __call__(self, through: int = 0) -> None:
+        self.through = max(self.through, through)
         woken, self.next = self.next, asyncio.Event()
         woken.set()
+
+    async def reached(self, swap: int) -> None:
+        """Wait until that swap is on disk."""
+        while self.through < swap:
+            await self.next.wait()

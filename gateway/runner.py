@@ -31,7 +31,9 @@ log = structlog.get_logger()
 
 CONNECT_DEADLINE_S = 30.0
 CLOSE_DEADLINE_S = 5.0
-SNAPSHOT_EVERY_NS = 60_000_000_000
+STORE_PAUSE_S = 1.0
+SNAPSHOT_EVERY_S = 60.0
+GRACE_S = 3.0  # after a start, in which a source that is not reached yet is no lost link: nothing was said of it before
 
 
 class Engine(Protocol):
@@ -92,21 +94,30 @@ async def run_store(
     interval_s: float,
     committed: Wake,
     now_ns: Callable[[], int],
+    away: Callable[[bool], None],
 ) -> None:
-    """Group commit: one transaction per interval, at once when asked; until `pending` is closed and empty, with a last snapshot."""
-    snapshot_ns = 0
+    """Group commit: one transaction per interval, at once when asked; until `pending` is closed and empty, with a last snapshot.
+
+    away(True) is told when the disk begins to refuse, away(False) when it takes commits again.
+    """
+    snapshot_s = float("-inf")
     while not (pending.closed and pending.empty):
         await pending.due(interval_s)
-        due = pending.snapshot_wanted or pending.closed or now_ns() - snapshot_ns > SNAPSHOT_EVERY_NS
+        due = pending.snapshot_wanted or pending.closed or time.monotonic() - snapshot_s > SNAPSHOT_EVERY_S
         pending.snapshot_wanted = False
-        await commit_once(store, pending, health, snapshot if due else None, now_ns)
+        await commit_once(store, pending, health, snapshot if due else None, now_ns, away)
         if due:
-            snapshot_ns = now_ns()
-        committed()
+            snapshot_s = time.monotonic()
+        committed(pending.swaps)
 
 
 async def commit_once(
-    store: Store, pending: Pending, health: Health, snapshot: Callable[[], bytes] | None, now_ns: Callable[[], int]
+    store: Store,
+    pending: Pending,
+    health: Health,
+    snapshot: Callable[[], bytes] | None,
+    now_ns: Callable[[], int],
+    away: Callable[[bool], None],
 ) -> None:
     """Commit what is pending; while the disk refuses, try the same transaction again after re-opening the file."""
     gathered = pending.swap()
@@ -120,14 +131,18 @@ async def commit_once(
         except StoreUnavailable as fault:
             if health.store_fault is None:
                 log.exception("store unavailable")
-            health.store_fault, pending.store_is_away = str(fault), True
+                pending.away(True)
+                away(True)
+            health.store_fault = str(fault)
         await asyncio.sleep(delay_s)
         delay_s = min(delay_s * 2, 5.0)
         with suppress(StoreUnavailable):
             await store.reopen()
     if pending.store_is_away:
         log.info("store available again", samples_given_up=pending.dropped)
-        health.store_fault, pending.store_is_away = None, False
+        health.store_fault = None
+        pending.away(False)
+        away(False)
     health.committing_since_ns = None
     for driver, receipt in gathered.receipts:
         driver.accept(receipt)
@@ -208,21 +223,21 @@ def link_lost(tags: Sequence[Tag], now_ns: int, status: int = quality.BAD_NO_COM
 
 
 async def run_driver(driver: Driver, tags: Sequence[Tag], inbox: Inbox, unit: Unit, now_ns: Callable[[], int]) -> None:
-    """Read for ever. When the link goes, its tags turn Bad by the normal road, once."""
-    told = False
+    """Read for ever. When the link goes, its tags turn Bad by the normal road, once; at the start after a moment's grace."""
+    told, heard, began = False, False, time.monotonic()
 
     async def session() -> None:
-        nonlocal told
+        nonlocal told, heard
         async with _connected(unit, driver):
             while True:
                 batch = await driver.read()
                 unit.count("samples", len(batch))
-                told = False
+                told, heard = False, True
                 await inbox.put(batch, driver)
 
     def lost(_: str) -> None:
         nonlocal told
-        if not told and tags:
+        if not told and tags and (heard or time.monotonic() - began >= GRACE_S):
             inbox.put_now(link_lost(tags, now_ns()))
             told = True
 
@@ -264,14 +279,18 @@ def _handed_on(update: TwinUpdate, unit: Unit) -> None:
 async def _pump_every(sink: EverySink, stream: str, outbox: OutboxView, committed: Wake, unit: Unit) -> None:
     while True:
         next_commit = committed.next
-        rows = await outbox.peek(stream, sink.window)
-        if not rows:
-            await next_commit.wait()
-            continue
         try:
+            rows = await outbox.peek(stream, sink.window)
+            if not rows:
+                await next_commit.wait()
+                continue
             await sink.deliver(rows)
+        except StoreUnavailable:  # the commit loop says so and opens it again; the link and what is LATEST go on
+            await asyncio.sleep(STORE_PAUSE_S)
+            continue
         except Rejected as rejected:
-            await outbox.quarantine(rejected.rows, rejected.why)
+            with suppress(StoreUnavailable):
+                await outbox.quarantine(rejected.rows, rejected.why)
             unit.count("quarantined", len(rejected.rows))
             unit.problem(stream, f"{len(rejected.rows)} rows quarantined: {rejected.why}")
             continue

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.contracts import Driver, DriverContext, Identity, Memory, TwinView, Windowed, Writable
+from gateway.contracts import Driver, DriverContext, Identity, Memory, Relaxing, TwinView, Windowed, Writable
 from gateway.health import Health, State, Unit
 from gateway.model.tag import Tag, TagTable
 from gateway.plugins import driver_class
 from gateway.road import Inbox
-from gateway.runner import run_driver
+from gateway.runner import link_lost, run_driver
 from gateway.settings import Unit as Section
 from gateway.watch import Silence
 
@@ -51,6 +51,7 @@ class Southbound:
         self._identity, self._memory, self._view = identity, memory, view
         self._inbox, self._health, self._now_ns = inbox, health, now_ns
         self.sources: dict[str, Source] = {}
+        self.relaxed = False
 
     def build(self, sections: Mapping[str, Section], table: TagTable) -> dict[str, Source]:
         """A source for each section, not started. Raises ConfigError."""
@@ -62,12 +63,16 @@ class Southbound:
         unit = self._health.fresh("source", section.name)
         context = DriverContext(section.name, tags, self._memory(f"source/{section.name}"), unit, self._now_ns, self._identity)
         driver = driver_class(section.kind)(section.config, context)
-        silence = Silence(tags, self._view) if section.kind in _OBSERVED_INTERVALS else None
+        before = self.sources.get(section.name)
+        learned = None if before is None else before.silence
+        silence = Silence(tags, self._view, learned) if section.kind in _OBSERVED_INTERVALS else None
         return Source(section, tuple(tags), driver, unit, silence)
 
     def start(self, group: asyncio.TaskGroup, sources: Mapping[str, Source]) -> None:
         """Run them; each connects in its own time."""
         for name, source in sources.items():
+            if self.relaxed and isinstance(source.driver, Relaxing):
+                source.driver.relax(True)
             run = run_driver(source.driver, source.tags, self._inbox, source.unit, self._now_ns)
             self._health.keep(source.unit)
             source.task = group.create_task(run, name=f"source {name}")
@@ -87,17 +92,30 @@ class Southbound:
         changed = {name: source for name, source in wanted.items() if name not in old or not old[name].same_as(source)}
         gone = [name for name in old if name not in wanted]
         kept = [name for name in changed if name in old and old[name].section.kind in _KEPT_SESSIONS]
-        await _ended([old[name].task for name in kept])
-        self.start(group, changed)
-        overlapping = [name for name in changed if name in old and name not in kept]
-        await asyncio.gather(*(_stands(changed[name]) for name in overlapping))
-        if overlapping:
-            await asyncio.sleep(OVERLAP_S)
-        await _ended([old[name].task for name in [*gone, *overlapping]])
+        replaced = [name for name in changed if name in old]
+        try:
+            await _ended([old[name].task for name in kept])
+            self.start(group, changed)
+            overlapping = [name for name in replaced if name not in kept]
+            await asyncio.gather(*(_stands(changed[name]) for name in overlapping))
+            if overlapping:
+                await asyncio.sleep(OVERLAP_S)
+        finally:  # also where a stop cuts the reload short: nobody else knows of the old ones any more
+            await _ended([old[name].task for name in [*gone, *replaced]])
+        for name in replaced:
+            if changed[name].unit.state is not State.UP:
+                self._inbox.put_now(link_lost(changed[name].tags, self._now_ns()))
         for name in gone:
             del self.sources[name]
             self._health.forget("source", name)
         return sorted([*changed, *gone])
+
+    def relax(self, on: bool) -> None:
+        """The disk is away (on), or is back: sources that can read on without acknowledging do so meanwhile."""
+        self.relaxed = on
+        for source in self.sources.values():
+            if isinstance(source.driver, Relaxing):
+                source.driver.relax(on)
 
     def silences(self) -> list[Silence]:
         return [source.silence for source in self.sources.values() if source.silence is not None]

@@ -21,39 +21,63 @@ log = structlog.get_logger()
 PERIOD_S = 1.0
 _SILENT_INTERVALS = 3
 _SHORTEST_SILENCE_NS = 5_000_000_000
+_UNCONFIRMED_NS = 30_000_000_000
 _GATEWAY_MADE = (quality.BAD_NO_COMMUNICATION, quality.BAD_WAITING_FOR_INITIAL_DATA, quality.UNCERTAIN_LAST_USABLE)
 
 
 class Silence:
     """Tags whose source tells no interval (MQTT) are silent after three observed ones, and after 5 s at the least.
 
+    A value from before the start that nobody has confirmed is silent after 30 s.
     interval  float64[n]  longest recent time between receipts, ns, slowly forgotten; 0 until two have come
+    heard     bool[n]     something came since the start
     """
 
-    def __init__(self, tags: Sequence[Tag], view: TwinView) -> None:
+    def __init__(self, tags: Sequence[Tag], view: TwinView, before: "Silence | None" = None) -> None:
+        """before: of the same source under the last configuration; what it learned of a tag is kept."""
         self._view = view
         self._ids = np.array([tag.tag_id for tag in tags if tag.stale_after_ns is None and tag.enabled], np.int32)
         self._received = np.zeros(self._ids.size, np.int64)
         self._interval = np.zeros(self._ids.size)
+        self._heard = np.zeros(self._ids.size, np.bool_)
+        self._began_ns: int | None = None
+        if before is not None:
+            self._began_ns = before._began_ns
+            _, here, there = np.intersect1d(self._ids, before._ids, return_indices=True)
+            self._received[here], self._interval[here], self._heard[here] = (
+                before._received[there],
+                before._interval[there],
+                before._heard[there],
+            )
 
     def silent(self, now_ns: int) -> SampleBatch | None:
         """The gateway's word on the tags that fell silent since the last look; None where none did."""
         if not self._ids.size:
             return None
         received = self._view.received_ns[self._ids]
+        if self._began_ns is None:
+            self._began_ns, self._received = now_ns, received.copy()
         elapsed = received - self._received
-        heard = elapsed > 0
-        known = heard & (self._received > 0)
+        came = elapsed > 0
+        known = came & (self._received > 0) & self._heard
         slower = np.maximum(elapsed, 0.9 * self._interval + 0.1 * elapsed)
         self._interval = np.where(known, slower, self._interval)
+        self._heard |= came
         self._received = received.copy()
         limit = np.maximum(_SILENT_INTERVALS * self._interval, _SHORTEST_SILENCE_NS)
-        fresh = ~np.isin(self._view.status[self._ids], np.array(_GATEWAY_MADE, np.uint32))
-        rows = self._ids[(self._interval > 0) & (now_ns - received > limit) & fresh]
+        over = (self._interval > 0) & (now_ns - received > limit)
+        over |= ~self._heard & (received > 0) & (now_ns - self._began_ns > _UNCONFIRMED_NS)
+        rows = self._ids[over & ~np.isin(self._view.status[self._ids], np.array(_GATEWAY_MADE, np.uint32))]
         if not rows.size:
             return None
         nan = np.full(rows.size, np.nan)
         return SampleBatch.of(rows, nan, quality.UNCERTAIN_LAST_USABLE, now_ns, received_ns=now_ns, origin=Origin.GATEWAY)
+
+    def rebase(self, delta_ns: int) -> None:
+        """The wall clock was set: the engine's times moved, and so does what is remembered of them."""
+        if self._began_ns is not None:
+            self._began_ns += delta_ns
+        self._received += np.where(self._received > 0, delta_ns, 0)
 
 
 async def watch(
@@ -71,6 +95,8 @@ async def watch(
         jump_ns = clock.step()
         if jump_ns:
             log.warning("the wall clock was set", by_s=jump_ns / 1e9)
+            for silence in silences():
+                silence.rebase(jump_ns)
             rebase(jump_ns)
         for silence in silences():
             batch = silence.silent(clock.now_ns())

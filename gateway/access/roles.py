@@ -19,6 +19,7 @@ PERMISSIONS: Final[Mapping[str, str]] = MappingProxyType(
         "tag:write": "operator",
         "alarm:shelve": "operator",
         "sim:run": "operator",
+        "tag:override": "engineer",
         "alarm:suppress": "engineer",
         "model:calibrate": "engineer",
         "record:start": "engineer",

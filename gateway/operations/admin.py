@@ -18,7 +18,7 @@ class Recordings(Protocol):
     """Recordings on demand. Both raise Refused."""
 
     def start(self, path: str, seconds: float | None, *, local: bool) -> Mapping[str, Any]: ...
-    def stop(self) -> Mapping[str, Any]: ...
+    async def stop(self) -> Mapping[str, Any]: ...
 
 
 def operations(reload: Reload, recordings: Recordings, commit: Callable[[], Mapping[str, Any]]) -> dict[str, Operation]:
@@ -34,7 +34,7 @@ def operations(reload: Reload, recordings: Recordings, commit: Callable[[], Mapp
         return recordings.start(text_of(args, "path"), seconds, local=caller.origin.startswith("local:"))
 
     async def stop(_: Args, __: Caller) -> Mapping[str, Any]:
-        return recordings.stop()
+        return await recordings.stop()
 
     async def commit_twin(_: Args, __: Caller) -> Mapping[str, Any]:
         return commit()

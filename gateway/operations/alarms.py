@@ -3,8 +3,9 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
-from gateway.contracts import EventView
+from gateway.contracts import EventView, TwinView
 from gateway.model import quality
+from gateway.model.alarm import Change
 from gateway.model.command import Caller
 from gateway.model.update import TwinUpdate
 from gateway.operations.door import Args, Commanded, Operation, Refused, names_of, text_of
@@ -15,6 +16,8 @@ _DAY_NS = 86_400_000_000_000
 class Conditions(Protocol):
     """What these commands need of the engine."""
 
+    @property
+    def view(self) -> TwinView: ...
     def acknowledge(self, condition: str, now_ns: int, user: str, comment: str) -> TwinUpdate: ...
 
 
@@ -23,26 +26,25 @@ def operations(
     journal: EventView,
     commanded: Commanded,
     now_ns: Callable[[], int],
-    durable: Callable[[], Awaitable[None]],
+    durable: Callable[[], Awaitable[bool]],
 ) -> dict[str, Operation]:
-    """commanded(...) carries the transition down the normal road; durable() returns once it is on disk."""
+    """commanded(...) carries the transition down the normal road; durable() waits until it is on disk; False where that takes too long."""
 
     async def acknowledge(args: Args, caller: Caller) -> Mapping[str, Any]:
         names = names_of(args, "condition")
         comment = text_of(args, "comment", "")
+        known = {condition.rule.condition for condition in engine.view.conditions()}
+        if unknown := [name for name in names if name not in known]:
+            raise Refused(quality.BAD_NODE_ID_UNKNOWN, f"there is no condition {unknown[0]!r}")
         done = []
         for name in names:
-            try:
-                update = engine.acknowledge(name, now_ns(), caller.user, comment)
-            except KeyError as error:
-                raise Refused(quality.BAD_NODE_ID_UNKNOWN, f"there is no condition {name!r}") from error
-            if update.transitions:
-                commanded("acknowledge", update, condition=name, user=caller.user, comment=comment)
+            update = engine.acknowledge(name, now_ns(), caller.user, comment)
+            commanded("acknowledge", update, condition=name, user=caller.user, comment=comment)
+            if any(one.change is Change.ACKNOWLEDGED and one.rule.condition == name for one in update.transitions):
                 done.append(name)
         if not done:
             raise Refused(quality.BAD_INVALID_STATE, "nothing to acknowledge: already acknowledged, or never active")
-        await durable()
-        return {"acknowledged": done}
+        return {"acknowledged": done, "durable": await durable()}
 
     async def acknowledge_event(args: Args, _: Caller) -> Mapping[str, Any]:
         event_id = text_of(args, "event_id")

@@ -45,6 +45,11 @@ class Door:
     ) -> None:
         self.table = dict(table)
         self._allowed, self._audit = allowed, audit
+        self._closed = False
+
+    def close(self) -> None:
+        """The gateway stops: what is asked for now could not be kept."""
+        self._closed = True
 
     async def execute(self, command: Command) -> Outcome:
         outcome = await self._outcome(command)
@@ -52,6 +57,8 @@ class Door:
         return outcome
 
     async def _outcome(self, command: Command) -> Outcome:
+        if self._closed:
+            return Outcome(quality.BAD_SHUTDOWN, "the gateway is stopping", {})
         operation = self.table.get(command.kind)
         if operation is None:
             known = ", ".join(sorted(self.table))

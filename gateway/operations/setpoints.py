@@ -1,5 +1,6 @@
 """Commands on values: write a setpoint to the plant, put a value in by hand, release it again."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
@@ -36,45 +37,51 @@ class Setpoints:
     ) -> None:
         self._engine, self._writer, self._put, self._commanded, self._now_ns = engine, writer, put, commanded, now_ns
         self._accepted: dict[str, Accepted] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
 
     def operations(self) -> dict[str, Operation]:
         return {
             "tag.write": Operation("tag:write", self.write, "write a setpoint to the plant: tag, value, reason"),
-            "tag.override": Operation("tag:write", self.override, "put a value in by hand, until it is released: tag, value, reason"),
-            "tag.release": Operation("tag:write", self.release, "end manual input: tag (text or list)"),
+            "tag.override": Operation("tag:override", self.override, "put a value in by hand, until it is released: tag, value, reason"),
+            "tag.release": Operation("tag:override", self.release, "end manual input: tag (text or list)"),
         }
 
     async def write(self, args: Args, caller: Caller) -> Mapping[str, Any]:
         """The PLC's answer is the outcome's status. A tag without a source is the gateway's own: it takes the value as manual input."""
         tag = self._tag(text_of(args, "tag"))
         value = _setpoint(tag, args.get("value"))
-        now_ns = self._now_ns()
+        async with self._turns.setdefault(tag.name, asyncio.Lock()):  # the rate is judged against the write before this one
+            self._guard(tag, value, args, caller)
+            if tag.source == MANUAL:
+                await self._by_hand(tag, value)
+            else:
+                await self._to_plant(tag, value)
+            if not isinstance(value, str):
+                self._accepted[tag.name] = Accepted(value, self._now_ns())
+        return {"tag": tag.name, "value": value}
+
+    def _guard(self, tag: Tag, value: float | str, args: Args, caller: Caller) -> None:
         verdict = guard(
             tag.write_rule,
             tag,
             value,
             role=caller.role,
             reason=text_of(args, "reason", ""),
-            now_ns=now_ns,
+            now_ns=self._now_ns(),
             last=self._accepted.get(tag.name),
             interlock=self._interlock(tag),
         )
         if not verdict.allowed:
             raise Refused(verdict.status, verdict.why)
-        if tag.source == MANUAL:
-            await self._by_hand(tag, value)
-        else:
-            await self._to_plant(tag, value)
-        if not isinstance(value, str):
-            self._accepted[tag.name] = Accepted(value, now_ns)
-        return {"tag": tag.name, "value": value}
 
-    async def override(self, args: Args, _: Caller) -> Mapping[str, Any]:
-        """Manual input wins over the source until it is released; status GoodLocalOverride."""
+    async def override(self, args: Args, caller: Caller) -> Mapping[str, Any]:
+        """Manual input wins over the source until it is released; status GoodLocalOverride. A writable tag keeps its guard."""
         tag = self._tag(text_of(args, "tag"))
         if tag.source == DERIVED:
             raise Refused(quality.BAD_NOT_WRITABLE, f"{tag.name} is derived from other tags")
         value = _setpoint(tag, args.get("value"))
+        if tag.write_rule is not None:
+            self._guard(tag, value, args, caller)
         await self._by_hand(tag, value)
         return {"tag": tag.name, "value": value}
 
@@ -88,6 +95,8 @@ class Setpoints:
         tag = self._engine.view.tags.named(name)
         if tag is None:
             raise Refused(quality.BAD_NODE_ID_UNKNOWN, f"there is no tag {name!r}")
+        if not tag.enabled:
+            raise Refused(quality.BAD_OUT_OF_SERVICE, f"{name} is out of service")
         return tag
 
     def _interlock(self, tag: Tag) -> Verdict | None:
@@ -96,7 +105,16 @@ class Setpoints:
             return None
         view = self._engine.view
         expression = parse(rule.interlock, view.tags.index, stateful=False)
+        by_hand = [name for name in expression.names if self._is_overridden(view.tags[view.tags.index[name]])]
+        if by_hand:  # a value put in by hand proves nothing about the plant
+            return Verdict(
+                quality.BAD_INVALID_STATE, f"the interlock {rule.interlock!r} cannot be judged: {by_hand[0]} is overridden by hand"
+            )
         return Interlock.of(expression, view.tags).check(view.value, view.status)
+
+    def _is_overridden(self, tag: Tag) -> bool:
+        sourced = tag.source not in {MANUAL, DERIVED}
+        return sourced and int(self._engine.view.status[tag.tag_id]) == quality.GOOD_LOCAL_OVERRIDE
 
     async def _to_plant(self, tag: Tag, value: float | str) -> None:
         writer = self._writer(tag)

@@ -99,11 +99,36 @@ async def test_an_interlock_that_cannot_be_judged_refuses_and_one_that_holds_all
     async with gateway_of(site()) as gateway:
         write = {"tag": "line.speed", "value": 1.5, "reason": "trial"}
         assert (await do(gateway, "tag.write", engineer, **write)).status == quality.BAD_INVALID_STATE  # estop was never heard of
+        assert (await do(gateway, "tag.override", tag="line.estop", value=False)).status == quality.BAD_USER_ACCESS_DENIED  # an operator
         await do(gateway, "tag.override", engineer, tag="line.estop", value=False)
         await eventually(lambda: value(gateway, "line.estop") == 0.0 and gateway.engine.view.status[1] < quality.BAD)
         assert (await do(gateway, "tag.write", engineer, **write)).status == quality.GOOD
         without_reason = await do(gateway, "tag.write", engineer, tag="line.speed", value=1.5)
         assert without_reason.status == quality.BAD_INVALID_STATE
+
+
+async def test_an_override_of_a_writable_tag_keeps_its_guard(site):
+    engineer = Caller("eve", "engineer", "test")
+    async with gateway_of(site()) as gateway:
+        assert (await do(gateway, "tag.override", engineer, tag="line.temp", value=41.0)).status == quality.BAD_OUT_OF_RANGE
+        assert (await do(gateway, "tag.override", engineer, tag="line.speed", value=1.0, reason="x")).status == quality.BAD_INVALID_STATE
+
+
+async def test_an_acknowledgement_of_several_is_done_for_all_or_none(site):
+    async with gateway_of(site()) as gateway:
+        await do(gateway, "tag.write", tag="line.temp", value=28.0)
+        await eventually(lambda: gateway.engine.view.conditions()[0].active)
+        half = await do(gateway, "alarm.acknowledge", condition=["line.temp/Alarms/HI", "nobody/Alarms/HI"])
+        assert half.status == quality.BAD_NODE_ID_UNKNOWN
+        assert not gateway.engine.view.conditions()[0].acknowledged
+        whole = await do(gateway, "alarm.acknowledge", condition="line.temp/Alarms/HI")
+        assert whole.result == {"acknowledged": ["line.temp/Alarms/HI"], "durable": True}
+
+
+async def test_nothing_is_promised_once_the_gateway_stops(site):
+    async with gateway_of(site()) as gateway:
+        gateway.door.close()
+        assert (await do(gateway, "tag.write", tag="line.temp", value=28.0)).status == quality.BAD_SHUTDOWN
 
 
 async def test_state_and_alarms_survive_a_restart_also_what_came_after_the_last_snapshot(site):
@@ -169,7 +194,7 @@ async def test_a_recording_replays_to_the_state_that_the_live_run_had(site, tmp_
         for number in range(20):
             await do(gateway, "tag.write", tag="line.temp", value=20.0 + number)
         await do(gateway, "alarm.acknowledge", condition="line.temp/Alarms/HI")
-        await do(gateway, "tag.release", tag="line.temp")
+        await do(gateway, "tag.release", ADMIN, tag="line.temp")
         live = (await do(gateway, "record.stop", ADMIN)).result["state_hash"]
     first, second = [await asyncio.to_thread(replay, target, path) for _ in range(2)]
     assert first["state_hash"] == live

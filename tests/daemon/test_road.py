@@ -99,7 +99,7 @@ async def test_pending_makes_the_engine_wait_when_the_store_is_slow():
 
 async def test_while_the_store_is_away_the_oldest_steps_give_way_counted_and_the_engine_goes_on():
     pending = Pending(limit=10)
-    pending.store_is_away = True
+    pending.away(True)
     for _ in range(5):
         pending.add(step(4), (), (), None)
     await asyncio.wait_for(pending.room(), 1)
@@ -129,3 +129,32 @@ def test_the_clock_follows_a_wall_clock_that_was_set_and_says_by_how_much():
     clock._offset_ns -= 3_600_000_000_000  # as if the wall clock had been put forward by an hour
     assert clock.step() == pytest.approx(3_600_000_000_000, abs=1e8)
     assert clock.step() == 0
+
+
+async def test_an_engine_that_waits_for_room_goes_on_when_the_store_goes_away():
+    pending = Pending(limit=10)
+    pending.add(step(20), (), (), None)
+    waiting = asyncio.create_task(pending.room())
+    await asyncio.sleep(0)
+    pending.away(True)
+    await asyncio.wait_for(waiting, 1)
+
+
+async def test_a_long_outage_of_the_disk_costs_the_same_per_step_however_many_wait():
+    """20 000 steps of one sample: each overflow gives up half at once."""
+    pending = Pending(limit=1000)
+    pending.away(True)
+    for _ in range(20_000):
+        pending.add(step(1), (), (), None)
+    assert len(pending.swap().steps) <= 1000
+    assert pending.dropped > 18_000
+
+
+async def test_who_waits_for_a_swap_is_not_woken_by_an_older_commit():
+    wake = Wake()
+    waiting = asyncio.create_task(wake.reached(2))
+    wake(1)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    wake(2)
+    await asyncio.wait_for(waiting, 1)

@@ -82,10 +82,23 @@ async def test_an_unexpected_error_fails_the_unit_loudly_and_starts_it_anew(quic
 
 
 async def test_link_loss_is_said_once_however_often_the_connection_fails(quick):
-    driver = Script(NotConnected("1"), NotConnected("2"), NotConnected("3"), 4.0)
-    batches, _ = await drive(driver, 2)
-    assert [batch.origin for batch in batches] == [Origin.GATEWAY, Origin.SOURCE]
+    driver = Script(1.0, NotConnected("1"), NotConnected("2"), NotConnected("3"), 4.0)
+    batches, _ = await drive(driver, 3)
+    assert [batch.origin for batch in batches] == [Origin.SOURCE, Origin.GATEWAY, Origin.SOURCE]
     assert driver.connects == 4
+
+
+async def test_a_source_that_is_reached_within_the_grace_of_a_start_was_never_lost(quick):
+    """Otherwise what the source delivers again after our own restart would count as a change of status, and go upstream twice."""
+    driver = Script(NotConnected("busy"), NotConnected("busy"), 4.0)
+    batches, _ = await drive(driver, 1)
+    assert [batch.origin for batch in batches] == [Origin.SOURCE]
+
+
+async def test_a_source_that_stays_away_after_a_start_is_lost_after_the_grace(quick, monkeypatch):
+    monkeypatch.setattr(runner, "GRACE_S", 0.0)
+    batches, _ = await drive(Script(NotConnected("absent"), 4.0), 2)
+    assert [batch.origin for batch in batches] == [Origin.GATEWAY, Origin.SOURCE]
 
 
 def test_the_first_retry_comes_within_a_second_and_ten_minutes_of_outage_pass_before_pauses_grow_beyond_four_seconds(monkeypatch):
@@ -124,8 +137,8 @@ async def test_receipts_go_back_only_after_the_disk_has_them_and_a_refused_commi
     driver, pending, health = Script(), Pending(), Health(lambda: 0)
     empty = nothing(0, 0)
     pending.add(Step(0, Origin.SOURCE, empty.rows, empty.late), (), (), (driver, "r1"))
-    store = Refusing(times=1)
-    committing = asyncio.create_task(commit_once(store, pending, health, None, lambda: 1))
+    store, told = Refusing(times=1), []
+    committing = asyncio.create_task(commit_once(store, pending, health, None, lambda: 1, told.append))
     await eventually(lambda: health.store_fault is not None, within=5)
     assert driver.accepted == []
     assert not health.ready()[0]
@@ -134,6 +147,7 @@ async def test_receipts_go_back_only_after_the_disk_has_them_and_a_refused_commi
     assert store.reopened == 1
     assert store.commits[0] is store.commits[1]
     assert health.store_fault is None
+    assert told == [True, False]
 
 
 class Shelf:
