@@ -76,3 +76,33 @@ async def test_a_reload_under_load_loses_no_sample_and_a_faulty_one_changes_noth
         first = heard.index(1)
         assert heard[first:] == list(range(1, last + 1))
     await plant.stop()
+
+
+@pytest.mark.live
+async def test_a_source_that_a_reload_points_nowhere_turns_bad_and_stays_so(tmp_path, mosquitto):
+    plant = OpcUaSource(free_port(), {"ramp": (1.0, Kind.Double)})
+    await plant.start()
+    with GatewayProcess(tmp_path / "gateway", site(mosquitto.url, plant.url)) as gateway:
+        await asyncio.to_thread(gateway.start)
+        await eventually(lambda: gateway.get("/tags/line.ramp")["status"] == "Good", within=10)
+        gateway.write(site(mosquitto.url, f"opc.tcp://127.0.0.1:{free_port()}/nobody"))
+        gateway.process.signal(signal.SIGHUP)
+        await eventually(lambda: "configuration reloaded" in gateway.log, within=20)
+        await eventually(lambda: gateway.get("/tags/line.ramp")["status"] == "BadNoCommunication", within=5)
+    await plant.stop()
+
+
+@pytest.mark.live
+async def test_a_stop_in_the_middle_of_a_reload_is_prompt_and_clean(tmp_path, mosquitto):
+    plant = OpcUaSource(free_port(), {"ramp": (1.0, Kind.Double)})
+    await plant.start()
+    with GatewayProcess(tmp_path / "gateway", site(mosquitto.url, plant.url)) as gateway:
+        await asyncio.to_thread(gateway.start)
+        await eventually(lambda: gateway.get("/tags/line.ramp")["status"] == "Good", within=10)
+        gateway.write(site(mosquitto.url, f"opc.tcp://127.0.0.1:{free_port()}/nobody"))
+        gateway.process.signal(signal.SIGHUP)
+        await eventually(lambda: gateway.get("/status")["sources"]["plc"]["state"] == "down", within=5)
+        process = gateway.process
+        process.signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, 10.0) == 0
+    await plant.stop()
