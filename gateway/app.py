@@ -181,6 +181,8 @@ class Gateway:
     async def _look(self) -> None:
         while True:
             await self.recordings.look()
+            self.health.note("recordings", self.recordings.fault)
+            self.health.note("store", self.store.damage)
             await asyncio.sleep(LOOK_EVERY_S)
 
     def urls(self) -> dict[str, str]:

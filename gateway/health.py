@@ -77,6 +77,7 @@ class Health:
         self.loop_lag_s = 0.0
         self.committing_since_ns: int | None = None  # None: nothing waits for the disk
         self.store_fault: str | None = None
+        self.notes: dict[str, str] = {}  # what else is not as it should be, by subject
 
     def fresh(self, kind: str, name: str) -> Unit:
         """A unit that starts, with the counters of the one of that name before it; it counts once it is kept."""
@@ -112,9 +113,19 @@ class Health:
             reasons.append(f"store: {self.store_fault}")
         return alive and not reasons, reasons
 
+    def note(self, subject: str, why: str | None) -> None:
+        """Something is wrong with that (why), or is well again (None)."""
+        if why is None:
+            self.notes.pop(subject, None)
+        else:
+            self.notes[subject] = why
+
     def degraded(self) -> list[str]:
-        """Units that are not up, in words."""
-        return [f"{unit.kind} {unit.name}: {unit.state.value}, {unit.reason}" for unit in self.units.values() if unit.state in _NOT_WELL]
+        """Units that are not up, and what else is wrong, in words."""
+        notes = [f"{subject}: {why}" for subject, why in self.notes.items()]
+        return notes + [
+            f"{unit.kind} {unit.name}: {unit.state.value}, {unit.reason}" for unit in self.units.values() if unit.state in _NOT_WELL
+        ]
 
 
 _NOT_WELL = (State.DOWN, State.FAILED)

@@ -22,6 +22,7 @@ class Face:
     """One running sink."""
 
     name: str
+    kind: str
     sink: Sink
     queue: LatestQueue
     unit: Unit
@@ -41,7 +42,7 @@ class Northbound:
         for name, (kind, config) in wanted.items():
             unit = self._health.fresh("sink", name)
             sink = sink_class(kind)(config, self._context_of(name, unit))
-            faces[name] = Face(name, sink, LatestQueue(unit), unit)
+            faces[name] = Face(name, kind, sink, LatestQueue(unit), unit)
         return faces
 
     def start(self, group: asyncio.TaskGroup, faces: Mapping[str, Face]) -> None:

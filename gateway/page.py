@@ -88,7 +88,7 @@ class Page:
         faces = {}
         for name, server in servers.items():
             unit = health.fresh("sink", name)
-            faces[name] = Face(name, _Listener(server), LatestQueue(unit), unit)
+            faces[name] = Face(name, "web", _Listener(server), LatestQueue(unit), unit)
         return faces
 
     def urls(self, health: Health) -> dict[str, str]:

@@ -85,7 +85,7 @@ class Report:
                 name: self._unit(source.unit) | {"kind": source.section.kind, "tags": len(source.tags)}
                 for name, source in self.south.sources.items()
             },
-            "sinks": {name: self._unit(face.unit) for name, face in self.north.faces.items()},
+            "sinks": {name: self._unit(face.unit) | {"kind": face.kind} for name, face in self.north.faces.items()},
             "outbox": self._outbox(now_ns),
             "store": self._store(),
             "road": {

@@ -100,6 +100,29 @@ def test_a_tag_is_silent_after_three_of_its_own_intervals_and_once():
     assert engine.view.status[0] == quality.GOOD
 
 
+def test_a_value_from_before_the_start_that_nobody_confirms_is_silent_after_half_a_minute_and_an_old_one_learned_is_kept():
+    tags = TagTable.of([Tag(0, "quiet", "cell"), Tag(1, "never", "cell")])
+    engine = Engine(tags, [], [], Sync())
+    engine.step(SampleBatch.of([0], [1.0], 0, 10 * S, received_ns=10 * S), 10 * S)  # as restored
+    silence = Silence(tuple(tags), engine.view)
+    assert silence.silent(100 * S) is None
+    assert silence.silent(130 * S) is None
+    assert Silence(tuple(tags), engine.view, silence).silent(131 * S).tag_id.tolist() == [0]  # a reload begins no new half minute
+    assert silence.silent(131 * S).tag_id.tolist() == [0]
+
+
+def test_a_wall_clock_that_is_set_makes_nobody_silent():
+    tags = TagTable.of([Tag(0, "a", "cell")])
+    engine = Engine(tags, [], [], Sync())
+    silence = Silence(tuple(tags), engine.view)
+    for second in (100, 101, 102):
+        engine.step(SampleBatch.of([0], [float(second)], 0, second * S, received_ns=second * S), second * S)
+        silence.silent(second * S)
+    engine.rebase(3600 * S)
+    silence.rebase(3600 * S)
+    assert silence.silent(3703 * S) is None
+
+
 def test_figures_of_this_process_are_plausible():
     figures = process_figures()
     assert 10 < figures["rss_mb"] < 4000
