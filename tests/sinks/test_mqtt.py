@@ -313,6 +313,39 @@ async def test_live_and_backlog_are_streams_of_their_own_and_a_retained_value_is
     await sink.close()
 
 
+async def test_a_clock_set_back_makes_nothing_historical(mosquitto):
+    """What is made on a standing connection is of the present, whatever its time; what an outage left is of the past."""
+    face = MqttFace(mosquitto.url, TAGS, [HI], **EVERY)
+    face.step({"line.temp": 30.0}, at_ns=AT)  # nobody is connected: values to the backlog, the alarm waits
+    sink = await connected(face)
+    async with subscriber(mosquitto.port, f"{PATH}/#") as heard:
+        face.step({"line.count": 1}, at_ns=AT + 1_000_000_000)
+        face.step({"line.on": 1}, at_ns=AT - 3_600_000_000_000)
+        face.step({"line.state": 1}, at_ns=AT - 3_599_000_000_000)
+        await face.outbox.drain(sink)
+        await eventually(lambda: any("seq" in one for one in heard.on(f"{PATH}/line/temp")))
+    told = {topic: orjson.loads(payload) for topic, payload, _ in heard.messages if b'"seq"' in payload}
+    assert [topic for topic, one in told.items() if "historical" in one] == [f"{PATH}/_alarm/line.temp/HI", f"{PATH}/line/temp"]
+    assert {f"{PATH}/line/{name}" for name in ("count", "on", "state")} <= set(told)
+    async with subscriber(mosquitto.port, f"{PATH}/line/on") as late:
+        await eventually(lambda: late.messages)
+        assert late.on(f"{PATH}/line/on")[0]["seq"] == 2, "the newest one is retained"
+    await sink.close()
+
+
+async def test_what_was_made_before_a_reconnect_is_historical_after_it(mosquitto):
+    face = MqttFace(mosquitto.url, TAGS, **EVERY)
+    sink = await connected(face)
+    face.step({"line.count": 1})
+    await sink.connect()
+    face.step({"line.count": 2})
+    async with subscriber(mosquitto.port, f"{PATH}/line/count") as heard:
+        await face.outbox.drain(sink)
+        await eventually(lambda: len(heard.messages) == 3)
+    assert [one.get("historical", False) for one in heard.on(f"{PATH}/line/count")[1:]] == [True, False]
+    await sink.close()
+
+
 async def test_what_the_acl_denies_is_rejected_and_the_neighbours_are_delivered(start_mosquitto):
     broker = start_mosquitto(acl=["topic readwrite #", f"topic deny {PATH}/line/temp"])
     face = MqttFace(broker.url, TAGS, **EVERY)

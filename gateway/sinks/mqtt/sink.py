@@ -18,6 +18,7 @@ from gateway.model.update import Columns, TwinUpdate
 from gateway.sinks.mqtt import encode
 from gateway.sinks.mqtt.config import Config
 from gateway.sinks.mqtt.encode import Encoder
+from gateway.sinks.mqtt.span import Span
 from gateway.wire.mqtt import packets, reasons
 from gateway.wire.mqtt.client import Last, Link, Outgoing
 
@@ -42,7 +43,7 @@ class MqttSink:
         self._encoder = Encoder(context.view.tags, self._prefix)
         self._heads: list[bytes] = []
         self._link: Link | None = None
-        self._connected_ns = 0
+        self._span = Span()  # of the rows made since connect()
         self._dirty: Mask = np.zeros(0, np.bool_)
         self._pacer: asyncio.Task[None] | None = None
 
@@ -52,11 +53,10 @@ class MqttSink:
         await self.close()
         last = Last(self._status_topic, self._status(online=False))
         link = await Link.open(self._config.endpoint, self._client_id, will=last)
-        self._link = link
+        self._link, self._span = link, Span()
         self._heads = []
         codes = await link.publish([Outgoing(self._status_topic, self._status(online=True), retain=True)])
         self._context.report.problem(self._status_topic, reasons.name(codes[0]) if reasons.refused(codes[0]) else None)
-        self._connected_ns = self._context.now_ns()
         values = self._config.values
         if values is not None and (values.mode == "per_tag" or values.delivery == "LATEST"):
             encoder = self._current()
@@ -201,6 +201,8 @@ class MqttSink:
     def rows(self, update: TwinUpdate, events: Sequence[Event]) -> list[OutboxRow]:
         """Alarm records, events and, where values are EVERY, each reported sample and each late one."""
         encoder, config = self._current(), self._config
+        if self._link is not None:
+            self._span.note(update.now_ns)
         rows: list[OutboxRow] = []
         if config.alarms:
             for transition in update.transitions:
@@ -261,7 +263,7 @@ class MqttSink:
     def _messages(self, row: OutboxRow) -> list[Outgoing]:
         """The message of a row. A value of the past never replaces a retained one; a condition that is over leaves no retained message."""
         gateway, alarm = self._context.gateway, row.topic.startswith(f"{self._prefix}/_alarm/")
-        historical = row.created_ns < self._connected_ns or row.stream.endswith(f"/{BACKLOG}")
+        historical = row.created_ns not in self._span or row.stream.endswith(f"/{BACKLOG}")
         properties = encode.identity(gateway.name, gateway.boot, row, historical)
         payload = encode.spliced(gateway.name, gateway.boot, row, historical)
         message = Outgoing(row.topic, payload, row.retain and (alarm or not historical), properties)
