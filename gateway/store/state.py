@@ -64,21 +64,36 @@ class Names:
         return cls(connection.execute("SELECT store_id, name FROM names"))
 
     def use(self, tags: TagTable) -> None:
-        """Give every tag its id; new and renamed ones are saved with the next transaction."""
+        """Give every tag its id; new and renamed ones are saved with the next transaction.
+
+        A live reload keeps the row of a name that went, disabled: what is still on its way under that row belongs to the new name's history.
+        """
+        after = {tag.was: tag.name for tag in tags if tag.was is not None}
         for tag in tags:
-            if tag.name in self._ids:
+            if tag.name in self._ids or (not tag.enabled and self._followed(tag.name, after) in self._ids):
                 continue
-            store_id = self._ids.pop(tag.was, None) if tag.was is not None and tag.was not in tags.index else None
+            old = None if tag.was is None else tags.named(tag.was)
+            store_id = self._ids.pop(tag.was, None) if tag.was is not None and (old is None or not old.enabled) else None
             if store_id is None:
                 store_id, self._next = self._next, self._next + 1
             self._ids[tag.name] = store_id
             self.unsaved[store_id] = tag.name
-        self.of_tag = np.array([self._ids[tag.name] for tag in tags], np.int32)
+        self.of_tag = np.array([self._ids[self._followed(tag.name, after)] for tag in tags], np.int32)
+
+    def _followed(self, name: str, after: Mapping[str, str]) -> str:
+        """The name that has the id now: this one, or the one that it was renamed to."""
+        for _ in after:
+            if name in self._ids or name not in after:
+                break
+            name = after[name]
+        return name
 
     def tags_by_id(self, tags: TagTable) -> TagIds:
         """int32, tag_id by store_id; -1 for names that this configuration does not have."""
         table = np.full(self._next, -1, np.int32)
-        table[self.of_tag] = np.arange(len(tags), dtype=np.int32)
+        for tag in tags:
+            if tag.name in self._ids:
+                table[self._ids[tag.name]] = tag.tag_id
         return table
 
 
