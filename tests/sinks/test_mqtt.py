@@ -360,6 +360,33 @@ async def test_what_the_acl_denies_is_rejected_and_the_neighbours_are_delivered(
     await sink.close()
 
 
+async def test_a_topic_is_a_problem_until_the_broker_takes_it_again(start_mosquitto):
+    broker = start_mosquitto(acl=["topic readwrite #", f"topic deny {PATH}/line/temp"])
+    face = MqttFace(broker.url, TAGS, qos=1)
+    sink = await connected(face)
+    assert face.report.problems == {f"{PATH}/line/temp": "not authorized (0x87)"}
+    broker.configure(acl=["topic readwrite #"])
+    broker.reload()
+    async with asyncio.timeout(5):
+        while face.report.problems[f"{PATH}/line/temp"] is not None:
+            await sink.write(face.step({"line.temp": time.time(), "line.count": 2}))
+    await sink.close()
+
+
+async def test_a_value_too_large_for_the_broker_is_a_problem_until_a_smaller_one_comes(start_mosquitto):
+    broker = start_mosquitto(config=["max_packet_size 1000"])
+    face = MqttFace(broker.url, TAGS)
+    sink = await connected(face)
+    await sink.write(face.step({"line.recipe": "x" * 2000, "line.temp": 1.0}))
+    assert face.report.problems == {f"{PATH}/line/recipe": "packet too large (0x95)"}
+    assert face.report.counts["too_large"] == 1
+    await sink.write(face.step({"line.temp": 2.0}))
+    assert face.report.problems[f"{PATH}/line/recipe"] is not None
+    await sink.write(face.step({"line.recipe": "x"}))
+    assert face.report.problems[f"{PATH}/line/recipe"] is None
+    await sink.close()
+
+
 async def test_a_quota_is_waited_for_not_quarantined():
     """A broker that answers 0x97 (quota exceeded): the rows stay."""
 

@@ -44,6 +44,7 @@ class MqttSink:
         self._heads: list[bytes] = []
         self._link: Link | None = None
         self._span = Span()  # of the rows made since connect()
+        self._named: set[str] = set()  # topics that are a problem by name; outlives a connection
         self._dirty: Mask = np.zeros(0, np.bool_)
         self._pacer: asyncio.Task[None] | None = None
 
@@ -55,8 +56,7 @@ class MqttSink:
         link = await Link.open(self._config.endpoint, self._client_id, will=last)
         self._link, self._span = link, Span()
         self._heads = []
-        codes = await link.publish([Outgoing(self._status_topic, self._status(online=True), retain=True)])
-        self._context.report.problem(self._status_topic, reasons.name(codes[0]) if reasons.refused(codes[0]) else None)
+        self._tell([self._status_topic], await link.publish([Outgoing(self._status_topic, self._status(online=True), retain=True)]))
         values = self._config.values
         if values is not None and (values.mode == "per_tag" or values.delivery == "LATEST"):
             encoder = self._current()
@@ -151,7 +151,9 @@ class MqttSink:
         heads, retain = self._heads, link.may_retain
         buffer = [packets.publish_qos0(heads[tag_id], payload, retain) for tag_id, payload in zip(ids.tolist(), payloads, strict=True)]
         fitting = [packet for packet in buffer if len(packet) <= link.max_packet]
-        if len(fitting) < len(buffer):
+        if len(fitting) < len(buffer) or self._named:
+            topics = [encoder.topics[tag_id] for tag_id in ids.tolist()]
+            self._tell(topics, [reasons.PACKET_TOO_LARGE if len(packet) > link.max_packet else 0 for packet in buffer])
             self._context.report.count("too_large", len(buffer) - len(fitting))
         await link.send(b"".join(fitting))
         return len(fitting)
@@ -176,13 +178,26 @@ class MqttSink:
         return count
 
     def _checked(self, topics: Sequence[str], codes: Sequence[int]) -> int:
-        """How many were taken; a refused topic is named. A refused LATEST value is not tried again: the next one will come."""
-        refused = [(topic, code) for topic, code in zip(topics, codes, strict=True) if reasons.refused(code)]
-        for topic, code in refused:
-            self._context.report.problem(topic, reasons.name(code))
+        """How many were taken. A refused LATEST value is not tried again: the next one will come."""
+        refused = self._tell(topics, codes)
         if refused:
-            self._context.report.count("refused", len(refused))
-        return len(topics) - len(refused)
+            self._context.report.count("refused", refused)
+        return len(topics) - refused
+
+    def _tell(self, topics: Sequence[str], codes: Sequence[int]) -> int:
+        """A refused topic is a problem by name until the broker takes it again. How many were refused."""
+        refused = 0
+        if not self._named and not any(map(reasons.refused, codes)):
+            return refused
+        for topic, code in zip(topics, codes, strict=True):
+            if reasons.refused(code):
+                refused += 1
+                self._named.add(topic)
+                self._context.report.problem(topic, reasons.name(code))
+            elif topic in self._named:
+                self._named.discard(topic)
+                self._context.report.problem(topic, None)
+        return refused
 
     async def _tell_state(self, link: Link, update: TwinUpdate) -> None:
         """The state-changed event: one per twin commit, at most 100 tags, never journaled."""
