@@ -54,7 +54,7 @@ async def upkeep(plant: Database, outbox: Outbox, config: StoreConfig, figures: 
 async def _is_due(plant: Database, figures: Figures, now_ns: int, reader: int) -> bool:
     if await plant.read(state.number, "cutting", reader=reader):
         return True  # one was cut off by a crash
-    old = figures.oldest_tail_ns is not None and now_ns - figures.oldest_tail_ns >= CUT_NS
+    old = figures.oldest_tail_ns is not None and abs(now_ns - figures.oldest_tail_ns) >= CUT_NS  # also after a clock set back
     return old or figures.tail_samples >= TAIL_SAMPLES
 
 

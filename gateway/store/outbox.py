@@ -43,16 +43,15 @@ def weight(row: OutboxRow) -> int:
 
 
 class Outbox:
-    """database gives the file that is open now; `streams` is what its last transaction left."""
+    """database gives the file that is open now; `streams` is what its last transaction left; rates go by elapsed_ns."""
 
-    def __init__(self, database: Callable[[], Database], bounds: OutboxBounds, reader: int) -> None:
-        self._database, self._bounds, self._reader = database, bounds, reader
+    def __init__(self, database: Callable[[], Database], bounds: OutboxBounds, reader: int, elapsed_ns: Callable[[], int]) -> None:
+        self._database, self._bounds, self._reader, self._elapsed_ns = database, bounds, reader, elapsed_ns
         self.streams: Streams = {}
         self.oldest_ns: dict[str, int] = {}
         self.acked_through: dict[str, int] = {}
         self.peeked_through: dict[str, int] = {}
-        self._now_ns = 0
-        self._enqueued: deque[tuple[int, int]] = deque()  # (time, bytes) of the commits of the last ten minutes, one per 10 s
+        self._enqueued: deque[tuple[int, int]] = deque()  # (elapsed, bytes) of the commits of the last ten minutes, one per 10 s
 
     async def peek(self, stream: str, limit: int) -> list[OutboxRow]:
         """The oldest rows of a stream that are not acknowledged, in order of seq. Raises StoreUnavailable."""
@@ -84,8 +83,9 @@ class Outbox:
             if state.rows == 0:
                 self.oldest_ns.pop(name, None)
 
-    def note(self, now_ns: int, rows: Sequence[OutboxRow]) -> None:
+    def note(self, rows: Sequence[OutboxRow]) -> None:
         """Count what a commit put in, for the rate."""
+        now_ns = self._elapsed_ns()
         for row in rows:
             self.oldest_ns.setdefault(row.stream, row.created_ns)
         added = sum(map(weight, rows))
@@ -96,7 +96,6 @@ class Outbox:
             self._enqueued.append((now_ns, added))
         while self._enqueued and now_ns - self._enqueued[0][0] > RATE_WINDOW_NS:
             self._enqueued.popleft()
-        self._now_ns = now_ns
 
     def fill(self) -> list[OutboxFill]:
         """One row per stream. outage_hours: how long until the bound of bytes or of age at the rate of the last ten minutes."""
@@ -119,7 +118,7 @@ class Outbox:
         added = sum(bytes_ for _, bytes_ in self._enqueued)
         if not added:
             return None
-        span_ns = max(self._now_ns - self._enqueued[0][0], 10**9)
+        span_ns = max(self._elapsed_ns() - self._enqueued[0][0], 10**9)
         by_bytes = max(0.0, self._bounds.bytes - self.bytes) / (added / span_ns) / 3.6e12
         return min(by_bytes, self._bounds.age / 3600)
 

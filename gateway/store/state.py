@@ -66,7 +66,7 @@ class Names:
     def use(self, tags: TagTable) -> None:
         """Give every tag its id; new and renamed ones are saved with the next transaction.
 
-        A live reload keeps the row of a name that went, disabled: what is still on its way under that row belongs to the new name's history.
+        A live reload keeps the row of a name that went, disabled: what is on its way under that row belongs to the new name's history.
         """
         after = {tag.was: tag.name for tag in tags if tag.was is not None}
         for tag in tags:

@@ -7,10 +7,11 @@ restore    the engine's last snapshot, and the steps since
 
 import asyncio
 import sqlite3
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter_ns
+from time import monotonic_ns, perf_counter_ns
 from typing import Final, Self, TypeVar
 
 import numpy as np
@@ -74,7 +75,7 @@ class _Written:
 class Store:
     """Made by `open`. A method that touches the disk raises StoreUnavailable; after it, `reopen` and give the same Commit again."""
 
-    def __init__(self, path: Path, config: StoreConfig, lock: DirectoryLock) -> None:
+    def __init__(self, path: Path, config: StoreConfig, lock: DirectoryLock, elapsed_ns: Callable[[], int]) -> None:
         self.path, self.config = path, config
         self.boot = ""
         self.alarms_at_open: list[Event] = []
@@ -94,12 +95,15 @@ class Store:
         self._closed = False
         self.history = History(lambda: self._plant, lambda: self._names.of_tag, FOR_PEOPLE)
         self.journal = Journal(lambda: self._plant, FOR_THE_ROAD)
-        self.outbox = Outbox(lambda: self._plant, config.outbox, FOR_THE_ROAD)
+        self.outbox = Outbox(lambda: self._plant, config.outbox, FOR_THE_ROAD, elapsed_ns)
 
     @classmethod
-    async def open(cls, path: Path, config: StoreConfig, tags: TagTable, now_ns: int) -> Self:
-        """Take the data directory (made where missing). Raises StoreLocked, SchemaTooNew, StoreUnavailable."""
-        store = cls(path, config, DirectoryLock.take(path))
+    async def open(cls, path: Path, config: StoreConfig, tags: TagTable, now_ns: int, elapsed_ns: Callable[[], int] = monotonic_ns) -> Self:
+        """Take the data directory (made where missing). elapsed_ns: a clock that nobody sets, for rates and ages.
+
+        Raises StoreLocked, SchemaTooNew, StoreUnavailable.
+        """
+        store = cls(path, config, DirectoryLock.take(path), elapsed_ns)
         try:
             await store._open_both(tags, now_ns)
         except BaseException:
@@ -176,8 +180,10 @@ class Store:
         if written.repeated:
             return
         del self._told[: len(told)]
-        self._now_ns = max([self._now_ns, *(step.now_ns for step in commit.steps[-1:]), *(row.created_ns for row in commit.outbox[-1:])])
-        self.outbox.note(self._now_ns, commit.outbox)
+        self._now_ns = max(
+            [*(step.now_ns for step in commit.steps[-1:]), *(row.created_ns for row in commit.outbox[-1:])], default=self._now_ns
+        )
+        self.outbox.note(commit.outbox)
         self._figures.committed(perf_counter_ns() - written.began_ns, row, self._now_ns)
 
     async def flush(self) -> None:

@@ -40,13 +40,28 @@ def step(tag_id, value, source_ns, *, status=0, text=None, now_ns=NOW, origin=Or
     return Step(now_ns, origin, columns(tag_id, value, source_ns, status, text), late)
 
 
+class Elapsed:
+    """A monotonic clock in a test's hands."""
+
+    def __init__(self):
+        self.ns = 5 * SECOND
+
+    def __call__(self):
+        return self.ns
+
+
 @pytest.fixture
-async def open_store(tmp_path):
+def elapsed():
+    return Elapsed()
+
+
+@pytest.fixture
+async def open_store(tmp_path, elapsed):
     """Opens stores on one directory; those that a test leaves open are closed."""
     opened = []
 
     async def open_(tags=TAGS, config=None, path=tmp_path, now_ns=NOW):
-        store = await Store.open(path, config or StoreConfig(), tags, now_ns)
+        store = await Store.open(path, config or StoreConfig(), tags, now_ns, elapsed)
         opened.append(store)
         return store
 

@@ -64,11 +64,15 @@ async def test_too_old_rows_go_but_never_those_in_the_senders_hands(open_store):
     assert len(await store.outbox.peek("mqtt/backlog", 100)) == 9, "a gap is told once"
 
 
-async def test_the_hours_left_follow_the_rate_of_the_last_minutes(open_store):
+@pytest.mark.parametrize("set_back", [0, 24 * HOUR])
+async def test_the_hours_left_follow_the_rate_of_the_last_minutes(open_store, elapsed, set_back):
+    """Also where the wall clock is set back on the way."""
     store = await open_store(config=StoreConfig(outbox={"bytes": 10_000_000, "age": "7d"}))
     assert store.outbox.fill() == []
-    for k in range(60):
-        await store.commit(Commit(outbox=rows(1, size=959, created_ns=NOW + k * 10 * SECOND)))
+    await store.commit(Commit(outbox=rows(1, "mqtt/backlog", size=0, created_ns=NOW)))
+    for k in range(59):
+        elapsed.ns += 10 * SECOND
+        await store.commit(Commit(outbox=rows(1, size=959, created_ns=NOW + k * 10 * SECOND - set_back)))
     (fill,) = store.outbox.fill()
     assert fill.outage_hours == pytest.approx((10_000_000 - 60_000) / 100 / 3600, rel=0.05)
     assert fill.oldest_ns == NOW

@@ -12,7 +12,7 @@ from gateway.store import maintenance
 from gateway.store.config import StoreConfig, size
 from gateway.store.store import Commit, Step
 
-from .conftest import NONE, NOW, SECOND
+from .conftest import NONE, NOW, SECOND, step
 
 HOUR = 3600 * SECOND
 TRANSMITTER = transmitter(3600, 1)
@@ -34,6 +34,12 @@ async def test_the_tail_is_cut_and_then_gone(store):
     assert (stats.blocks, stats.tail_rows, stats.tail_samples) == (2, 0, 0)
     assert stats.samples == 7200
     assert (await store.history.read(0, NOW, NOW + 3 * HOUR)).value.size == 7200
+
+
+async def test_the_tail_is_cut_also_after_the_clock_was_set_back(store):
+    await store.commit(Commit([step([0], [1.0], [NOW])], snapshot=b"s"))
+    await store.maintain(NOW - 24 * HOUR)
+    assert (store.stats().blocks, store.stats().tail_samples) == (1, 0)
 
 
 async def test_a_block_grows_with_each_cut_until_it_is_full(store):
