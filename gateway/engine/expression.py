@@ -6,7 +6,8 @@
     atom = number | "true" | "false" | tag | function "(" expression {"," expression} ")" | "(" expression ")"
 
 Everything is a number: true is 1, false is 0, and what is not 0 counts as true. Functions: min, max, abs, sqrt, clip(x, low, high),
-if(condition, then, else), integral(x) = the time integral in x times hours (kW gives kW.h), rate(x) = the change of x per second.
+if(condition, then, else), integral(x) = the time integral in x times hours (kW gives kW.h) with each value held until the next one,
+rate(x) = the change of x per second between its last two samples.
 A tag's name may contain "-" and begin with a digit: the longest known name wins, so `a.b-c` is a tag where there is one and a
 difference otherwise.
 """
@@ -66,11 +67,12 @@ class Memory:
     ready: bool = False  # False until there is an output
 
     def feed(self, x: float, at_ns: int) -> None:
-        """One more input. An integral is trapezoidal and pauses across a gap; a time that does not advance adds nothing."""
+        """One more input. An integral holds each value until the next one, as a source that reports by exception means it, and pauses
+        across a gap; a time that does not advance adds nothing."""
         elapsed = at_ns - self.at_ns
         if self.known and elapsed > 0:
             if self.kind == "integral":
-                self.output += (self.last + x) * 0.5 * (elapsed / HOUR_NS)
+                self.output += self.last * (elapsed / HOUR_NS)
             else:
                 self.output, self.ready = (x - self.last) / (elapsed / 1e9), True
         if self.kind == "integral":

@@ -72,10 +72,10 @@ def test_a_source_cannot_write_a_derived_tag():
 
 
 def test_every_sample_of_a_batch_reaches_an_integral():
-    """Three samples of one tag in one message: 10 kW for an hour, then 20 kW for an hour."""
+    """Three samples of one tag in one message: 10 kW for an hour, then 20 kW for an hour, then something else."""
     tags = table("power", derived("energy"))
     engine = build(tags, formulas={"energy": "integral(power)"})
-    engine.step(batch([0, 0, 0], [10.0, 10.0, 30.0], [0, 3600, 7200]), T0 + 7200 * S)
+    engine.step(batch([0, 0, 0], [10.0, 20.0, 70.0], [0, 3600, 7200]), T0 + 7200 * S)
     assert engine.view.value[1] == 30.0
 
 

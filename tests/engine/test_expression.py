@@ -128,8 +128,16 @@ def advance(expression, memories, x, at_s, status=0):
 def test_an_integral_of_kilowatts_is_in_kilowatt_hours():
     expression = parse("integral(c)", NAMES)
     memories = expression.memories()
-    found = [advance(expression, memories, x, at)[0] for x, at in [(10.0, 0), (10.0, 1800), (20.0, 3600)]]
-    assert found == [0.0, 5.0, 12.5]
+    found = [advance(expression, memories, x, at)[0] for x, at in [(10.0, 0), (20.0, 1800), (0.0, 3600)]]
+    assert found == [0.0, 5.0, 15.0]
+
+
+def test_a_value_reported_by_exception_holds_until_the_next_one():
+    """An hour of silence at 50 kW, then zero: a source that reports changes alone means 50 kWh, not the 25 of a straight line."""
+    expression = parse("integral(c)", NAMES)
+    memories = expression.memories()
+    advance(expression, memories, 50.0, 0)
+    assert advance(expression, memories, 0.0, 3600)[0] == 50.0
 
 
 def test_an_integral_does_not_bridge_a_gap():
