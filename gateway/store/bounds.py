@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
@@ -10,7 +11,7 @@ from gateway.model.outbox import OutboxRow
 from gateway.store import outbox as rows_of
 from gateway.store.config import OutboxBounds
 from gateway.store.database import Database
-from gateway.store.outbox import Outbox, Streams
+from gateway.store.outbox import Outbox, Streams, StreamState
 
 SLICE_ROWS: Final = 1000
 ROOM: Final = 0.05  # of the bound that is freed at once, so that gap records stay rare
@@ -40,6 +41,36 @@ async def enforce(plant: Database, outbox: Outbox, limits: OutboxBounds, now_ns:
             tried.add(name)
 
 
+async def retire(plant: Database, outbox: Outbox, sinks: Collection[str]) -> dict[str, int]:
+    """Remove the rows of streams whose sink is not among these names; how many, by stream. Raises StoreUnavailable."""
+    outbox.retired = frozenset(name for name in outbox.streams if name.partition("/")[0] not in sinks)
+    gone: dict[str, int] = {}
+    for name in sorted(outbox.retired):
+        while outbox.streams[name].rows:
+            streams, rows = await plant.run(_clear, name)
+            outbox.adopt(streams)
+            gone[name] = gone.get(name, 0) + rows
+    return gone
+
+
+def _clear(connection: sqlite3.Connection, name: str) -> tuple[Streams, int]:
+    """A slice of one stream, delivered or not; (streams touched, rows removed)."""
+    state = rows_of.load(connection)[0][name]
+    sql = "SELECT seq, length(payload) + length(CAST(topic AS BLOB)) + ? FROM outbox WHERE stream=? ORDER BY seq LIMIT ?"
+    gone = connection.execute(sql, (rows_of.ROW_BYTES, state.id, SLICE_ROWS)).fetchall()
+    if gone:
+        connection.execute("DELETE FROM outbox WHERE stream=? AND seq<=?", (state.id, gone[-1][0]))
+    left = replace(state, rows=0, bytes=0) if len(gone) < SLICE_ROWS else _without(state, gone)
+    left = replace(left, dropped=state.dropped + len(gone))
+    rows_of.save(connection, {name: left})
+    return {name: left}, len(gone)
+
+
+def _without(state: StreamState, gone: Sequence[tuple[int, ...]]) -> StreamState:
+    """gone: rows whose last column is their bytes."""
+    return replace(state, rows=state.rows - len(gone), bytes=state.bytes - sum(row[-1] for row in gone))
+
+
 def _drop(
     connection: sqlite3.Connection, name: str, held: int, before_ns: int, surplus: int, now_ns: int
 ) -> tuple[Streams, int | None, int]:
@@ -51,7 +82,7 @@ def _drop(
         return {}, None, 0
     connection.executemany("DELETE FROM outbox WHERE stream=? AND seq=?", [(state.id, row[0]) for row in gone])
     freed = sum(row[3] for row in gone)
-    left = replace(state, rows=state.rows - len(gone), bytes=state.bytes - freed, dropped=state.dropped + len(gone))
+    left = replace(_without(state, gone), dropped=state.dropped + len(gone))
     rows_of.save(connection, {name: left})
     touched = rows_of.append(connection, [_gap(name, run, now_ns) for run in _runs(gone)])
     oldest = connection.execute("SELECT created_ns FROM outbox WHERE stream=? ORDER BY seq LIMIT 1", (state.id,)).fetchone()

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -18,7 +18,12 @@ CLEAN: Final = "clean"
 
 
 def alarm(now_ns: int, message: str, level: int = SEVERE, **details: str) -> Event:
-    return Event(str(uuid4()), now_ns, Category.ERROR, level, "store", message, details)
+    return event(now_ns, Category.ERROR, level, message, details)
+
+
+def event(now_ns: int, category: Category, level: int, message: str, details: Mapping[str, str | int]) -> Event:
+    """The store's own word."""
+    return Event(str(uuid4()), now_ns, category, level, "store", message, details)
 
 
 async def open_plant(path: Path, now_ns: int, *, thorough: bool = False, spoiled: str | None = None) -> tuple[Database, list[Event], bool]:

@@ -49,6 +49,7 @@ class Outbox:
         self._database, self._bounds, self._reader, self._elapsed_ns = database, bounds, reader, elapsed_ns
         self.streams: Streams = {}
         self.oldest_ns: dict[str, int] = {}
+        self.retired: frozenset[str] = frozenset()  # streams without a sink: nothing to show, only a sequence to keep
         self.acked_through: dict[str, int] = {}
         self.peeked_through: dict[str, int] = {}
         self._enqueued: deque[tuple[int, int]] = deque()  # (elapsed, bytes) of the commits of the last ten minutes, one per 10 s
@@ -98,11 +99,12 @@ class Outbox:
             self._enqueued.popleft()
 
     def fill(self) -> list[OutboxFill]:
-        """One row per stream. outage_hours: how long until the bound of bytes or of age at the rate of the last ten minutes."""
+        """One row per stream with a sink. outage_hours: until the bound of bytes or of age at the rate of the last ten minutes."""
         hours = self._outage_hours()
         return [
             OutboxFill(state.name, state.rows, state.bytes, self.oldest_ns.get(state.name), state.quarantined, state.dropped, hours)
             for state in self.streams.values()
+            if state.name not in self.retired
         ]
 
     @property

@@ -7,7 +7,7 @@ restore    the engine's last snapshot, and the steps since
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,9 @@ import numpy as np
 
 from gateway.model.batch import SampleBatch
 from gateway.model.command import Command, Outcome
-from gateway.model.event import Event
+from gateway.model.event import Category, Event, Severity
 from gateway.model.tag import DERIVED, TagTable
-from gateway.store import audit, journal, maintenance, opening, outbox, state, tail
+from gateway.store import audit, bounds, journal, maintenance, opening, outbox, state, tail
 from gateway.store.audit import AuditCheck, AuditRecord
 from gateway.store.commit import Commit as Commit
 from gateway.store.commit import Step as Step
@@ -201,6 +201,19 @@ class Store:
         _forget(self._names.unsaved, done.names)
         _forget(self.outbox.acked_through, done.acked)
         self.outbox.adopt(streams)
+
+    async def retire(self, sinks: Collection[str]) -> int:
+        """Remove what waits for a sink that is not among these names; how many messages. The journal tells it with the next commit.
+
+        Their streams keep their sequence, so that no number is given twice should the sink come back. Raises StoreUnavailable.
+        """
+        async with self._upkeep:
+            gone = await bounds.retire(self._plant, self.outbox, sinks)
+        if gone:
+            message = "messages were removed from the outbox: their upstream is no longer configured"
+            count = sum(gone.values())
+            self._told.append(opening.event(self._now_ns, Category.SYSTEM, Severity.WARNING.level, f"{count} {message}", gone))
+        return sum(gone.values())
 
     async def restore(self) -> Restored:
         """What the engine needs to go on where it was: names that went and derived tags are left out. Late samples are history only."""

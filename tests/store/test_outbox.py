@@ -5,7 +5,9 @@ import random
 
 import pytest
 
+from gateway.model.event import Category, Severity
 from gateway.model.outbox import OutboxRow
+from gateway.store import bounds
 from gateway.store.config import StoreConfig
 from gateway.store.store import Commit
 
@@ -98,6 +100,27 @@ async def test_the_boot_is_one_for_the_life_of_the_database(open_store):
     boot = store.boot
     await store.close()
     assert (await open_store()).boot == boot
+
+
+async def test_what_waits_for_a_sink_that_is_no_longer_configured_is_removed_and_told_once(open_store, monkeypatch):
+    monkeypatch.setattr(bounds, "SLICE_ROWS", 7)
+    store = await open_store()
+    await store.commit(Commit(outbox=[*rows(20, "old/live"), *rows(3, "old/alarms", droppable=False), *rows(2, "hq/live")]))
+    await store.outbox.peek("old/live", 5)
+    assert await store.retire(["opcua", "hq"]) == 23
+    assert [fill.stream for fill in store.outbox.fill()] == ["hq/live"]
+    assert store.outbox.bytes == 2 * 1041
+    assert await store.outbox.peek("old/live", 100) == []
+    assert await store.retire(["opcua", "hq"]) == 0
+    await store.commit(Commit())
+    (told,) = await store.journal.query()
+    assert (told.category, told.severity, dict(told.details)) == (Category.SYSTEM, Severity.WARNING, {"old/alarms": 3, "old/live": 20})
+    await store.close()
+    store = await open_store()
+    assert await store.retire(["hq", "old"]) == 0
+    await store.commit(Commit(outbox=rows(1, "old/live")))
+    assert [row.seq for row in await store.outbox.peek("old/live", 9)] == [21], "the sequence goes on where the sink comes back"
+    assert len(await store.outbox.peek("hq/live", 9)) == 2
 
 
 def note(found, seen, told):
