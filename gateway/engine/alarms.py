@@ -131,9 +131,10 @@ class Alarms:
         for row in rules[raised].tolist():
             self.notes.pop(row, None)
         columns = zip(rules.tolist(), source_ns.tolist(), value.tolist(), status.tolist(), strict=True)
-        return [self._record(row, now_ns, source, number, code) for row, source, number, code in columns]
+        return [self.record(row, now_ns, source, number, code) for row, source, number, code in columns]
 
-    def _record(self, row: int, now_ns: int, source_ns: int, value: float, status: int) -> Transition:
+    def record(self, row: int, now_ns: int, source_ns: int, value: float, status: int) -> Transition:
+        """The condition of a row as it stands, as a record."""
         active, note = bool(self.active[row]), self.notes.get(row, Note())
         change = Change.ACTIVE if active else Change.INACTIVE
         acknowledged = bool(self.acknowledged[row])
@@ -193,6 +194,11 @@ class Alarms:
         self.acknowledged[row] = True
         rows = np.array([row], np.intp)
         return self._turn(rows, np.array([value]), np.array([status], np.uint32), np.zeros(1, np.int64), now_ns)
+
+    def standing(self) -> Rows:
+        """The rows whose condition is of interest: active, or not acknowledged (Part 9, 5.5.2, Retain)."""
+        found: Rows = np.flatnonzero(self.active | ~self.acknowledged)
+        return found
 
     def conditions(self) -> list[Condition]:
         """Each rule's condition, in order of tags."""

@@ -47,9 +47,7 @@ class Engine:
         self.held: dict[int, Held] = {}
         self.now_ns = 0  # engine time of the last call
         self.computed: Mask = np.array([tag.source == DERIVED for tag in tags], bool)
-        self.owed: dict[int, int] = {}  # after a reload: the statuses to tell of at the next call, by tag_id
-        self.gone: list[AlarmRule] = []  # and the rules whose standing conditions end
-        self.recompute_due = False
+        self.owed: keep.Owed | None = None  # what a reload or a restart left to tell, with the next call
         self._names: keep.Names | None = None
         self.constants_due = True  # formulas that read no tag are computed once
 
@@ -94,7 +92,7 @@ class Engine:
 
     def next_deadline(self) -> int | None:
         """Engine ns at which tick has something to do (it may turn out to be nothing); None while there is nothing to wait for."""
-        due = self.now_ns if self.recompute_due else min(self.alarms.due_min, self.stale.due_min, self.pace.deadline(self.twin.dirty))
+        due = self.now_ns if self.owed is not None else min(self.alarms.due_min, self.stale.due_min, self.pace.deadline(self.twin.dirty))
         return None if due == NEVER else max(due, self.now_ns)
 
     def acknowledge(self, condition: str, now_ns: int, user: str, comment: str) -> TwinUpdate:
@@ -146,7 +144,10 @@ class Engine:
         return keep.snapshot(self)
 
     def restore(self, blob: bytes) -> None:
-        """Take over a snapshot, also of another configuration: names that are gone are left out. Raises ValueError for a damaged blob."""
+        """Take over a snapshot, also of another configuration: names that are gone are left out.
+
+        Conditions that stood under them end with the next call. Raises ValueError for a damaged blob.
+        """
         keep.restore(self, blob)
 
     def names(self) -> keep.Names:
@@ -360,8 +361,8 @@ class Engine:
             self.rebase(now_ns - self.now_ns)
         self.now_ns = twin.at_ns = now_ns
         outcome.transitions += self.alarms.expire(now_ns, twin.value, twin.status, twin.source_ns)
-        if self.recompute_due and not by_hand:
-            keep.pay(self, outcome)
+        if self.owed is not None and not by_hand:
+            keep.pay(self, self.owed, outcome)
         if self.constants_due:
             self.constants_due = False
             self._derived(outcome, self.derived.constants(now_ns, twin.value, twin.status, twin.source_ns))

@@ -1,7 +1,7 @@
 """The engine's state by name: what survives a restart (snapshot), a reload (retable), and is compared (state hash)."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -18,7 +18,7 @@ from gateway.engine.twin import shut
 from gateway.engine.validity import Validity
 from gateway.engine.where import ALWAYS, NEVER, least
 from gateway.model import quality
-from gateway.model.alarm import AlarmRule, Change, Transition
+from gateway.model.alarm import AlarmRule, Change, Limit, Transition
 from gateway.model.batch import Rows
 from gateway.model.tag import DERIVED, Tag, TagTable
 from gateway.model.update import Columns
@@ -54,6 +54,22 @@ class Names:
         rules = sorted(alarms.place.items())
         text = blob_format.as_json({"tags": [name for name, _ in tags], "conditions": [name for name, _ in rules]})
         return cls(table, alarms, np.array([row for _, row in tags], np.intp), np.array([row for _, row in rules], np.intp), text)
+
+
+@dataclass(slots=True)
+class Owed:
+    """What a reload or a restart left to tell, with the next call.
+
+    ended    the end of standing conditions whose rule is gone
+    moved    names of standing conditions that had another name
+    status   by tag_id, of tags in and out of service
+    anew     after a reload: limits may stand elsewhere, formulas may read otherwise
+    """
+
+    ended: list[Transition] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
+    status: dict[int, int] = field(default_factory=dict)
+    anew: bool = False
 
 
 def snapshot(engine: "Engine") -> bytes:
@@ -104,8 +120,17 @@ def _state(engine: "Engine") -> tuple[bytes, dict[str, Any], dict[str, Column]]:
         "now_ns": engine.now_ns,
         "at_ns": twin.at_ns,
         "constants": engine.constants_due,
+        "standing": _standing(engine),
     }
     return names.text, head, columns
+
+
+def _standing(engine: "Engine") -> dict[str, list[float]]:
+    """Threshold and severity of the conditions that stand: another configuration may not know them, and still has to end them."""
+    rules = [engine.alarms.rules[row] for row in engine.alarms.standing().tolist()]
+    if engine.owed is not None:
+        rules += [transition.rule for transition in engine.owed.ended]
+    return dict(sorted((rule.condition, [rule.threshold, rule.severity]) for rule in rules))
 
 
 # --- in ---------------------------------------------------------------------------------------------------------------------------------
@@ -126,7 +151,7 @@ def _restore(engine: "Engine", head: dict[str, Any], columns: dict[str, Column])
     engine.held.clear()
     _restore_held(engine, head, columns, place)
     twin.adopt(head["version"], head["at_ns"], new[columns["tag.dirty"][old]])
-    _restore_alarms(alarms, head, columns, twin.tags)
+    engine.owed = _restore_alarms(alarms, head, columns, twin.tags)
     _restore_memories(engine.derived, head, columns)
     mode, period_ns, next_ns = head["pace"]
     same = (mode, period_ns) == (engine.pace.sync.mode.value, engine.pace.sync.period_ns)
@@ -172,21 +197,46 @@ def _restore_held(engine: "Engine", head: dict[str, Any], columns: dict[str, Col
             engine.twin.overridden[tag_id] = True
 
 
-def _restore_alarms(alarms: Alarms, head: dict[str, Any], columns: dict[str, Column], tags: TagTable) -> None:
-    place = {name: row for row, name in enumerate(head["conditions"])}
-    rows, old_rows = [], []
-    for name, row in alarms.place.items():
-        old = place.get(name)
-        if old is None and (was := tags[int(alarms.tag[row])].was):
-            old = place.get(f"{was}/Alarms/{alarms.rules[row].limit.value}")
-        if old is not None:
-            rows.append(row)
-            old_rows.append(old)
-            if head["notes"] and (note := head["notes"].get(head["conditions"][old])):
-                alarms.notes[row] = Note(*note)
+def _restore_alarms(alarms: Alarms, head: dict[str, Any], columns: dict[str, Column], tags: TagTable) -> Owed | None:
+    """The conditions of the snapshot, by their name or that of before; what is to be told of those that have no rule, or another name."""
+    names = head["conditions"]
+    pairs = _conditions({name: row for row, name in enumerate(names)}, alarms, tags)
+    old, new = np.array(pairs, np.intp).reshape(-1, 2).T
     for column in _ALARMS:
-        getattr(alarms, column)[rows] = columns[f"alarm.{column}"][old_rows]
+        getattr(alarms, column)[new] = columns[f"alarm.{column}"][old]
     alarms.due_min = least(alarms.due_ns)
+    for before, row in pairs:
+        if note := head["notes"].get(names[before]):
+            alarms.notes[row] = Note(*note)
+    standing = {names[row] for row in np.flatnonzero(columns["alarm.active"] | ~columns["alarm.acknowledged"]).tolist()}
+    standing |= (known := head.get("standing", {})).keys()
+    same = {names[before] for before, row in pairs if alarms.rules[row].condition == names[before]}
+    moved = [alarms.rules[row].condition for before, row in pairs if names[before] in standing - same]
+    place = {name: row for row, name in enumerate(head["tags"])}
+    owed = Owed(moved=moved)
+    for name in sorted(standing - same):
+        tag, _, limit = name.rpartition("/Alarms/")
+        threshold, severity = known.get(name, (0.0, 500))
+        rule = AlarmRule(tags.index.get(tag, -1), tag, Limit(limit), threshold, severity=int(severity))
+        at = place.get(tag)
+        shown = (np.nan, quality.BAD_NO_DATA) if at is None else (columns["tag.value"].item(at), columns["tag.status"].item(at))
+        owed.ended.append(_over(rule, *shown))
+    return owed if owed.ended else None
+
+
+def _conditions(old: dict[str, int], alarms: Alarms, tags: TagTable) -> list[tuple[int, int]]:
+    """(old row, new row) of each condition that goes on: under its name, or the one that its tag had before."""
+    pairs = []
+    for name, row in alarms.place.items():
+        tag = tags[int(alarms.tag[row])]
+        if not tag.enabled:
+            continue
+        before = old.get(name)
+        if before is None and tag.was:
+            before = old.get(f"{tag.was}/Alarms/{alarms.rules[row].limit.value}")
+        if before is not None:
+            pairs.append((before, row))
+    return pairs
 
 
 def _restore_memories(derived: Derived, head: dict[str, Any], columns: dict[str, Column]) -> None:
@@ -213,21 +263,22 @@ def retable(engine: "Engine", tags: TagTable, alarms: Alarms, derived: Derived) 
     twin.grow(tags)
     engine.deadband, engine.validity, engine.stale = deadband, Validity.of(tags), Staleness(tags)
     engine.stale.due_min = 0
+    owed = engine.owed = engine.owed or Owed()
     engine.computed = np.array([tag.source == DERIVED for tag in tags], bool)
     for tag in tags.tags[len(before) :]:
         _renamed(engine, tag, before)
-        engine.owed[tag.tag_id] = twin.status.item(tag.tag_id)
+        owed.status[tag.tag_id] = twin.status.item(tag.tag_id)
     for tag in before:
-        _follow(engine, tag, tags[tag.tag_id])
-    _carry_alarms(engine, alarms)
+        _follow(engine, owed, tag, tags[tag.tag_id])
+    _carry_alarms(engine, owed, alarms)
     known = {(formula.tag, formula.expression.text): formula.memories for formula in engine.derived.formulas}
     for formula in derived.formulas:
         formula.memories = known.get((formula.tag, formula.expression.text), formula.memories)
     engine.derived = derived
-    engine.recompute_due = engine.constants_due = True
+    owed.anew = engine.constants_due = True
 
 
-def _follow(engine: "Engine", was: Tag, now: Tag) -> None:
+def _follow(engine: "Engine", owed: Owed, was: Tag, now: Tag) -> None:
     """One tag that stays in the table, under its new configuration."""
     twin, row = engine.twin, was.tag_id
     if not now.enabled or not was.enabled or was.type != now.type:
@@ -235,12 +286,12 @@ def _follow(engine: "Engine", was: Tag, now: Tag) -> None:
         twin.overridden[row] = False
     if not now.enabled:
         if was.enabled:
-            engine.owed[row] = quality.BAD_OUT_OF_SERVICE
+            owed.status[row] = quality.BAD_OUT_OF_SERVICE
         twin.gate_ns[row] = NEVER
         return
     if not was.enabled or was.type != now.type:
         twin.text.pop(row, None)
-        engine.owed[row] = quality.BAD_WAITING_FOR_INITIAL_DATA
+        owed.status[row] = quality.BAD_WAITING_FOR_INITIAL_DATA
         if was.type != now.type:
             twin.value[row], engine.deadband.status[row] = np.nan, NOTHING
     elif was.source == now.source:
@@ -250,7 +301,7 @@ def _follow(engine: "Engine", was: Tag, now: Tag) -> None:
 
 
 def _renamed(engine: "Engine", tag: Tag, before: TagTable) -> None:
-    """A new row whose tag was another one: it goes on from that one's value. Its alarms begin anew, under its own name."""
+    """A new row whose tag was another one: it goes on from that one's value."""
     old, twin = before.named(tag.was) if tag.was else None, engine.twin
     if old is None or old.type != tag.type or not tag.enabled or tag.source == DERIVED:
         return
@@ -261,34 +312,52 @@ def _renamed(engine: "Engine", tag: Tag, before: TagTable) -> None:
         twin.text[tag.tag_id] = twin.text[old.tag_id]
 
 
-def _carry_alarms(engine: "Engine", alarms: Alarms) -> None:
-    old = engine.alarms
-    for name, row in old.place.items():
-        new = alarms.place.get(name)
-        if new is not None and engine.twin.tags.enabled[alarms.rules[new].tag_id]:
-            for column in _ALARMS:
-                getattr(alarms, column)[new] = getattr(old, column)[row]
-            if row in old.notes:
-                alarms.notes[new] = old.notes[row]
-        elif old.active[row] or not old.acknowledged[row]:
-            engine.gone.append(old.rules[row])
+def _carry_alarms(engine: "Engine", owed: Owed, alarms: Alarms) -> None:
+    old, twin = engine.alarms, engine.twin
+    pairs = _conditions(old.place, alarms, twin.tags)
+    standing = set(old.standing().tolist())
+    for before, row in pairs:
+        for column in _ALARMS:
+            getattr(alarms, column)[row] = getattr(old, column)[before]
+        if before in old.notes:
+            alarms.notes[row] = old.notes[before]
+        name = alarms.rules[row].condition
+        if name == old.rules[before].condition:
+            standing.discard(before)
+        elif before in standing:
+            owed.moved.append(name)
+    for before in sorted(standing):
+        rule = old.rules[before]
+        owed.ended.append(_over(rule, twin.value.item(rule.tag_id), twin.status.item(rule.tag_id)))
     alarms.due_min = least(alarms.due_ns)
     engine.alarms = engine.twin.alarms = alarms
 
 
-def over(rule: AlarmRule, now_ns: int, value: float, status: int) -> Transition:
-    """The end of a condition whose rule is gone."""
-    return Transition(rule, Change.INACTIVE, active=False, acknowledged=True, at_ns=now_ns, source_ns=0, value=value, status=status)
+def _over(rule: AlarmRule, value: float, status: int) -> Transition:
+    """The end of a condition whose rule is gone; its time is that of the call that tells it."""
+    return Transition(rule, Change.INACTIVE, active=False, acknowledged=True, at_ns=0, source_ns=0, value=value, status=status)
 
 
-def pay(engine: "Engine", outcome: "Outcome") -> None:
-    """What a reload left to tell: ended conditions, statuses of tags, limits that stand elsewhere, formulas that read otherwise."""
-    twin = engine.twin
-    for rule in engine.gone:
-        outcome.transitions.append(over(rule, outcome.now_ns, twin.value.item(rule.tag_id), twin.status.item(rule.tag_id)))
-    rows = np.array(sorted(engine.owed), np.intp)
-    status = np.array([engine.owed[row] for row in rows.tolist()], np.uint32)
-    engine.owed, engine.gone, engine.recompute_due = {}, [], False
+# --- what is to be told of it -----------------------------------------------------------------------------------------------------------
+
+
+def pay(engine: "Engine", owed: Owed, outcome: "Outcome") -> None:
+    """What a reload or a restart left to tell."""
+    twin, alarms, engine.owed = engine.twin, engine.alarms, None
+    outcome.transitions += [replace(transition, at_ns=outcome.now_ns) for transition in owed.ended]
+    for name in owed.moved:
+        row = alarms.place.get(name)
+        if row is not None:
+            tag_id = int(alarms.tag[row])
+            outcome.transitions.append(alarms.record(row, outcome.now_ns, 0, twin.value.item(tag_id), twin.status.item(tag_id)))
+    if owed.anew:
+        _anew(engine, owed, outcome)
+
+
+def _anew(engine: "Engine", owed: Owed, outcome: "Outcome") -> None:
+    """Statuses of tags, limits that stand elsewhere, formulas that read otherwise."""
+    twin, rows = engine.twin, np.array(sorted(owed.status), np.intp)
+    status = np.array([owed.status[row] for row in rows.tolist()], np.uint32)
     if rows.size:
         engine.apply(outcome, rows, rows, Columns(rows.astype(np.int32), twin.value[rows], status, twin.source_ns[rows]), follow=False)
     inputs = np.flatnonzero(engine.derived.feeds)

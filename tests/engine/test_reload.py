@@ -114,10 +114,59 @@ def test_the_ring_reaches_across_a_reload():
     assert old.tree(engine.view.tags) == {"timestamp": "2023-11-14T22:13:20.000Z", "a": 6.0, "b": 7.0, "sum": 7.0, "c": None}
 
 
-def test_a_renamed_tag_goes_on_from_its_value_and_raises_its_alarm_under_its_new_name():
-    engine = running()
+def renamed(engine):
+    """`a` is `z` from now on."""
     new = table(tag("a", enabled=False), OLD[1], OLD[2], tag("z", was="a"))
     engine.retable(new, [rule(new, "z", "HI", 5), *RULES[1:]], [DerivedRule(2, "sum", "z + b")])
+    return new
+
+
+def records(update):
+    return [(t.rule.condition, t.change.value, t.active, t.acknowledged, t.user) for t in update.transitions]
+
+
+def test_a_renamed_tag_goes_on_from_its_value_and_tells_its_alarm_under_its_new_name():
+    """Subscribers keep records by name: the old one ends, the new one stands."""
+    engine = running()
+    renamed(engine)
     update = later(engine)
     assert rows(update.rows) == [(0, 6.0, OUT, 3600.0), (3, 6.0, 0, 3600.0), (2, 13.0, 0, 3600.0)]
     assert told(update) == [("a", "HI", "inactive"), ("z", "HI", "active")]
+
+
+def test_a_condition_follows_its_tag_to_a_new_name():
+    """Who acknowledged, since when, and in which state: a rename in operation is not a new alarm."""
+    engine = running()
+    engine.acknowledge("a/Alarms/HI", T0 + 3650 * S, "anna", "seen")
+    before = engine.view.conditions()[0]
+    renamed(engine)
+    after = next(c for c in engine.view.conditions() if c.rule.tag == "z")
+    assert (after.active, after.acknowledged, after.since_ns, after.value) == (True, True, before.since_ns, 6.0)
+    assert (after.user, after.comment) == ("anna", "seen")
+    assert records(later(engine)) == [("a/Alarms/HI", "inactive", False, True, ""), ("z/Alarms/HI", "active", True, True, "anna")]
+    assert told(feed(engine, [3], [1.0], 3701)) == [("z", "HI", "inactive")]
+
+
+def test_a_condition_that_nobody_acknowledged_waits_for_it_under_the_new_name():
+    engine = running()
+    feed(engine, [0], [1.0], 3601)
+    renamed(engine)
+    assert records(later(engine)) == [("a/Alarms/HI", "inactive", False, True, ""), ("z/Alarms/HI", "inactive", False, False, "")]
+    assert len(engine.acknowledge("z/Alarms/HI", T0 + 3702 * S, "anna", "").transitions) == 1
+
+
+def test_a_delay_runs_on_under_the_new_name():
+    new = table("a", "b")
+    engine = build(new, [rule(new, "b", "HI", 5, on_s=10)])
+    feed(engine, [1], [6.0], 0)
+    new = table("a", tag("b", enabled=False), tag("y", was="b"))
+    engine.retable(new, [rule(new, "y", "HI", 5, on_s=10)], [])
+    assert told(later(engine, 5)) == []
+    assert told(engine.tick(T0 + 10 * S)) == [("y", "HI", "active")]
+
+
+def test_a_limit_that_the_renamed_tag_has_no_more_ends():
+    engine = running()
+    new = table(tag("a", enabled=False), OLD[1], OLD[2], tag("z", was="a"))
+    engine.retable(new, [rule(new, "z", "LO", -5), *RULES[1:]], [])
+    assert told(later(engine)) == [("a", "HI", "inactive")]

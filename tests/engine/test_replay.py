@@ -167,6 +167,70 @@ def test_a_snapshot_fits_another_configuration():
     assert not condition.acknowledged
 
 
+def standing():
+    """b.power HI is active, a.count LO is over and waits to be acknowledged."""
+    engine = fresh(SyncMode.REAL_TIME)
+    play(engine, [(0, ("step", [(0, 60.0, 0, 0), (1, 1.0, 0, 0)])), (5, ("tick", None)), (1, ("step", [(1, 5.0, 0, 0)]))], T0)
+    assert [(c.rule.condition, c.active, c.acknowledged) for c in engine.view.conditions() if c.retained] == [
+        ("b.power/Alarms/HI", True, False),
+        ("a.count/Alarms/LO", False, False),
+    ]
+    return engine
+
+
+def ends(update):
+    return [(t.rule.condition, t.change.value, t.active, t.acknowledged, t.rule.threshold, t.at_ns) for t in update.transitions]
+
+
+def test_a_condition_whose_rule_went_during_a_stop_ends_at_the_start():
+    """What was told as active must not stay so for ever: the first call after the restart tells the end, and once."""
+    tags = table("b.power", tag("a.count", type=TagType.INT))
+    other = build(tags, [rule(tags, "a.count", "LO", 2, on_s=5)])
+    other.restore(standing().snapshot())
+    assert other.next_deadline() == other.now_ns
+    update = other.tick(T0 + 60 * S)
+    assert ends(update) == [("b.power/Alarms/HI", "inactive", False, True, 50.0, T0 + 60 * S)]
+    (end,) = update.transitions
+    assert (end.rule.tag_id, end.value, end.status, end.rule.severity) == (0, 60.0, quality.UNCERTAIN_LAST_USABLE, 500)
+    assert not other.tick(T0 + 61 * S).transitions
+    assert [(c.rule.condition, c.retained) for c in other.view.conditions()] == [("a.count/Alarms/LO", True)]
+
+
+def test_a_condition_whose_tag_went_during_a_stop_ends_at_the_start():
+    for tags in (table("new.one"), table(*(replace(one, enabled=False) for one in TAGS[:2]))):
+        other = build(tags, [rule(tags, tags[0].name, "HI", 50)])
+        other.restore(standing().snapshot())
+        update = other.step(SampleBatch.of([0], [1.0], received_ns=T0 + 9 * S), T0 + 9 * S)
+        assert ends(update) == [
+            ("a.count/Alarms/LO", "inactive", False, True, 2.0, T0 + 9 * S),
+            ("b.power/Alarms/HI", "inactive", False, True, 50.0, T0 + 9 * S),
+        ]
+
+
+def test_an_end_that_was_not_told_yet_outlasts_another_restart():
+    first = build(table("new.one"))
+    first.restore(standing().snapshot())
+    second = build(table("new.one"))
+    second.restore(first.snapshot())
+    assert [end[0] for end in ends(second.tick(T0 + 9 * S))] == ["a.count/Alarms/LO", "b.power/Alarms/HI"]
+    reloaded = standing()
+    reloaded.retable(TAGS, RULES[1:3], [])
+    third = build(TAGS, RULES[1:3])
+    third.restore(reloaded.snapshot())
+    assert sorted(ends(third.tick(T0 + 9 * S))) == sorted(ends(reloaded.tick(T0 + 9 * S)))
+
+
+def test_a_condition_of_a_tag_renamed_during_a_stop_is_told_under_both_names():
+    tags = table(tag("z.power", was="b.power"), tag("a.count", type=TagType.INT))
+    other = build(tags, [rule(tags, "z.power", "HI", 50, 5), rule(tags, "a.count", "LO", 2)])
+    other.restore(standing().snapshot())
+    update = other.tick(T0 + 9 * S)
+    assert [(t.rule.condition, t.change.value, t.active, t.acknowledged) for t in update.transitions] == [
+        ("b.power/Alarms/HI", "inactive", False, True),
+        ("z.power/Alarms/HI", "active", True, False),
+    ]
+
+
 SURVIVING = st.one_of(
     st.tuples(st.just("step"), st.lists(SAMPLE, min_size=1, max_size=5)),
     st.tuples(st.just("manual"), st.tuples(st.sampled_from([0, 1]), VALUES)),
