@@ -2,14 +2,16 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 import aiomqtt
 import orjson
 import pytest
 
 from gateway.contracts import NotConnected, Rejected
-from gateway.model.alarm import AlarmRule, Limit
+from gateway.model.alarm import AlarmRule, Change, Limit, Transition
 from gateway.model.event import Category, Event
+from gateway.model.outbox import OutboxRow
 from gateway.model.tag import Tag, TagTable, TagType
 from gateway.sinks.mqtt.config import Config
 from gateway.wire.mqtt.client import Link
@@ -72,6 +74,22 @@ async def test_a_bad_value_is_null_with_its_status(mosquitto):
     await sink.close()
 
 
+async def test_a_status_is_named_only_where_it_is_not_good(mosquitto):
+    """Info bits (here: Limit bits, Part 4, 7.39.1) make no Good value another; an Uncertain one keeps its value."""
+    face = MqttFace(mosquitto.url, TAGS)
+    sink = await connected(face)
+    async with subscriber(mosquitto.port, f"{PATH}/line/temp") as heard:
+        await eventually(lambda: heard.messages)
+        await sink.write(face.step({"line.temp": 20.0}, status=0x0000_0500))
+        await sink.write(face.step({"line.temp": 21.0}, status=0x4094_0500))
+        await eventually(lambda: len(heard.messages) == 3)
+    assert [without(one, "timestamp", "unit") for one in heard.on(f"{PATH}/line/temp")[1:]] == [
+        {"value": 20.0, "quality": "good"},
+        {"value": 21.0, "quality": "uncertain", "status": "UncertainEngineeringUnitsExceeded"},
+    ]
+    await sink.close()
+
+
 async def test_batch_mode_sends_columns(mosquitto):
     face = MqttFace(mosquitto.url, TAGS, values={"class": "LATEST", "mode": "batch"})
     sink = await connected(face)
@@ -92,7 +110,13 @@ async def test_status_says_online_and_the_will_says_offline(mosquitto):
         await sink.connect()
         await sink.close()
         await eventually(lambda: len(heard.messages) == 4)
-    assert [one["online"] for one in heard.on(f"{PATH}/_status")] == [True, False, True, False]
+        async with subscriber(mosquitto.port, f"{PATH}/_status") as late:
+            await eventually(lambda: late.messages)
+        assert late.messages[0][2], "retained"
+    told = heard.on(f"{PATH}/_status")
+    assert [one["online"] for one in told] == [True, False, True, False]
+    assert {(one["gateway"], one["boot"], one["version"]) for one in told} == {("line1", "boot1", "0.1.0")}
+    assert ["since" in one for one in told] == [True, False, True, True], "a will cannot know when it will be told"
 
 
 async def test_the_state_changed_event_names_at_most_a_hundred_tags(mosquitto):
@@ -139,6 +163,50 @@ async def test_an_alarm_is_retained_while_it_matters(mosquitto):
     async with subscriber(mosquitto.port, topic, f"{PATH}/_status") as later:
         await eventually(lambda: later.messages)
         assert later.on(topic) == []
+    await sink.close()
+
+
+async def test_an_alarm_of_bad_quality_has_no_value_and_no_threshold(mosquitto):
+    """The twin keeps the last value of a tag that turned Bad; upstream the quality says why there is none."""
+    rule = AlarmRule(0, "line.temp", Limit.BAD, 0.0, severity=600)
+    face = MqttFace(mosquitto.url, TAGS, [rule])
+    sink = await connected(face)
+    face.step({"line.temp": 20.0})
+    face.step({"line.temp": 20.0}, status=0x8031_0000)
+    async with subscriber(mosquitto.port, f"{PATH}/_alarm/line.temp/BAD") as heard:
+        await face.outbox.drain(sink)
+        await eventually(lambda: heard.messages)
+    (record,) = heard.on(f"{PATH}/_alarm/line.temp/BAD")
+    assert record["active"] is True
+    assert (record["value"], record["quality"], record["status"]) == (None, "bad", "BadNoCommunication")
+    assert record["threshold"] is None
+    await sink.close()
+
+
+async def test_the_end_of_a_condition_whose_tag_is_gone_is_told(mosquitto):
+    """A rule of an earlier configuration: its row in the table is another tag's, or none."""
+    face = MqttFace(mosquitto.url, TAGS)
+    sink = await connected(face)
+    rule = AlarmRule(99, "line.old", Limit.HI, 5.0)
+    ended = Transition(rule, Change.INACTIVE, active=False, acknowledged=True, at_ns=AT, source_ns=0, value=6.0, status=0)
+    face.outbox.append(sink.rows(replace(face.step({}), transitions=(ended,)), []))
+    async with subscriber(mosquitto.port, f"{PATH}/_alarm/line.old/HI") as heard:
+        await face.outbox.drain(sink)
+        await eventually(lambda: len(heard.messages) == 2)
+    record, cleared = heard.on(f"{PATH}/_alarm/line.old/HI")
+    assert (record["active"], record["unit"], cleared) == (False, "", None)
+    await sink.close()
+
+
+async def test_what_the_outbox_gave_up_is_told_below_the_prefix(mosquitto):
+    face = MqttFace(mosquitto.url, TAGS, **EVERY)
+    sink = await connected(face)
+    face.outbox.append([OutboxRow("hq/live", "_gap", b'{"gap":{"from_seq":1}}', AT, droppable=False)])
+    async with subscriber(mosquitto.port, "#") as heard:
+        await face.outbox.drain(sink)
+        await eventually(lambda: f"{PATH}/_gap" in {topic for topic, _, _ in heard.messages})
+    (gap,) = heard.on(f"{PATH}/_gap")
+    assert (gap["stream"], gap["seq"], gap["gap"]) == ("hq/live", 1, {"from_seq": 1})
     await sink.close()
 
 

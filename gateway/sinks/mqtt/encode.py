@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 
 from gateway.model import quality
-from gateway.model.alarm import Transition
+from gateway.model.alarm import Limit, Transition
 from gateway.model.batch import Floats, Rows, TagIds, Times
 from gateway.model.event import Event, Severity
 from gateway.model.instant import iso, iso_column
@@ -21,6 +21,7 @@ from gateway.model.update import Columns
 
 BATCH_VALUES: Final = 5000
 _NULL: Final = b"null"
+_CODE: Final = 0xFFFF_0000  # of a StatusCode, without info bits (Part 4, 7.39)
 
 
 class Encoder:
@@ -55,7 +56,7 @@ class Encoder:
         when = b'"' + at.encode() + b'"' if at else _NULL
         known = self._labels[tag_id].get(scalar) if tag_id in self._labels else None
         label = b',"label":' + known if known else b""
-        if status == 0:
+        if status & _CODE == 0:  # Good, whatever its info bits say
             return b'{"value":' + scalar + b',"timestamp":' + when + b',"quality":"good"' + label + self._tails[tag_id]
         stated = f',"quality":"{quality.word(status)}","status":"{quality.name(status)}"'.encode()
         return b'{"value":' + scalar + b',"timestamp":' + when + stated + label + self._tails[tag_id]
@@ -87,9 +88,10 @@ def offsets_ms(offset_ns: Times) -> Any:
     return offset_ns // 1_000_000 if not (offset_ns % 1_000_000).any() else offset_ns / 1e6
 
 
-def alarm(transition: Transition, tag: Tag) -> bytes:
-    """The full record of a condition after a transition."""
+def alarm(transition: Transition, tag: Tag | None) -> bytes:
+    """The full record of a condition after a transition. tag None: a condition that ends because its tag is gone."""
     rule = transition.rule
+    bad = quality.word(transition.status) == "bad"
     return json(
         {
             "condition": rule.condition,
@@ -102,12 +104,12 @@ def alarm(transition: Transition, tag: Tag) -> bytes:
             "level": rule.severity,
             "timestamp": iso(transition.at_ns),
             "source_timestamp": iso(transition.source_ns) if transition.source_ns else None,
-            "value": transition.value,
+            "value": None if bad else transition.value,
             "quality": quality.word(transition.status),
             "status": quality.name(transition.status),
-            "threshold": rule.threshold,
+            "threshold": None if rule.limit is Limit.BAD else rule.threshold,
             "hysteresis": rule.hysteresis,
-            "unit": tag.unit,
+            "unit": tag.unit if tag else "",
             "message": rule.message,
             "cause": rule.cause,
             "consequence": rule.consequence,

@@ -24,6 +24,7 @@ from gateway.wire.mqtt.client import Last, Link, Outgoing
 
 _SLICE: Final = 500  # per-tag packets in one joined buffer: the loop gets its turn between two of them
 _STATE_LEVEL: Final = 100
+GAP: Final = "_gap"  # the topic of the outbox's own records of what it gave up
 _NOT_PLAIN: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -52,7 +53,7 @@ class MqttSink:
 
     async def connect(self) -> None:
         await self.close()
-        last = Last(self._status_topic, self._status(online=False))
+        last = Last(self._status_topic, self._status(online=False, since=False))
         link = await Link.open(self._config.endpoint, self._client_id, will=last)
         self._link, self._span = link, Span()
         self._heads = []
@@ -80,10 +81,11 @@ class MqttSink:
     def _status_topic(self) -> str:
         return f"{self._prefix}/_status"
 
-    def _status(self, *, online: bool) -> bytes:
+    def _status(self, *, online: bool, since: bool = True) -> bytes:
+        """since: from now on; a last will cannot know when it will be told."""
         gateway = self._context.gateway
         named = {"online": online, "gateway": gateway.name, "boot": gateway.boot, "version": gateway.version}
-        return encode.json({**named, "since": iso(self._context.now_ns())})
+        return encode.json({**named, "since": iso(self._context.now_ns())} if since else named)
 
     def _alive(self) -> Link:
         if self._link is None:
@@ -221,7 +223,7 @@ class MqttSink:
         rows: list[OutboxRow] = []
         if config.alarms:
             for transition in update.transitions:
-                payload = encode.alarm(transition, encoder.tags[transition.rule.tag_id])
+                payload = encode.alarm(transition, encoder.tags.named(transition.rule.tag))
                 retain = transition.active or not transition.acknowledged
                 rows.append(self._row(ALARMS, encoder.alarm_topic(transition), payload, update.now_ns, retain=retain, droppable=False))
         if config.events:
@@ -281,7 +283,8 @@ class MqttSink:
         historical = row.created_ns not in self._span or row.stream.endswith(f"/{BACKLOG}")
         properties = encode.identity(gateway.name, gateway.boot, row, historical)
         payload = encode.spliced(gateway.name, gateway.boot, row, historical)
-        message = Outgoing(row.topic, payload, row.retain and (alarm or not historical), properties)
+        topic = f"{self._prefix}/{GAP}" if row.topic == GAP else row.topic
+        message = Outgoing(topic, payload, row.retain and (alarm or not historical), properties)
         if alarm and not row.retain:
             return [message, Outgoing(row.topic, b"", retain=True, properties=properties)]
         return [message]
