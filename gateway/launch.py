@@ -33,7 +33,7 @@ def load_site(path: Path, data_dir: Path | None = None, previous: Site | None = 
     """The site of a file, with another data directory where one is given. Raises SettingsError."""
     site = load(path, plugins(), None if previous is None else previous.tags)
     if data_dir is None:
-        return site
+        data_dir = path.parent / site.gateway.data_dir  # a relative one belongs to its file, not to where somebody stood
     return dataclasses.replace(site, gateway=site.gateway.model_copy(update={"data_dir": data_dir}))
 
 
@@ -85,11 +85,15 @@ def run(path: Path) -> int:
     assert isinstance(log_config, logs.LogConfig)
     logs.configure(log_config)
     code = DONE
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     try:
         _runner()(_serve(path, site))
     except* (ConfigError, StoreLocked, SchemaTooNew) as wrong:
         log.error("cannot start", why="; ".join(str(error) for error in wrong.exceptions))  # noqa: TRY400  the reason says it all
         code = WRONG_USAGE
+    except* OSError as wrong:
+        log.error("cannot start", why="; ".join(str(error) for error in wrong.exceptions))  # noqa: TRY400  likewise
+        code = FAILED
     except* Exception:
         log.exception("the gateway ended by an unexpected error")
         code = FAILED

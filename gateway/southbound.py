@@ -117,8 +117,9 @@ class Southbound:
             if isinstance(source.driver, Relaxing):
                 source.driver.relax(on)
 
-    def silences(self) -> list[Silence]:
-        return [source.silence for source in self.sources.values() if source.silence is not None]
+    def silences(self) -> list[tuple[Silence, bool]]:
+        """Those of the sources that have one, each with whether the source is up."""
+        return [(source.silence, source.unit.state is State.UP) for source in self.sources.values() if source.silence is not None]
 
     def writer(self, tag: Tag) -> Writable | None:
         """The driver that can write that tag to the plant; None for a source that cannot."""

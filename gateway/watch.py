@@ -22,13 +22,15 @@ PERIOD_S = 1.0
 _SILENT_INTERVALS = 3
 _SHORTEST_SILENCE_NS = 5_000_000_000
 _UNCONFIRMED_NS = 30_000_000_000
+_LINKED_LOOKS = 3  # a second each: what the source had queued for us comes first
 _GATEWAY_MADE = (quality.BAD_NO_COMMUNICATION, quality.BAD_WAITING_FOR_INITIAL_DATA, quality.UNCERTAIN_LAST_USABLE)
 
 
 class Silence:
     """Tags whose source tells no interval (MQTT) are silent after three observed ones, and after 5 s at the least.
 
-    A value from before the start that nobody has confirmed is silent after 30 s.
+    A value from before the start that nobody has confirmed is silent after 30 s. Once a lost link stands again, what it has not brought
+    anew is the last usable value: a source that reports changes alone may be quiet for days.
     interval  float64[n]  longest recent time between receipts, ns, slowly forgotten; 0 until two have come
     heard     bool[n]     something came since the start
     """
@@ -41,6 +43,7 @@ class Silence:
         self._interval = np.zeros(self._ids.size)
         self._heard = np.zeros(self._ids.size, np.bool_)
         self._began_ns: int | None = None
+        self._linked = 0  # looks since the link stands
         if before is not None:
             self._began_ns = before._began_ns
             _, here, there = np.intersect1d(self._ids, before._ids, return_indices=True)
@@ -50,10 +53,11 @@ class Silence:
                 before._heard[there],
             )
 
-    def silent(self, now_ns: int) -> SampleBatch | None:
-        """The gateway's word on the tags that fell silent since the last look; None where none did."""
+    def silent(self, now_ns: int, *, linked: bool = True) -> SampleBatch | None:
+        """The gateway's word on the tags that fell silent since the last look; None where none did. linked: the source is up."""
         if not self._ids.size:
             return None
+        self._linked = self._linked + 1 if linked else 0
         received = self._view.received_ns[self._ids]
         if self._began_ns is None:
             self._began_ns, self._received = now_ns, received.copy()
@@ -67,7 +71,11 @@ class Silence:
         limit = np.maximum(_SILENT_INTERVALS * self._interval, _SHORTEST_SILENCE_NS)
         over = (self._interval > 0) & (now_ns - received > limit)
         over |= ~self._heard & (received > 0) & (now_ns - self._began_ns > _UNCONFIRMED_NS)
-        rows = self._ids[over & ~np.isin(self._view.status[self._ids], np.array(_GATEWAY_MADE, np.uint32))]
+        status = self._view.status[self._ids]
+        over &= ~np.isin(status, np.array(_GATEWAY_MADE, np.uint32))
+        if self._linked > _LINKED_LOOKS:
+            over |= (status == np.uint32(quality.BAD_NO_COMMUNICATION)) & (received > 0)
+        rows = self._ids[over]
         if not rows.size:
             return None
         nan = np.full(rows.size, np.nan)
@@ -84,10 +92,10 @@ async def watch(
     health: Health,
     clock: Clock,
     rebase: Callable[[int], None],
-    silences: Callable[[], Sequence[Silence]],
+    silences: Callable[[], Sequence[tuple[Silence, bool]]],
     put: Callable[[SampleBatch], None],
 ) -> None:
-    """For ever. rebase(ns) is told when the wall clock was set."""
+    """For ever. rebase(ns) is told when the wall clock was set. silences: each with whether its source is up."""
     while True:
         began = time.monotonic()
         await asyncio.sleep(PERIOD_S)
@@ -95,11 +103,11 @@ async def watch(
         jump_ns = clock.step()
         if jump_ns:
             log.warning("the wall clock was set", by_s=jump_ns / 1e9)
-            for silence in silences():
+            for silence, _ in silences():
                 silence.rebase(jump_ns)
             rebase(jump_ns)
-        for silence in silences():
-            batch = silence.silent(clock.now_ns())
+        for silence, linked in silences():
+            batch = silence.silent(clock.now_ns(), linked=linked)
             if batch is not None:
                 put(batch)
         alive, reasons = health.live()

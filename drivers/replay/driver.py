@@ -35,7 +35,7 @@ class ReplayDriver:
 
     async def _open(self) -> None:
         self._chunks = chunks(self._config.file, self._context.tags)
-        self._first_ns, self._ended = None, False
+        self._first_ns, self._last_ns, self._ended = None, 0, False
         await self._next_chunk()
 
     async def read(self) -> SampleBatch:
@@ -93,6 +93,9 @@ class ReplayDriver:
             for name in ("unknown", "wrong"):
                 if number := getattr(self._chunk, name):
                     self._context.report.count(f"rows_{name}", number)
+            times = self._chunk.source_ns
+            if times.size and (bool((np.diff(times) < 0).any()) or int(times[0]) < self._last_ns):
+                self._context.report.problem(str(self._config.file), "its rows are not in order of time: sort them by timestamp")
 
     async def _due(self, chunk: Chunk) -> SampleBatch:
         if self._first_ns is None:

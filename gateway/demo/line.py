@@ -52,8 +52,11 @@ class VirtualLine:
             group.create_task(self._tick(server))
             group.create_task(self._publish(sensors))
 
-    def write(self, name: str, value: Any) -> None:
-        """A setpoint; held within its range, as a controller would. Raises KeyError, ValueError."""
+    def write(self, name: str, value: Any, *, served: bool = False) -> None:
+        """A setpoint; held within its range, as a controller would. served: the server holds this value already, a client wrote it there.
+
+        Raises KeyError, ValueError.
+        """
         row = self._row[name]
         signal = self.signals[row]
         if not signal.setpoint or signal.range is None:
@@ -61,8 +64,9 @@ class VirtualLine:
         number = float(value)
         if not np.isfinite(number):
             raise ValueError(f"{name}: {number} is no setpoint")
-        self.inputs = _with_setpoint(self.inputs, name, float(np.clip(number, *signal.range)))
-        self._last[row] = None  # read back, even where nothing moved
+        held = float(np.clip(number, *signal.range))
+        self.inputs = _with_setpoint(self.inputs, name, held)
+        self._last[row] = held if served and held == number else None  # read back what the server does not hold yet
 
     def reset_reports(self) -> None:
         """All values are new again: for a server that was built anew."""

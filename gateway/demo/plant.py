@@ -85,7 +85,7 @@ class Plant:
 
     def _written(self, name: str, value: Any) -> None:
         with suppress(KeyError, ValueError):  # a write that the controller ignores; its read-back says so
-            self.line.write(name, value)
+            self.line.write(name, value, served=True)
 
     async def _keep_faults(self) -> None:
         """Makes server, broker and access rights follow the faults that hold."""

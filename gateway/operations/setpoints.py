@@ -10,8 +10,8 @@ from gateway.engine.setpoints import Accepted, Interlock, Verdict, guard
 from gateway.model import quality
 from gateway.model.batch import Origin, SampleBatch
 from gateway.model.command import Caller
-from gateway.model.reading import Reading, read
-from gateway.model.tag import DERIVED, MANUAL, Tag
+from gateway.model.reading import UNREADABLE, Reading, read
+from gateway.model.tag import DERIVED, MANUAL, Tag, TagType
 from gateway.model.update import TwinUpdate
 from gateway.operations.door import Args, Commanded, Operation, Refused, names_of, text_of
 
@@ -131,7 +131,8 @@ class Setpoints:
 
 
 def _setpoint(tag: Tag, raw: object) -> float | str:
-    found: Reading = read(tag.type, raw, {label: number for number, label in tag.labels.items()})
+    strict = tag.type in {TagType.FLOAT, TagType.INT} and (isinstance(raw, bool | str) or raw is None)
+    found: Reading = UNREADABLE if strict else read(tag.type, raw, {label: number for number, label in tag.labels.items()})
     if found.status != quality.GOOD:
         status = quality.BAD_TYPE_MISMATCH if found.status == quality.BAD_DECODING_ERROR else found.status
         raise Refused(status, f"{raw!r} is no value of {tag.name} ({tag.type.name.lower()})")

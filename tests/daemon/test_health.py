@@ -111,6 +111,19 @@ def test_a_value_from_before_the_start_that_nobody_confirms_is_silent_after_half
     assert silence.silent(131 * S).tag_id.tolist() == [0]
 
 
+def test_what_a_link_that_stands_again_has_not_brought_anew_is_the_last_usable_value():
+    tags = TagTable.of([Tag(0, "door", "cell"), Tag(1, "never", "cell")])
+    engine = Engine(tags, [], [], Sync())
+    silence = Silence(tuple(tags), engine.view)
+    engine.step(SampleBatch.of([0], [1.0], 0, 10 * S, received_ns=10 * S), 10 * S)
+    lost = SampleBatch.of([0, 1], [float("nan")] * 2, quality.BAD_NO_COMMUNICATION, 11 * S, received_ns=11 * S, origin=Origin.GATEWAY)
+    engine.step(lost, 11 * S)
+    assert [silence.silent(second * S, linked=False) for second in (12, 13, 14, 15, 16)] == [None] * 5
+    looks = [silence.silent(second * S) for second in (17, 18, 19, 20)]
+    assert looks[:3] == [None] * 3
+    assert (looks[3].tag_id.tolist(), int(looks[3].status[0])) == ([0], quality.UNCERTAIN_LAST_USABLE)
+
+
 def test_a_wall_clock_that_is_set_makes_nobody_silent():
     tags = TagTable.of([Tag(0, "a", "cell")])
     engine = Engine(tags, [], [], Sync())

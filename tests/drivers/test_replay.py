@@ -127,3 +127,12 @@ async def test_a_file_of_another_form_is_not_connected_and_says_why(tmp_path, te
 def test_what_cannot_work_is_refused(keys):
     with pytest.raises(ValidationError):
         Config(**{"file": "x.csv", **keys})
+
+
+async def test_rows_out_of_order_are_named(tmp_path):
+    """As an export of several tags, one after the other, has them."""
+    text = "timestamp,tag,value\n2026-01-01T00:00:05Z,a,1\n2026-01-01T00:00:00Z,a,2\n"
+    played, unit = driver(tmp_path, file=str(file(tmp_path, text)), speed="max")
+    await played.connect()
+    assert any("order of time" in why for why in unit.problems.values())
+    await played.close()
