@@ -1,12 +1,13 @@
 """What a good configuration becomes."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.model.alarm import Limit
 from gateway.model.sync import SyncMode
 from gateway.model.tag import DERIVED, MANUAL, TagType
-from gateway.settings import Plugins, load
+from gateway.settings import Plugins, SettingsError, load
 from gateway.settings.node import resolve
 
 SITE = """
@@ -173,3 +174,12 @@ def test_a_stated_default_severity_holds_for_alarms_that_state_none(tmp_path):
     path.write_text(text + "events: {default_alert_severity: error}\n")
     stated = {rule.limit.value: rule.severity for rule in load(path, Plugins()).rules}
     assert (plain, stated) == ({"LO": 500, "HIHI": 850}, {"LO": 700, "HIHI": 850})
+
+
+def test_two_servers_on_one_port_are_a_fault(tmp_path):
+    from gateway.plugins import plugins
+
+    path = tmp_path / "site.yaml"
+    path.write_text("version: 1\nopcua: {port: 4840, insecure: true, anonymous: viewer}\nweb: {port: 4840}\n")
+    with pytest.raises(SettingsError, match="4840 is the port of"):
+        load(path, plugins())
