@@ -17,7 +17,7 @@ from gateway.access.sessions import Sessions
 from gateway.contracts import ConfigError, Driver, Identity, SinkContext
 from gateway.engine.engine import Engine
 from gateway.events import Events, Publisher, of_transitions, state_changed_event
-from gateway.health import Health, Unit, notify
+from gateway.health import Health, State, Unit, notify
 from gateway.logs import LogConfig, configure
 from gateway.model import quality
 from gateway.model.alarm import Change
@@ -338,8 +338,10 @@ class Gateway:
         await self.north.replace(self._group, faces, change.gone)
         self.pending.snapshot_wanted = True
         self.inbox.wake()
+        not_up = [name for name in changed if name in self.south.sources and self.south.sources[name].unit.state is not State.UP]
+        log.info("configuration reloaded", differences=len(change.differences), sources=changed, not_up=not_up, sinks=sorted(faces))
         self.say.system("configuration reloaded", differences=len(change.differences), sources=changed, sinks=sorted(faces))
-        return shown
+        return shown | {"sources": changed, "not_up": not_up, "sinks": sorted(faces)}
 
 
 async def _within(seconds: float, what: Awaitable[object]) -> None:

@@ -133,7 +133,5 @@ async def _reload_on(hangup: asyncio.Event, gateway: Gateway) -> None:
         except Exception:  # a defect in a reload must not stop a gateway that runs
             log.exception("configuration not reloaded")
             continue
-        if outcome.status == quality.GOOD:
-            log.info("configuration reloaded", differences=outcome.result.get("differences"))
-        else:
+        if outcome.status != quality.GOOD:
             log.error("configuration not reloaded", why=outcome.message)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -43,6 +44,12 @@ class Config(BaseModel):
     def _url(cls, url: str) -> str:
         if not url.startswith("opc.tcp://") or len(url) == len("opc.tcp://"):
             raise ValueError("an OPC UA address begins with opc.tcp://")
+        try:
+            port = urlsplit(url).port
+        except ValueError as wrong:
+            raise ValueError(f"{url}: a port is a number from 1 to 65535") from wrong
+        if port == 0:
+            raise ValueError(f"{url}: a port is a number from 1 to 65535")
         if "@" in url.removeprefix("opc.tcp://").split("/")[0]:
             raise ValueError("user and password have keys of their own: user, password")
         return url

@@ -71,6 +71,7 @@ class _Loader:
         events = self.filler.fill(Events, self._section("events"), "events")
         kpi = self.filler.fill(Kpi, self._section("kpi"), "kpi")
         sections = {name: self._filled(name, model) for name, model in self.models.items() if self._wanted(name)}
+        self._ports(sections)
         sources, checks = self._sources()
         upstream = self._upstream()
         draft = Draft(self.faults, read_units(), checks, self.previous)
@@ -131,6 +132,16 @@ class _Loader:
     def _exposed(self, host: object, place: Place, section: str) -> None:
         why = f"{quote(host)} reaches beyond this machine: it needs access control, which this version does not have"
         self.faults.add(place, f"{section}.host", why, "bind 127.0.0.1")
+
+    def _ports(self, sections: Mapping[str, BaseModel | None]) -> None:
+        """Two servers cannot have one port; 0 takes any."""
+        ports = {name: getattr(section, "port", 0) for name, section in sections.items()}
+        taken: dict[int, str] = {}
+        for name, port in ports.items():
+            if port and port in taken:
+                fields = Fields(self._section(name), name, self.faults)
+                fields.fault("port", f"{port} is the port of {taken[port]} too", "give each server a port of its own")
+            taken.setdefault(port, name)
 
     def _sources(self) -> tuple[dict[str, Unit], dict[str, AddressCheck | None]]:
         fields = Fields(self._section("sources"), "sources", self.faults)
