@@ -8,7 +8,7 @@ import aiomqtt
 import orjson
 import pytest
 
-from gateway.contracts import NotConnected, Rejected
+from gateway.contracts import Delivery, NotConnected, Rejected
 from gateway.model.alarm import AlarmRule, Change, Limit, Transition
 from gateway.model.event import Category, Event
 from gateway.model.outbox import OutboxRow
@@ -546,6 +546,25 @@ async def test_a_tag_that_a_reload_brings_has_its_topic(mosquitto):
         await sink.write(face.step({"line.new": 3.0}))
         await eventually(lambda: heard.messages)
     assert heard.on(f"{PATH}/line/new")[0]["unit"] == "bar"
+    await sink.close()
+
+
+@pytest.mark.parametrize("config", [{}, EVERY, {**EVERY, "events": False}], ids=["latest", "every", "every without events"])
+async def test_a_tag_that_a_reload_takes_leaves_no_retained_value(mosquitto, config):
+    """Nor does what the outbox still holds of it bring one back."""
+    face = MqttFace(mosquitto.url, TAGS, **config)
+    sink = await connected(face)
+    await sink.write(face.step({"line.temp": 1.0, "line.count": 2}))
+    face.table = TagTable.of([replace(TAGS[0], enabled=False), *TAGS[1:]])
+    face.engine.retable(face.table, [], [])
+    update = face.step({"line.count": 3})
+    if Delivery.LATEST in sink.delivery:
+        await sink.write(update)
+    await face.outbox.drain(sink)
+    async with subscriber(mosquitto.port, f"{PATH}/line/#") as late:
+        await eventually(lambda: late.on(f"{PATH}/line/count"))
+    assert {topic for topic, _, _ in late.messages} == {f"{PATH}/line/{name}" for name in ("count", "on", "recipe", "state")}
+    assert late.on(f"{PATH}/line/count")[0]["value"] == 3
     await sink.close()
 
 

@@ -30,6 +30,7 @@ class Encoder:
     def __init__(self, tags: TagTable, prefix: str) -> None:
         self.tags, self.prefix = tags, prefix
         self.topics = [f"{prefix}/{tag.name.replace('.', '/')}" for tag in tags]
+        self.own = frozenset(topic for topic, tag in zip(self.topics, tags, strict=True) if tag.enabled)  # where a value may be retained
         self._names = [tag.name for tag in tags]
         self._tails = [b',"unit":' + orjson.dumps(tag.unit) + b"}" if tag.unit else b"}" for tag in tags]
         self._labels = {tag.tag_id: {b"%d" % n: json(label) for n, label in tag.labels.items()} for tag in tags if tag.labels}

@@ -46,6 +46,7 @@ class MqttSink:
         self._link: Link | None = None
         self._span = Span()  # of the rows made since connect()
         self._named: set[str] = set()  # topics that are a problem by name; outlives a connection
+        self._left: set[str] = set()  # topics of tags that a reload took: their retained values have to go
         self._dirty: Mask = np.zeros(0, np.bool_)
         self._pacer: asyncio.Task[None] | None = None
 
@@ -104,8 +105,8 @@ class MqttSink:
         """Publish what the update reports: always the twin's newest values, so that a slow broker gets fewer of them, not older ones."""
         link = self._alive()
         values = self._config.values
+        await self._forget(link)
         if values is not None and values.delivery == "LATEST":
-            self._current()
             self._dirty[update.rows.tag_id[update.reported]] = True
             if self._pacer is None:
                 await self._flush(link)
@@ -123,16 +124,28 @@ class MqttSink:
         """The encoder of the table in force: a reload may have replaced it."""
         tags = self._context.view.tags
         if self._encoder.tags is not tags:
-            self._encoder, self._heads = Encoder(tags, self._prefix), []
+            before, self._encoder, self._heads = self._encoder, Encoder(tags, self._prefix), []
+            if self._config.values is not None and self._config.values.mode == "per_tag":
+                self._left = (self._left | before.own) - self._encoder.own
         grown = len(tags) - self._dirty.size
         if grown > 0:
             self._dirty = np.concatenate([self._dirty, np.zeros(grown, np.bool_)])
         return self._encoder
 
+    async def _forget(self, link: Link) -> None:
+        """A tag that is no more leaves no retained value."""
+        self._current()
+        if self._left:
+            gone = sorted(self._left)
+            self._tell(gone, await link.publish([Outgoing(topic, b"", retain=True) for topic in gone]))
+            self._left.difference_update(gone)
+
     async def _flush(self, link: Link) -> None:
         values = self._config.values
         assert values is not None
         per_tag = values.mode == "per_tag"
+        enabled = self._current().tags.enabled
+        self._dirty[: enabled.size] &= enabled
         ids = np.flatnonzero(self._dirty)
         size = _SLICE if per_tag else encode.BATCH_VALUES
         for start in range(0, ids.size, size):
@@ -261,6 +274,7 @@ class MqttSink:
         acknowledged then. NotConnected: the link went, or the broker is over its quota; any of them may have arrived.
         """
         link = self._alive()
+        await self._forget(link)
         messages: list[Outgoing] = []
         owners: list[OutboxRow] = []
         for row in rows:
@@ -284,7 +298,8 @@ class MqttSink:
         properties = encode.identity(gateway.name, gateway.boot, row, historical)
         payload = encode.spliced(gateway.name, gateway.boot, row, historical)
         topic = f"{self._prefix}/{GAP}" if row.topic == GAP else row.topic
-        message = Outgoing(topic, payload, row.retain and (alarm or not historical), properties)
+        retain = row.retain and (alarm or (not historical and row.topic in self._encoder.own))
+        message = Outgoing(topic, payload, retain, properties)
         if alarm and not row.retain:
             return [message, Outgoing(row.topic, b"", retain=True, properties=properties)]
         return [message]
