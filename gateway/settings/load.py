@@ -135,13 +135,15 @@ class _Loader:
 
     def _ports(self, sections: Mapping[str, BaseModel | None]) -> None:
         """Two servers cannot have one port; 0 takes any."""
-        ports = {name: getattr(section, "port", 0) for name, section in sections.items()}
         taken: dict[int, str] = {}
-        for name, port in ports.items():
-            if port and port in taken:
-                fields = Fields(self._section(name), name, self.faults)
-                fields.fault("port", f"{port} is the port of {taken[port]} too", "give each server a port of its own")
-            taken.setdefault(port, name)
+        for name, section in sections.items():
+            port = getattr(section, "port", 0)
+            stated = [one for one in (name, taken.get(port, name)) if "port" in self._section(one).map]
+            if port in taken and stated:
+                fields = Fields(self._section(stated[0]), stated[0], self.faults)
+                fields.fault("port", f"{port} is the port of {taken[port]} and of {name}", "give each server a port of its own")
+            if port:
+                taken.setdefault(port, name)
 
     def _sources(self) -> tuple[dict[str, Unit], dict[str, AddressCheck | None]]:
         fields = Fields(self._section("sources"), "sources", self.faults)

@@ -181,5 +181,5 @@ def test_two_servers_on_one_port_are_a_fault(tmp_path):
 
     path = tmp_path / "site.yaml"
     path.write_text("version: 1\nopcua: {port: 4840, insecure: true, anonymous: viewer}\nweb: {port: 4840}\n")
-    with pytest.raises(SettingsError, match="4840 is the port of"):
+    with pytest.raises(SettingsError, match=r"web\.port: 4840 is the port of"):
         load(path, plugins())
