@@ -101,6 +101,39 @@ async def test_batch_mode_sends_columns(mosquitto):
     await sink.close()
 
 
+@pytest.mark.parametrize("delivery", ["LATEST", "EVERY"])
+async def test_batches_are_as_large_as_the_broker_takes(start_mosquitto, delivery):
+    broker = start_mosquitto(config=["max_packet_size 4000"])
+    tags = [Tag(place, f"line.cell.station{place}") for place in range(300)]
+    face = MqttFace(broker.url, tags, values={"class": delivery, "mode": "batch"}, events=False)
+    sink = await connected(face)
+    seen: set[str] = set()
+    async with subscriber(broker.port, f"{PATH}/_batch") as heard:
+        update = face.step({tag.name: 123.456789 + tag.tag_id for tag in tags}, status=0x4094_0000)
+        if delivery == "LATEST":
+            await sink.write(update)
+        await face.outbox.drain(sink)
+        await eventually(lambda: sum(len(one["tag"]) for one in heard.on(f"{PATH}/_batch")) == 300)
+        seen.update(name for one in heard.on(f"{PATH}/_batch") for name in one["tag"])
+    assert seen == {tag.name for tag in tags}
+    assert face.report.problems.get(f"{PATH}/_batch") is None
+    await sink.close()
+
+
+async def test_a_batch_that_no_broker_takes_does_not_end_the_link(start_mosquitto):
+    """One text larger than a packet may be: named, and the next batch flows."""
+    broker = start_mosquitto(config=["max_packet_size 2000"])
+    face = MqttFace(broker.url, TAGS, values={"class": "LATEST", "mode": "batch"}, events=False)
+    sink = await connected(face)
+    async with subscriber(broker.port, f"{PATH}/_batch") as heard:
+        await sink.write(face.step({"line.recipe": "x" * 3000}))
+        assert face.report.problems == {f"{PATH}/_batch": "packet too large (0x95)"}
+        await sink.write(face.step({"line.temp": 1.0}))
+        await eventually(lambda: heard.messages)
+    assert face.report.problems == {f"{PATH}/_batch": None}
+    await sink.close()
+
+
 async def test_status_says_online_and_the_will_says_offline(mosquitto):
     face = MqttFace(mosquitto.url, TAGS)
     async with subscriber(mosquitto.port, f"{PATH}/_status") as heard:

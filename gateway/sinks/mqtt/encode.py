@@ -20,6 +20,9 @@ from gateway.model.tag import Tag, TagTable, TagType
 from gateway.model.update import Columns
 
 BATCH_VALUES: Final = 5000
+NO_LIMIT: Final = 268_435_455  # bytes of a packet, where the broker states none (MQTT 5, 2.1.4)
+_ENVELOPE_BYTES: Final = 1000  # of a batch: topic, identity, its properties, keys
+_ROW_BYTES: Final = 64  # of a value in a batch, beside the tag's name: number, status, distance in time, quotes and commas
 _NULL: Final = b"null"
 _CODE: Final = 0xFFFF_0000  # of a StatusCode, without info bits (Part 4, 7.39)
 
@@ -32,6 +35,7 @@ class Encoder:
         self.topics = [f"{prefix}/{tag.name.replace('.', '/')}" for tag in tags]
         self.own = frozenset(topic for topic, tag in zip(self.topics, tags, strict=True) if tag.enabled)  # where a value may be retained
         self._names = [tag.name for tag in tags]
+        self._longest = max(map(len, self._names), default=0)
         self._tails = [b',"unit":' + orjson.dumps(tag.unit) + b"}" if tag.unit else b"}" for tag in tags]
         self._labels = {tag.tag_id: {b"%d" % n: json(label) for n, label in tag.labels.items()} for tag in tags if tag.labels}
         self._whole = tags.type != TagType.FLOAT  # not written as a float
@@ -62,11 +66,16 @@ class Encoder:
         stated = f',"quality":"{quality.word(status)}","status":"{quality.name(status)}"'.encode()
         return b'{"value":' + scalar + b',"timestamp":' + when + stated + label + self._tails[tag_id]
 
-    def batches(self, rows: Columns) -> Iterator[tuple[bytes, int]]:
-        """Columns of at most 5000 values each: payload and how many values."""
-        for start in range(0, len(rows), BATCH_VALUES):
-            part = slice(start, start + BATCH_VALUES)
-            text = {row - start: words for row, words in rows.text.items() if start <= row < start + BATCH_VALUES}
+    def batch_values(self, max_packet: int) -> int:
+        """How many values a batch may have so that its packet fits; long texts can still be too much."""
+        return max(1, min(BATCH_VALUES, (max_packet - _ENVELOPE_BYTES) // (self._longest + _ROW_BYTES)))
+
+    def batches(self, rows: Columns, max_packet: int = NO_LIMIT) -> Iterator[tuple[bytes, int]]:
+        """Columns of at most 5000 values each, and no more than fit into a packet: payload and how many values."""
+        size = self.batch_values(max_packet)
+        for start in range(0, len(rows), size):
+            part = slice(start, start + size)
+            text = {row - start: words for row, words in rows.text.items() if start <= row < start + size}
             ids, source_ns, status = rows.tag_id[part], rows.source_ns[part], rows.status[part]
             first_ns = int(source_ns.min())
             values = b",".join(self.values_json(ids, rows.value[part], status, text))

@@ -45,6 +45,7 @@ class MqttSink:
         self._heads: list[bytes] = []
         self._link: Link | None = None
         self._span = Span()  # of the rows made since connect()
+        self._max_packet = encode.NO_LIMIT  # of the broker that was there last
         self._named: set[str] = set()  # topics that are a problem by name; outlives a connection
         self._left: set[str] = set()  # topics of tags that a reload took: their retained values have to go
         self._dirty: Mask = np.zeros(0, np.bool_)
@@ -56,7 +57,7 @@ class MqttSink:
         await self.close()
         last = Last(self._status_topic, self._status(online=False, since=False))
         link = await Link.open(self._config.endpoint, self._client_id, will=last)
-        self._link, self._span = link, Span()
+        self._link, self._span, self._max_packet = link, Span(), link.max_packet
         self._heads = []
         self._tell([self._status_topic], await link.publish([Outgoing(self._status_topic, self._status(online=True), retain=True)]))
         values = self._config.values
@@ -184,11 +185,14 @@ class MqttSink:
         text = {row: view.text[tag_id] for row, tag_id in enumerate(known.tolist()) if tag_id in view.text} if view.text else {}
         rows = Columns(known.astype(np.int32), view.value[known], view.status[known], view.source_ns[known], text)
         topic, count = f"{self._prefix}/_batch", 0
-        for payload, size in encoder.batches(rows):
+        head = packets.topic_head(topic, link.version)
+        for payload, size in encoder.batches(rows, link.max_packet):
             if self._config.qos:
                 count += size * self._checked([topic], await link.publish([Outgoing(topic, payload)]))
-            else:
-                await link.send(packets.publish_qos0(packets.topic_head(topic, link.version), payload, retain=False))
+                continue
+            packet = packets.publish_qos0(head, payload, retain=False)
+            if self._checked([topic], [reasons.PACKET_TOO_LARGE if len(packet) > link.max_packet else 0]):
+                await link.send(packet)
                 count += size
         return count
 
@@ -253,7 +257,9 @@ class MqttSink:
             return []
         if self._config.values.mode == "batch":
             topic = f"{self._prefix}/_batch"
-            return [self._row(stream, topic, payload, now_ns, samples=size) for payload, size in self._encoder.batches(rows)]
+            return [
+                self._row(stream, topic, payload, now_ns, samples=size) for payload, size in self._encoder.batches(rows, self._max_packet)
+            ]
         payloads = self._encoder.payloads(rows.tag_id, rows.value, rows.status, rows.source_ns, rows.text)
         last = {tag_id: place for place, tag_id in enumerate(rows.tag_id.tolist())} if newest else {}
         topics = self._encoder.topics
