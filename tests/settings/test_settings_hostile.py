@@ -28,7 +28,7 @@ upstream: [{name: hq, kind: mqtt, url: "${URL:-u}", values: {class: LATEST}}]
 kpi: {shifts: [{name: day, from: "06:00", to: "14:00"}]}
 sync: {mode: real_time, update_frequency: 10, history_length: 5}
 events: {max_events: 5}
-opcua: {port: 4840}
+opcua: {port: 4841}
 """
 PIECES = [
     *("{", "}", "[", "]", ":", "- ", "\n", "  ", "\t", "*a", "&a ", "<<: ", "!!int ", "? ", "|", ">", '"', "'", "#", "%", "~", "null"),
