@@ -14,8 +14,8 @@ def page(document: Mapping[str, Any], stream: str, openapi_url: str, style_url: 
         _operation(verb, path, methods[verb]) for path, methods in document["paths"].items() for verb in _VERBS if verb in methods
     )
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f'<title>{title}</title><link rel="stylesheet" href="{escape(style_url)}"></head><body><main><h1>{title}</h1>'
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<title>{title}</title><link rel="stylesheet" href="{escape(style_url)}"></head><body class="docs"><main><h1>{title}</h1>'
         f'<p>{escape(document["info"].get("description", ""))} As a document: <a href="{escape(openapi_url)}">OpenAPI</a>. '
         "Live values: WebSocket <code>/api/v1/stream</code>. Errors are problem documents (RFC 9457).</p>"
         f"{operations}<section><h2>Stream</h2><pre>{escape(stream)}</pre></section></main></body></html>"
@@ -27,7 +27,7 @@ def _operation(verb: str, path: str, operation: Mapping[str, Any]) -> str:
     fields = [_parameter(each) for each in operation.get("parameters", ())]
     required = body.get("required", ())
     fields += [_field(name, "body", schema, name in required) for name, schema in body.get("properties", {}).items()]
-    table = f"<table><tr><th>name<th>in<th>type<th>meaning</tr>{''.join(fields)}</table>" if fields else ""
+    table = f'<div class="scroll"><table><tr><th>name<th>in<th>type<th>meaning</tr>{"".join(fields)}</table></div>' if fields else ""
     meaning = escape(operation.get("description", ""))
     return f"<section><h2><b>{verb.upper()}</b> <code>{escape(path)}</code></h2><p>{meaning}</p>{table}</section>"
 

@@ -1,5 +1,6 @@
 """JSON out and in. NaN and infinities never leave: they become null, and the quality beside them says why."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -11,6 +12,7 @@ from gateway.model import quality
 from gateway.model.batch import Floats
 from gateway.model.quality import Statuses
 from gateway.model.tag import DERIVED, MANUAL, Tag, TagType
+from gateway.model.unit import Unit
 from gateway.web.times import iso
 
 MAX_DEPTH: Final = 32
@@ -63,8 +65,11 @@ def typed(kind: int, value: float, text: str | None) -> float | int | bool | str
     return bool(value) if kind == TagType.BOOL else int(value)
 
 
-def tag_row(tag: Tag, view: TwinView, now_ns: int) -> dict[str, Any]:
-    """All that is known of one tag: what it is, and its value with status, time and age (seconds since it was last heard of)."""
+def tag_row(tag: Tag, view: TwinView, units: Mapping[str, Unit], now_ns: int) -> dict[str, Any]:
+    """All that is known of one tag: what it is, and its value with status, time and age (seconds since it was last heard of).
+
+    units: by UCUM code; the symbol of a unit that is not among them is its code.
+    """
     status, received_ns = int(view.status[tag.tag_id]), int(view.received_ns[tag.tag_id])
     bad = quality.word(status) == "bad"
     value = None if bad else typed(tag.type, float(view.value[tag.tag_id]), view.text.get(tag.tag_id))
@@ -73,6 +78,7 @@ def tag_row(tag: Tag, view: TwinView, now_ns: int) -> dict[str, Any]:
         "tag_id": tag.tag_id,
         "value": value,
         "unit": tag.unit,
+        "symbol": units[tag.unit].symbol if tag.unit in units else tag.unit,
         "quality": quality.word(status),
         "status": quality.name(status),
         "timestamp": iso(int(view.source_ns[tag.tag_id])),

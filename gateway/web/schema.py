@@ -18,6 +18,7 @@ class TagRow(Shape):
     tag_id: int = Field(description="row of the table, for this boot only")
     value: Value = Field(description="null where the quality is bad")
     unit: str = Field(description="UCUM")
+    symbol: str = Field(description="the unit as people write it: °C for Cel")
     quality: str = Field(description="good, uncertain or bad")
     status: str = Field(description="OPC UA StatusCode by name")
     timestamp: str | None = Field(description="source time, ISO 8601")

@@ -2,8 +2,9 @@
 
 Client:  {"subscribe": {"tags": ["a.b"] | "*", "alarms": true, "events": true, "hz": 10}}      replaces what it had before
 Server:  hello  {boot, t, role}                      once
-         snap   {seq, t, i, v, s?, d, x?, n, unknown?}   the present: i = tag_id, n = names, v = values (null where Bad),
-                                                     s = StatusCodes (absent: all Good), d = source time - t in ms, x = text by tag_id
+         snap   {seq, t, i, v, s?, c?, d, x?, n, unknown?}   the present: i = tag_id, n = names, v = values (null where Bad),
+                                                     s = StatusCodes (absent: all Good), c = their names,
+                                                     d = source time - t in ms, x = text by tag_id
          d      {same without n}                     what was reported since the message before
          alarms {conditions}, al {transition}, ev {event}
          resync                                      alarms or events were lost here: the list that follows replaces

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.contracts import TwinView
+from gateway.model import quality
 from gateway.model.alarm import Transition
 from gateway.model.batch import TagIds
 from gateway.model.event import Event
@@ -148,6 +149,7 @@ class Encoder:
         frame["v"] = numbers(view.value[tag_id], status)
         if status.any():
             frame["s"] = status
+            frame["c"] = {code: quality.name(code) for code in np.unique(status[status != quality.GOOD]).tolist()}
         frame["d"] = view.source_ns[tag_id] // 1_000_000 - t_ms
         text = {one: view.text[one] for one in tag_id.tolist() if one in view.text} if view.text else {}
         if text:

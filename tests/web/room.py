@@ -16,6 +16,7 @@ from gateway.model.batch import SampleBatch
 from gateway.model.sync import Sync
 from gateway.model.tag import Tag, TagTable, TagType
 from gateway.operations import Door, Operation, alarms
+from gateway.settings import read_units
 from gateway.store.commit import Commit, Step
 from gateway.store.config import StoreConfig
 from gateway.store.errors import StoreUnavailable
@@ -103,7 +104,7 @@ class Room:
             history=store.history,
             events=store.journal,
             commands=self.door,
-            units={},
+            units=read_units(),
             health=self.health,
             subscribe_events=self.events.subscribe,
             updates=self.updates,

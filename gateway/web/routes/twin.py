@@ -31,7 +31,7 @@ async def tags(
     found = [tag_named(each, context) for each in name] if name else _beginning(prefix, context)
     now_ns = context.now_ns()
     page = found[offset : offset + limit]
-    return Json({"total": len(found), "offset": offset, "tags": [tag_row(tag, context.view, now_ns) for tag in page]})
+    return Json({"total": len(found), "offset": offset, "tags": [tag_row(tag, context.view, context.units, now_ns) for tag in page]})
 
 
 def _beginning(prefix: str, context: Context) -> list[Tag]:
@@ -41,7 +41,7 @@ def _beginning(prefix: str, context: Context) -> list[Tag]:
 @router.get("/tags/{name}", response_model=None, responses=schema.of(schema.TagRow))
 async def tag(name: str, context: Context, caller: TwinReader) -> Json:  # noqa: ARG001 - asked for its permission
     """One tag with its present value."""
-    return Json(tag_row(tag_named(name, context), context.view, context.now_ns()))
+    return Json(tag_row(tag_named(name, context), context.view, context.units, context.now_ns()))
 
 
 @router.get("/twin", response_model=None)

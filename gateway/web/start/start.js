@@ -4,11 +4,16 @@
 const ROWS = 500;
 const RETRY_MS = [500, 1000, 2000, 5000, 10000];
 const STATUS_MS = 5000;
+const SILENCE_MS = 15000;
 
 const at = (id) => document.getElementById(id);
-const tags = new Map();       // tag_id -> {name, unit, labels, type, value, status, time, row}
+const tags = new Map();       // tag_id -> {name, symbol, labels, type, value, status, time, row}
+const named = new Map();      // name -> the same
 const alarms = new Map();     // condition -> record
+const reasons = new Map();    // StatusCode -> its name
 let attempt = 0;
+let permissions = [];
+let unknown = "connecting";   // why the list of alarms says nothing of the present; empty while it does
 
 function cell(row, text, name) {
   const made = row.insertCell();
@@ -34,14 +39,30 @@ function link(text, state) {
   at("link").dataset.state = state;
 }
 
+// What is shown is not, or no longer, the present: nothing here may look like an all-clear.
+function lost(text, why) {
+  link(text, "bad");
+  document.body.dataset.live = "no";
+  unknown = why;
+  drawAlarms();
+}
+
 // --- values ---------------------------------------------------------------------------------------------------------------------------
 
-function shown(tag) {
-  if (tag.value === null || tag.value === undefined) return "–";
-  if (typeof tag.value === "string") return tag.value;
-  if (tag.type === "bool" || tag.type === "enum") return tag.labels?.[tag.value] ?? (tag.type === "bool" ? String(Boolean(tag.value)) : String(tag.value));
-  if (tag.type === "float") return Number(tag.value.toPrecision(6)).toLocaleString("en", { useGrouping: false, maximumFractionDigits: 10 });
-  return String(tag.value);
+function number(value) {
+  return String(Number.isInteger(value) ? value : Number(value.toPrecision(12)));
+}
+
+// A value as its tag would show it; tag may be undefined: then it is a number.
+function shown(value, tag) {
+  if (value === null || value === undefined) return "–";
+  if (typeof value === "string") return value;
+  if (tag?.type === "bool" || tag?.type === "enum") return tag.labels?.[Number(value)] ?? (tag.type === "bool" ? String(Boolean(value)) : String(value));
+  return number(value);
+}
+
+function symbol(tag) {
+  return !tag || tag.unit === "1" ? "" : tag.symbol ?? tag.unit ?? "";
 }
 
 function quality(status) {
@@ -52,8 +73,10 @@ function draw(tag) {
   if (!tag.row) return;
   const [, value, , state, time] = tag.row.cells;
   const word = quality(tag.status);
-  value.textContent = shown(tag);
+  const reason = word === "good" ? "" : reasons.get(tag.status) ?? "";
+  value.textContent = shown(tag.value, tag);
   state.textContent = word;
+  if (reason && reason.toLowerCase() !== word) state.append(" ", Object.assign(document.createElement("small"), { textContent: reason }));
   state.dataset.state = word;
   time.textContent = tag.time > 0 ? new Date(tag.time).toISOString().slice(11, 23) : "–";
 }
@@ -68,7 +91,7 @@ function list() {
     tag.row = body.insertRow();
     cell(tag.row, tag.name);
     cell(tag.row, "", "number");
-    cell(tag.row, tag.unit);
+    cell(tag.row, symbol(tag));
     cell(tag.row, "");
     cell(tag.row, "");
     draw(tag);
@@ -79,12 +102,14 @@ function list() {
 }
 
 function take(frame) {
+  for (const [status, name] of Object.entries(frame.c ?? {})) reasons.set(Number(status), name);
   frame.i.forEach((id, n) => {
     let tag = tags.get(id);
     if (!tag) {
       if (!frame.n) return;
       tag = { name: frame.n[n], unit: "", type: "float", row: null };
       tags.set(id, tag);
+      named.set(tag.name, tag);
     }
     tag.status = frame.s ? frame.s[n] : 0;
     tag.value = frame.x && id in frame.x ? frame.x[id] : frame.v[n];
@@ -98,12 +123,13 @@ async function describe() {
     const page = await ask(`/tags?limit=1000&offset=${offset}`);
     for (const row of page.tags) {
       const tag = tags.get(row.tag_id);
-      if (tag) Object.assign(tag, { unit: row.unit, type: row.type, labels: row.labels });
+      if (tag) Object.assign(tag, { unit: row.unit, symbol: row.symbol, type: row.type, labels: row.labels });
     }
     offset += page.tags.length;
     if (!page.tags.length || offset >= page.total) break;
   }
   list();
+  drawAlarms();
 }
 
 // --- alarms ---------------------------------------------------------------------------------------------------------------------------
@@ -117,13 +143,17 @@ function drawAlarms() {
     cell(row, `${alarm.severity} ${alarm.level}`);
     cell(row, alarm.message || alarm.condition).title = alarm.condition;
     cell(row, (alarm.active ? "active" : "returned") + (alarm.acknowledged ? "" : ", not acknowledged")).dataset.state = alarm.active ? "bad" : "";
-    cell(row, alarm.value === null ? "–" : String(Number(alarm.value.toPrecision(6))), "number");
+    const tag = named.get(alarm.tag);
+    cell(row, [shown(alarm.value, tag), alarm.value === null ? "" : symbol(tag)].join(" ").trim(), "number");
     cell(row, alarm.since ? alarm.since.slice(11, 19) + " UTC" : "–");
     const last = cell(row, "");
-    if (!alarm.acknowledged) last.append(button("Acknowledge", () => acknowledge(alarm.condition)));
+    if (!alarm.acknowledged && !unknown && permissions.includes("alarm:ack")) last.append(button("Acknowledge", () => acknowledge(alarm.condition)));
   }
   at("alarm-count").textContent = rows.length ? String(rows.length) : "";
-  at("no-alarms").hidden = rows.length > 0;
+  const known = at("alarms-known");
+  known.hidden = !unknown && rows.length > 0;
+  known.dataset.state = unknown ? "bad" : "";
+  known.textContent = unknown ? "unknown: " + unknown : rows.length ? "" : "No alarm is active or waits for acknowledgement.";
 }
 
 function button(text, action) {
@@ -152,7 +182,7 @@ function change(alarm) {
 // --- the stream -----------------------------------------------------------------------------------------------------------------------
 
 const take_by_type = {
-  snap: (frame) => { tags.clear(); take(frame); list(); describe().catch((error) => notice(error.message)); },
+  snap: (frame) => { tags.clear(); named.clear(); take(frame); list(); drawAlarms(); describe().catch((error) => notice(error.message)); },
   d: take,
   alarms: (frame) => { alarms.clear(); for (const row of frame.conditions) alarms.set(row.condition, row); drawAlarms(); },
   al: change,
@@ -161,34 +191,43 @@ const take_by_type = {
 
 function connect() {
   const socket = new WebSocket(location.origin.replace(/^http/, "ws") + "/api/v1/stream");
-  let watchdog = 0;
-  socket.addEventListener("open", () => socket.send(JSON.stringify({ subscribe: { tags: "*", alarms: true, hz: 4 } })));
-  socket.addEventListener("message", (message) => {
+  let watchdog = 0, over = false;
+  const end = () => {  // once, also where the goodbye of the other side never comes
+    if (over) return;
+    over = true;
     clearTimeout(watchdog);
-    watchdog = setTimeout(() => socket.close(), 15000);
-    const frame = JSON.parse(message.data);
-    if (frame.type === "snap") { attempt = 0; link("live", "good"); }
-    take_by_type[frame.type]?.(frame);
-  });
-  socket.addEventListener("close", () => {
-    clearTimeout(watchdog);
-    link("no connection: the values below are old", "bad");
+    socket.close();
+    lost("no connection: the values below are old", alarms.size ? "no connection, the alarms above are old" : "no connection");
     const wait = RETRY_MS[Math.min(attempt++, RETRY_MS.length - 1)];
     setTimeout(start, wait * (0.8 + 0.4 * Math.random()));
+  };
+  const alive = () => {
+    clearTimeout(watchdog);
+    watchdog = setTimeout(end, SILENCE_MS);
+  };
+  alive();
+  socket.addEventListener("open", () => socket.send(JSON.stringify({ subscribe: { tags: "*", alarms: true, hz: 4 } })));
+  socket.addEventListener("message", (message) => {
+    if (over) return;
+    alive();
+    const frame = JSON.parse(message.data);
+    if (frame.type === "snap") { attempt = 0; unknown = ""; document.body.dataset.live = "yes"; link("live", "good"); notice(""); }
+    take_by_type[frame.type]?.(frame);
   });
+  socket.addEventListener("close", end);
 }
 
 async function start() {
   try {
-    await ask("/session");
+    permissions = (await ask("/session")).permissions;
     connect();
   } catch (error) {
     if (error.status === 401) {
-      link("not signed in", "bad");
+      lost("not signed in", "not signed in");
       notice("Open the one-time link that the gateway printed, or make one on this machine: edgetwin user link");
       return;
     }
-    link("the gateway does not answer", "bad");
+    lost("the gateway does not answer", "the gateway does not answer");
     setTimeout(start, RETRY_MS[Math.min(attempt++, RETRY_MS.length - 1)]);
   }
 }
@@ -212,6 +251,7 @@ async function status() {
 }
 
 at("find").addEventListener("input", list);
+drawAlarms();
 start();
 status();
 setInterval(status, STATUS_MS);

@@ -1,0 +1,134 @@
+"""The start page in a real browser: what a person reads before, without and with a session."""
+
+import asyncio
+import json
+import shutil
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+
+from gateway.web.config import WebConfig
+from gateway.web.server import WebServer
+from support.waiting import eventually
+from web.room import opened
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+OPTIONS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--window-size=390,844", "--remote-debugging-port=0"),
+)
+
+
+class Page:
+    """One page of a browser, asked over the DevTools protocol."""
+
+    def __init__(self, link):
+        self._link, self._asked = link, 0
+
+    async def evaluate(self, expression):
+        self._asked += 1
+        await self._link.send(json.dumps({"id": self._asked, "method": "Runtime.evaluate", "params": {"expression": expression}}))
+        while True:
+            answer = json.loads(await self._link.recv())
+            if answer.get("id") == self._asked:
+                return answer["result"]["result"].get("value")
+
+    async def text(self):
+        """What can be seen."""
+        return await self.evaluate("document.body ? document.body.innerText : ''") or ""
+
+    async def shows(self, *words):
+        """The text, once it holds all of these words."""
+
+        async def all_there():
+            text = await self.text()
+            return text if all(word in text for word in words) else ""
+
+        return await eventually(all_there, 20, f"{words}")
+
+
+@asynccontextmanager
+async def looking(url, folder):
+    """The page at that address, on a screen as wide as a phone's."""
+    process = await asyncio.create_subprocess_exec(
+        str(BROWSER), *OPTIONS, f"--user-data-dir={folder}", url, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        port = folder / "DevToolsActivePort"
+        await eventually(lambda: port.exists() and port.read_text().count("\n"), 30)
+        async with httpx.AsyncClient() as client:
+
+            async def found():
+                listed = await client.get(f"http://127.0.0.1:{port.read_text().splitlines()[0]}/json/list")
+                return next((each["webSocketDebuggerUrl"] for each in listed.json() if each["url"].startswith(url)), None)
+
+            address = await eventually(found, 20)
+        async with connect(address, max_size=None) as link:
+            yield Page(link)
+    finally:
+        process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
+async def serving(path, **config):
+    async with opened(path / "data", WebConfig(port=0, **config)) as room:
+        server = WebServer(room.app, "127.0.0.1", 0)
+        await server.start()
+        try:
+            yield room, server, f"http://127.0.0.1:{server.port}"
+        finally:
+            await server.stop()
+
+
+async def test_the_page_as_it_is_served_claims_nothing(local):
+    page = (await local.get("/")).text
+    assert "unknown: connecting" in page
+    assert "No alarm is active" not in page
+
+
+@browser
+async def test_without_a_session_nothing_is_known_of_alarms(tmp_path):
+    async with serving(tmp_path) as (_, _server, url), looking(url, tmp_path / "profile") as page:
+        text = await page.shows("unknown: not signed in")
+        assert "No alarm is active" not in text
+
+
+@browser
+async def test_a_viewer_sees_symbols_labels_reasons_and_whole_numbers_but_no_button(tmp_path):
+    async with serving(tmp_path, insecure=True, anonymous="viewer") as (room, _, url), looking(url, tmp_path / "profile") as page:
+        await room.feed({"line.temperature": 28.25, "line.count": 1_767_225_600, "line.state": 1})
+        text = await page.shows("28.25 °C", "1767225600", "running", "bad BadWaitingForInitialData", "too warm")
+        assert "No alarm is active" not in text
+        assert "unknown:" not in text
+        assert "Acknowledge" not in text
+
+
+@browser
+async def test_no_alarm_is_said_only_while_the_gateway_says_so(tmp_path):
+    async with serving(tmp_path, insecure=True, anonymous="viewer") as (_, server, url), looking(url, tmp_path / "profile") as page:
+        await page.shows("No alarm is active")
+        await server.stop()
+        assert "No alarm is active" not in await page.shows("unknown: ")
+
+
+@browser
+async def test_who_may_acknowledge_reaches_the_button_on_a_phone(tmp_path):
+    async with serving(tmp_path, insecure=True, anonymous="operator") as (room, _, url), looking(url, tmp_path / "profile") as page:
+        await page.shows("No alarm is active")
+        await room.feed({"line.temperature": 28.0})
+        await page.shows("Acknowledge")
+        assert await page.evaluate("document.querySelector('#alarms button').getBoundingClientRect().right <= innerWidth")
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        await page.evaluate("document.querySelector('#alarms button').click()")
+        await eventually(lambda: "alarm.acknowledge" in room.executed)
+
+
+@browser
+async def test_the_documentation_fits_a_phone(tmp_path):
+    async with serving(tmp_path) as (_, _server, url), looking(f"{url}/api/docs", tmp_path / "profile") as page:
+        await page.shows("RFC 9457", "/api/v1/history")
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
