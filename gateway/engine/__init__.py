@@ -2,6 +2,7 @@
 
 where       which rows a batch touches
 align       the order of samples: source times, late ones, duplicates; runs: many samples of one tag at once
+stray       a source's clock that was set back
 validity    what a type can hold and a range allows
 twin        the columns and the view on them; history: the ring of commits; pace: when to commit; stale: silence; hold: manual input
 deadband    what is reported; alarms: limits, states, quality, with hysteresis and delays

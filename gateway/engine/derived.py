@@ -102,6 +102,17 @@ class Derived:
         places = {place for row in changed.tolist() for place in self._readers.get(row, ())}
         return self._run(places, value, status, source_ns, fixed, 0)
 
+    def pause(self, rows: Rows) -> None:
+        """The source times of these rows go back: integrals and rates over them, and over what follows from them, pause as across a gap."""
+        waiting, seen = rows.tolist(), set[int]()
+        while waiting:
+            for place in self._readers.get(waiting.pop(), ()):
+                if place not in seen:
+                    seen.add(place)
+                    waiting.append(self.formulas[place].tag_id)
+                    for memory in self.formulas[place].memories:
+                        memory.known = False
+
     def constants(self, now_ns: int, value: Floats, status: Statuses, source_ns: Times) -> Results:
         """The formulas that read no tag, as of now, and what reads them."""
         return self._run({k for k, formula in enumerate(self.formulas) if not formula.inputs}, value, status, source_ns, (), now_ns)

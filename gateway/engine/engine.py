@@ -17,6 +17,7 @@ from gateway.engine.hold import Held
 from gateway.engine.outcome import Outcome
 from gateway.engine.pace import Pace
 from gateway.engine.stale import Staleness
+from gateway.engine.stray import Strays
 from gateway.engine.twin import Twin
 from gateway.engine.validity import Validity
 from gateway.engine.where import ALWAYS, NEVER, Where, distinct, every, some
@@ -43,6 +44,7 @@ class Engine:
         self.deadband = Deadband.of(tags.deadband)
         self.validity = Validity.of(tags)
         self.stale = Staleness(tags)
+        self.strays = Strays(len(tags))
         self.pace = Pace(sync)
         self.held: dict[int, Held] = {}
         self.now_ns = 0  # engine time of the last call
@@ -126,6 +128,7 @@ class Engine:
         self.alarms.shift(delta_ns)
         twin.received_ns[twin.received_ns != 0] += delta_ns
         twin.gate_ns[twin.gate_ns != NEVER] = ALWAYS
+        self.strays = Strays(len(twin.tags))
         self.held = {tag_id: held.unordered() for tag_id, held in self.held.items()}
         self.stale.due_min = 0 if self.stale.rows.size else NEVER
         self.pace.shift(delta_ns)
@@ -226,6 +229,11 @@ class Engine:
         if old.size:
             self.twin.received_ns[rows[old]] = received_ns  # an old sample is a sign of life too
             self.stale.heard(received_ns)
+            again = self.strays.weigh(rows[old], turn.source_ns[old], gate_ns[old], outcome.now_ns)
+            if some(again):
+                outcome.n_reordered += int(np.count_nonzero(again))
+                self.derived.pause(rows[old[again]])
+                fresh[old[again]], old = True, old[~again]
             self._late(outcome, batch, turn, old)
         new = np.flatnonzero(fresh)
         if new.size:
@@ -279,6 +287,7 @@ class Engine:
                 state = twin.value.item(row), twin.status.item(row), twin.source_ns.item(row), twin.gate_ns.item(row), twin.made.item(row)
                 self.held[row] = Held(*state, twin.text.get(row))
         twin.gate_ns[rows], twin.made[rows], twin.overridden[rows] = NEVER, False, True
+        self.strays.forget(rows)
 
     def _release(self, outcome: Outcome, tag_id: int, held: Held) -> None:
         twin, rows = self.twin, np.array([tag_id], np.intp)
@@ -311,6 +320,7 @@ class Engine:
         twin = self.twin
         twin.gate_ns[rows] = np.where(twin.tags.enabled[rows], np.int64(ALWAYS), np.int64(NEVER))
         twin.made[rows] = True
+        self.strays.forget(rows)
         self.apply(outcome, rows, rows, Columns(rows.astype(np.int32), twin.value[rows], status, twin.source_ns[rows]))
 
     # --- the one road -------------------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from gateway.engine.derived import Derived
 from gateway.engine.expression import Memory
 from gateway.engine.hold import Held
 from gateway.engine.stale import Staleness
+from gateway.engine.stray import Strays
 from gateway.engine.twin import shut
 from gateway.engine.validity import Validity
 from gateway.engine.where import ALWAYS, NEVER, least
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from gateway.engine.outcome import Outcome
 
 _TWIN: Final = ("value", "status", "source_ns", "received_ns", "gate_ns", "made")
+_STRAYS: Final = ("since_ns", "last_ns", "gate_ns")
 _ALARMS: Final = ("active", "acknowledged", "due_ns", "since_ns", "shown")
 _MEMORY: Final = (("output", np.float64), ("last", np.float64), ("at_ns", np.int64), ("known", np.bool_), ("ready", np.bool_))
 _HELD: Final = (("value", np.float64), ("status", np.uint32), ("source_ns", np.int64), ("gate_ns", np.int64), ("made", np.bool_))
@@ -101,6 +103,9 @@ def _state(engine: "Engine") -> tuple[bytes, dict[str, Any], dict[str, Column]]:
     columns: dict[str, Column] = {f"tag.{name}": getattr(twin, name)[names.tags] for name in _TWIN}
     columns |= {"tag.type": twin.tags.type[names.tags].astype(np.int32), "tag.dirty": dirty[names.tags]}
     columns |= {"tag.reported": engine.deadband.value[names.tags], "tag.reported_status": engine.deadband.status[names.tags]}
+    strays = np.flatnonzero(engine.strays.running(twin.gate_ns)[names.tags])
+    columns |= {"stray.place": strays.astype(np.int32)}
+    columns |= {f"stray.{name}": getattr(engine.strays, name)[names.tags[strays]] for name in _STRAYS}
     columns |= {f"alarm.{name}": getattr(alarms, name)[names.rules] for name in _ALARMS}
     formulas = sorted(engine.derived.formulas, key=lambda formula: formula.tag)
     memories = [memory for formula in formulas for memory in formula.memories]
@@ -147,6 +152,7 @@ def _restore(engine: "Engine", head: dict[str, Any], columns: dict[str, Column])
     engine.deadband.value[new], engine.deadband.status[new] = columns["tag.reported"][old], columns["tag.reported_status"][old]
     place = dict(zip((head["tags"][k] for k in old.tolist()), new.tolist(), strict=True))
     twin.text.update({place[name]: text for name, text in head["texts"].items() if name in place})
+    engine.strays = _strays(columns, old, new, len(twin.tags))
     _put_in_service(engine, new)
     engine.held.clear()
     _restore_held(engine, head, columns, place)
@@ -187,6 +193,18 @@ def _put_in_service(engine: "Engine", rows: Rows) -> None:
     twin.gate_ns[rows[back & ~closed]] = ALWAYS
 
 
+def _strays(columns: dict[str, Column], old: Rows, new: Rows, size: int) -> Strays:
+    """Sparse in a snapshot, and not there at all in an older one."""
+    strays, place = Strays(size), columns.get("stray.place")
+    if place is None or not place.size:
+        return strays
+    before = Strays(columns["tag.type"].size)
+    for name in _STRAYS:
+        getattr(before, name)[place] = columns[f"stray.{name}"]
+        getattr(strays, name)[new] = getattr(before, name)[old]
+    return strays
+
+
 def _restore_held(engine: "Engine", head: dict[str, Any], columns: dict[str, Column], place: dict[str, int]) -> None:
     held = [columns[f"held.{name}"].tolist() for name, _ in _HELD]
     for (name, text), *state in zip(head["held"], *held, strict=True):
@@ -205,16 +223,15 @@ def _restore_alarms(alarms: Alarms, head: dict[str, Any], columns: dict[str, Col
     for column in _ALARMS:
         getattr(alarms, column)[new] = columns[f"alarm.{column}"][old]
     alarms.due_min = least(alarms.due_ns)
-    for before, row in pairs:
-        if note := head["notes"].get(names[before]):
-            alarms.notes[row] = Note(*note)
     standing = {names[row] for row in np.flatnonzero(columns["alarm.active"] | ~columns["alarm.acknowledged"]).tolist()}
     standing |= (known := head.get("standing", {})).keys()
-    same = {names[before] for before, row in pairs if alarms.rules[row].condition == names[before]}
-    moved = [alarms.rules[row].condition for before, row in pairs if names[before] in standing - same]
+    wanted = standing | head["notes"].keys()
+    now = {names[before]: row for before, row in pairs if names[before] in wanted} if wanted else {}
+    alarms.notes.update({now[name]: Note(*note) for name, note in head["notes"].items() if name in now})
+    ended = sorted(name for name in standing if name not in now or alarms.rules[now[name]].condition != name)
     place = {name: row for row, name in enumerate(head["tags"])}
-    owed = Owed(moved=moved)
-    for name in sorted(standing - same):
+    owed = Owed(moved=[alarms.rules[now[name]].condition for name in ended if name in now])
+    for name in ended:
         tag, _, limit = name.rpartition("/Alarms/")
         threshold, severity = known.get(name, (0.0, 500))
         rule = AlarmRule(tags.index.get(tag, -1), tag, Limit(limit), threshold, severity=int(severity))
@@ -226,15 +243,12 @@ def _restore_alarms(alarms: Alarms, head: dict[str, Any], columns: dict[str, Col
 
 def _conditions(old: dict[str, int], alarms: Alarms, tags: TagTable) -> list[tuple[int, int]]:
     """(old row, new row) of each condition that goes on: under its name, or the one that its tag had before."""
-    pairs = []
+    pairs, enabled = [], tags.enabled[alarms.tag].tolist()
     for name, row in alarms.place.items():
-        tag = tags[int(alarms.tag[row])]
-        if not tag.enabled:
-            continue
         before = old.get(name)
-        if before is None and tag.was:
-            before = old.get(f"{tag.was}/Alarms/{alarms.rules[row].limit.value}")
-        if before is not None:
+        if before is None and (was := tags[alarms.rules[row].tag_id].was):
+            before = old.get(f"{was}/Alarms/{alarms.rules[row].limit.value}")
+        if before is not None and enabled[row]:
             pairs.append((before, row))
     return pairs
 
@@ -262,6 +276,7 @@ def retable(engine: "Engine", tags: TagTable, alarms: Alarms, derived: Derived) 
     deadband.value[: len(before)], deadband.status[: len(before)] = old.value, old.status
     twin.grow(tags)
     engine.deadband, engine.validity, engine.stale = deadband, Validity.of(tags), Staleness(tags)
+    engine.strays = Strays(len(tags))
     engine.stale.due_min = 0
     owed = engine.owed = engine.owed or Owed()
     engine.computed = np.array([tag.source == DERIVED for tag in tags], bool)

@@ -29,6 +29,7 @@ class Outcome:
     n_skewed: int = 0
     n_refused: int = 0
     n_overridden: int = 0
+    n_reordered: int = 0
 
     def add(self, tag_id: TagIds, value: Floats, status: Statuses, source_ns: Times, reported: Mask, text: dict[int, str]) -> None:
         """One applied part; text by row of the part."""
@@ -53,7 +54,7 @@ class Outcome:
             committed=changed is not None,
             changed=n_changed,
             changed_tags=() if changed is None else tuple(changed[:_SHOWN_TAGS].tolist()),
-            counts=Counts(len(rows), self.n_late, self.n_duplicate, self.n_skewed, self.n_refused, self.n_overridden),
+            counts=Counts(len(rows), self.n_late, self.n_duplicate, self.n_skewed, self.n_refused, self.n_overridden, self.n_reordered),
         )
 
 

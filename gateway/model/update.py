@@ -34,6 +34,7 @@ class Counts:
     skewed: int = 0  # source time missing or more than a year off: received time used instead
     refused: int = 0  # NaN, infinite, not representable: marked BadOutOfRange
     overridden: int = 0  # a sample of a tag under manual input: kept aside
+    reordered: int = 0  # older than the newest, and applied: the source's clock was set back
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from gateway.model import quality
 from gateway.model.alarm import AlarmRule, Limit
 from gateway.model.tag import Tag
 
+PATIENCE = 10_000_000_000
 YEAR = 365 * 86_400 * 1_000_000_000
 
 
@@ -27,6 +28,7 @@ class PlainTag:
     newest: int | None = None
     made: bool = False
     reported: tuple[float, int] | None = None
+    astray: tuple[int, int] | None = None  # since when late samples come, and the source time of the latest
 
 
 @dataclass
@@ -37,9 +39,10 @@ class PlainEngine:
     turns: list[tuple] = field(default_factory=list)
     duplicates: int = 0
     skewed: int = 0
+    reordered: int = 0
 
     def begin(self, now: int) -> None:
-        self.rows, self.late, self.turns, self.duplicates, self.skewed = [], [], [], 0, 0
+        self.rows, self.late, self.turns, self.duplicates, self.skewed, self.reordered = [], [], [], 0, 0, 0
         for tag in self.tags:
             for condition in tag.conditions:
                 if condition.due is not None and condition.due <= now:
@@ -66,14 +69,28 @@ class PlainEngine:
         if status < quality.UNCERTAIN and not low <= value <= high:
             status = quality.UNCERTAIN_EU_EXCEEDED
         bad = status >= quality.BAD
-        if tag.newest is not None and source <= tag.newest:
+        if tag.newest is not None and source <= tag.newest and not self._restarts(tag, source, now):
             if source == tag.newest and status == tag.status and (bad or value == tag.value):
                 self.duplicates += 1
             else:
                 self.late.append((tag.tag.tag_id, repr(math.nan if bad else value), status, source))
             return
-        tag.newest, tag.made = source, False
+        tag.newest, tag.made, tag.astray = source, False, None
         self._show(tag, tag.value if bad else value, status, source, now)
+
+    def _restarts(self, tag: PlainTag, source: int, now: int) -> bool:
+        """Late, but newer than the late one before, for ten seconds: the source's clock was set back."""
+        if source == tag.newest:
+            return False
+        if tag.astray is None or source < tag.astray[1]:
+            tag.astray = now, source
+            return False
+        since, last = tag.astray
+        tag.astray = since, source
+        if source == last or now - since < PATIENCE:
+            return False
+        self.reordered += 1
+        return True
 
     def mark(self, marks: list[tuple[int, int]], now: int) -> None:
         self.begin(now)
@@ -82,7 +99,7 @@ class PlainEngine:
             if tag.made and tag.status == status:
                 self.duplicates += 1
                 continue
-            tag.newest, tag.made = None, True
+            tag.newest, tag.made, tag.astray = None, True, None
             self._show(tag, tag.value, status, tag.source, now)
 
     def _show(self, tag: PlainTag, value: float, status: int, source: int, now: int) -> None:

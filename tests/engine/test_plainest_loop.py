@@ -86,7 +86,8 @@ def agree(update, plain):
     assert by_key(columns) == by_key(plain.late)
     turns = [(t.rule.condition, t.active, repr(t.value), t.status) for t in update.transitions]
     assert by_key(turns) == by_key(plain.turns)
-    assert (update.counts.duplicate, update.counts.skewed) == (plain.duplicates, plain.skewed)
+    counts = update.counts
+    assert (counts.duplicate, counts.skewed, counts.reordered) == (plain.duplicates, plain.skewed, plain.reordered)
     assert update.counts.applied == len(plain.rows) == np.size(update.reported)
 
 
