@@ -34,7 +34,7 @@ class Page:
         while True:
             answer = json.loads(await self._link.recv())
             if answer.get("id") == self._asked:
-                return answer["result"]["result"].get("value")
+                return answer.get("result", {}).get("result", {}).get("value")  # nothing while the page is being replaced
 
     async def text(self):
         """What can be seen."""
