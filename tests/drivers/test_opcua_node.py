@@ -74,6 +74,28 @@ async def test_an_element_is_written_where_the_server_knows_index_ranges(driven,
     assert statuses[1] in {0, 0x803B_0000, 0x801F_0000}
 
 
+async def test_relaxed_it_reads_on_and_what_the_server_does_not_know_is_acknowledged_without_harm(driven, plant):
+    """Beyond the window while no commit is to be had; then all at once, with a number that the server never gave."""
+    driver, unit = await driven((tag(0, "double"),), window=4)
+    driver.relax(True)
+    receipts = []
+    for place in range(20):
+        await plant.set("double", 100.0 + place)
+        async with asyncio.timeout(5):
+            while True:
+                batch = await driver.read()
+                receipts.append(batch.receipt)
+                if batch.value[-1] == 100.0 + place:
+                    break
+    (subscription,) = driver._pump.streams
+    driver.relax(False)
+    driver._pump.acknowledge([(subscription, 4_000_000)])
+    driver.accept(receipts[-1])
+    await plant.set("double", 1.0)
+    await read_rows(driver, lambda rows: 1.0 in values_of(rows, 0))
+    assert not {"gaps", "publish_refused", "decode_errors", "subscriptions_rebuilt"} & set(unit.counters)
+
+
 async def test_a_killed_server_is_lost_and_read_again_when_it_is_back(driven, plant):
     driver, _ = await driven((tag(0, "double"),))
     await read_rows(driver, lambda rows: rows)
