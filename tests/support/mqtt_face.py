@@ -15,12 +15,21 @@ from gateway.engine.engine import Engine
 from gateway.model.alarm import AlarmRule
 from gateway.model.batch import SampleBatch
 from gateway.model.sync import Sync
-from gateway.model.tag import Tag, TagTable
+from gateway.model.tag import Tag, TagTable, TagType
 from gateway.sinks.mqtt.config import Config
 from gateway.sinks.mqtt.sink import MqttSink
 from support.opcua_face import Report
 
 PATH = "acme/line1"
+TAGS = (
+    Tag(0, "line.temp", unit="Cel"),
+    Tag(1, "line.count", type=TagType.INT),
+    Tag(2, "line.on", type=TagType.BOOL),
+    Tag(3, "line.recipe", type=TagType.TEXT),
+    Tag(4, "line.state", type=TagType.ENUM, labels={0: "stopped", 1: "running"}),
+)
+AT = time.time_ns() // 1_000_000_000 * 1_000_000_000 + 123_000_000
+EVERY = {"values": {"class": "EVERY", "mode": "per_tag"}}
 
 
 class Outbox:
@@ -72,6 +81,17 @@ class MqttFace:
         update = self.engine.step(SampleBatch.of(ids, numbers, status, at_ns, received_ns=at_ns, text=text), at_ns)
         self.outbox.append(self.sink.rows(update, []))
         return update
+
+
+def without(document: dict, *keys: str) -> dict:
+    """The document without these keys."""
+    return {key: value for key, value in document.items() if key not in keys}
+
+
+async def connected(face: MqttFace) -> MqttSink:
+    """Its sink, connected."""
+    await face.sink.connect()
+    return face.sink
 
 
 class Subscriber:
