@@ -7,6 +7,6 @@ validity    what a type can hold and a range allows
 twin        the columns and the view on them; history: the ring of commits; pace: when to commit; stale: silence; hold: manual input
 deadband    what is reported; alarms: limits, states, quality, with hysteresis and delays
 derived     formulas over tags; expression: their language; setpoints: the guard of a write
-keep        snapshot, restore, reload, state hash, all by name; snapshot: the blob's format
+keep        snapshot, restore, state hash, all by name; snapshot: the blob's format; reload: new tables, and what is to be told of them
 outcome     what a call hands back
 """

@@ -18,6 +18,7 @@ from gateway.model.batch import Floats, Mask, Rows, Times
 from gateway.model.quality import BAD, Statuses
 
 _BAD: Final = np.uint32(BAD)
+COLUMNS: Final = ("active", "acknowledged", "due_ns", "since_ns", "shown")  # the state of a condition
 _LOW: Final = frozenset({Limit.LO, Limit.LOLO})
 
 

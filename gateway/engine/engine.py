@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from gateway.engine import align, keep, runs
+from gateway.engine import align, keep, reload, runs
 from gateway.engine.alarms import Alarms
 from gateway.engine.deadband import Deadband
 from gateway.engine.derived import Derived, Results
@@ -49,7 +49,7 @@ class Engine:
         self.held: dict[int, Held] = {}
         self.now_ns = 0  # engine time of the last call
         self.computed: Mask = np.array([tag.source == DERIVED for tag in tags], bool)
-        self.owed: keep.Owed | None = None  # what a reload or a restart left to tell, with the next call
+        self.owed: reload.Owed | None = None  # what a reload or a restart left to tell, with the next call
         self._names: keep.Names | None = None
         self.constants_due = True  # formulas that read no tag are computed once
 
@@ -140,7 +140,7 @@ class Engine:
         What changed by it (tags out of service, alarms whose rule is gone) comes with the next call, which next_deadline asks for at once.
         Raises ValueError, and leaves everything as it was, where the new table does not fit.
         """
-        keep.retable(self, tags, Alarms(rules, len(tags)), Derived(derived, tags))
+        reload.retable(self, tags, Alarms(rules, len(tags)), Derived(derived, tags))
 
     def snapshot(self) -> bytes:
         """Everything that a restart needs, by tag and condition name; the ring of commits is not part of it."""
@@ -372,7 +372,7 @@ class Engine:
         self.now_ns = twin.at_ns = now_ns
         outcome.transitions += self.alarms.expire(now_ns, twin.value, twin.status, twin.source_ns)
         if self.owed is not None and not by_hand:
-            keep.pay(self, self.owed, outcome)
+            reload.pay(self, self.owed, outcome)
         if self.constants_due:
             self.constants_due = False
             self._derived(outcome, self.derived.constants(now_ns, twin.value, twin.status, twin.source_ns))

@@ -1,36 +1,32 @@
-"""The engine's state by name: what survives a restart (snapshot), a reload (retable), and is compared (state hash)."""
+"""The engine's state by name: what survives a restart (snapshot), and is compared (state hash)."""
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gateway.engine import snapshot as blob_format
-from gateway.engine.alarms import Alarms, Note
-from gateway.engine.deadband import NOTHING, Deadband
+from gateway.engine.alarms import COLUMNS, Alarms, Note
+from gateway.engine.deadband import Deadband
 from gateway.engine.derived import Derived
 from gateway.engine.expression import Memory
 from gateway.engine.hold import Held
-from gateway.engine.stale import Staleness
+from gateway.engine.reload import Owed, conditions, over
 from gateway.engine.stray import Strays
 from gateway.engine.twin import shut
-from gateway.engine.validity import Validity
 from gateway.engine.where import ALWAYS, NEVER, least
 from gateway.model import quality
-from gateway.model.alarm import AlarmRule, Change, Limit, Transition
+from gateway.model.alarm import AlarmRule, Limit
 from gateway.model.batch import Rows
-from gateway.model.tag import DERIVED, Tag, TagTable
-from gateway.model.update import Columns
+from gateway.model.tag import TagTable
 
 if TYPE_CHECKING:
     from gateway.engine.engine import Engine
-    from gateway.engine.outcome import Outcome
 
 _TWIN: Final = ("value", "status", "source_ns", "received_ns", "gate_ns", "made")
 _STRAYS: Final = ("since_ns", "last_ns", "gate_ns")
-_ALARMS: Final = ("active", "acknowledged", "due_ns", "since_ns", "shown")
 _MEMORY: Final = (("output", np.float64), ("last", np.float64), ("at_ns", np.int64), ("known", np.bool_), ("ready", np.bool_))
 _HELD: Final = (("value", np.float64), ("status", np.uint32), ("source_ns", np.int64), ("gate_ns", np.int64), ("made", np.bool_))
 
@@ -56,22 +52,6 @@ class Names:
         rules = sorted(alarms.place.items())
         text = blob_format.as_json({"tags": [name for name, _ in tags], "conditions": [name for name, _ in rules]})
         return cls(table, alarms, np.array([row for _, row in tags], np.intp), np.array([row for _, row in rules], np.intp), text)
-
-
-@dataclass(slots=True)
-class Owed:
-    """What a reload or a restart left to tell, with the next call.
-
-    ended    the end of standing conditions whose rule is gone
-    moved    names of standing conditions that had another name
-    status   by tag_id, of tags in and out of service
-    anew     after a reload: limits may stand elsewhere, formulas may read otherwise
-    """
-
-    ended: list[Transition] = field(default_factory=list)
-    moved: list[str] = field(default_factory=list)
-    status: dict[int, int] = field(default_factory=dict)
-    anew: bool = False
 
 
 def snapshot(engine: "Engine") -> bytes:
@@ -106,7 +86,7 @@ def _state(engine: "Engine") -> tuple[bytes, dict[str, Any], dict[str, Column]]:
     strays = np.flatnonzero(engine.strays.running(twin.gate_ns)[names.tags])
     columns |= {"stray.place": strays.astype(np.int32)}
     columns |= {f"stray.{name}": getattr(engine.strays, name)[names.tags[strays]] for name in _STRAYS}
-    columns |= {f"alarm.{name}": getattr(alarms, name)[names.rules] for name in _ALARMS}
+    columns |= {f"alarm.{name}": getattr(alarms, name)[names.rules] for name in COLUMNS}
     formulas = sorted(engine.derived.formulas, key=lambda formula: formula.tag)
     memories = [memory for formula in formulas for memory in formula.memories]
     columns |= {f"memory.{name}": np.array([getattr(memory, name) for memory in memories], kind) for name, kind in _MEMORY}
@@ -218,9 +198,9 @@ def _restore_held(engine: "Engine", head: dict[str, Any], columns: dict[str, Col
 def _restore_alarms(alarms: Alarms, head: dict[str, Any], columns: dict[str, Column], tags: TagTable) -> Owed | None:
     """The conditions of the snapshot, by their name or that of before; what is to be told of those that have no rule, or another name."""
     names = head["conditions"]
-    pairs = _conditions({name: row for row, name in enumerate(names)}, alarms, tags)
+    pairs = conditions({name: row for row, name in enumerate(names)}, alarms, tags)
     old, new = np.array(pairs, np.intp).reshape(-1, 2).T
-    for column in _ALARMS:
+    for column in COLUMNS:
         getattr(alarms, column)[new] = columns[f"alarm.{column}"][old]
     alarms.due_min = least(alarms.due_ns)
     standing = {names[row] for row in np.flatnonzero(columns["alarm.active"] | ~columns["alarm.acknowledged"]).tolist()}
@@ -237,20 +217,8 @@ def _restore_alarms(alarms: Alarms, head: dict[str, Any], columns: dict[str, Col
         rule = AlarmRule(tags.index.get(tag, -1), tag, Limit(limit), threshold, severity=int(severity))
         at = place.get(tag)
         shown = (np.nan, quality.BAD_NO_DATA) if at is None else (columns["tag.value"].item(at), columns["tag.status"].item(at))
-        owed.ended.append(_over(rule, *shown))
+        owed.ended.append(over(rule, *shown))
     return owed if owed.ended else None
-
-
-def _conditions(old: dict[str, int], alarms: Alarms, tags: TagTable) -> list[tuple[int, int]]:
-    """(old row, new row) of each condition that goes on: under its name, or the one that its tag had before."""
-    pairs, enabled = [], tags.enabled[alarms.tag].tolist()
-    for name, row in alarms.place.items():
-        before = old.get(name)
-        if before is None and (was := tags[alarms.rules[row].tag_id].was):
-            before = old.get(f"{was}/Alarms/{alarms.rules[row].limit.value}")
-        if before is not None and enabled[row]:
-            pairs.append((before, row))
-    return pairs
 
 
 def _restore_memories(derived: Derived, head: dict[str, Any], columns: dict[str, Column]) -> None:
@@ -262,127 +230,3 @@ def _restore_memories(derived: Derived, head: dict[str, Any], columns: dict[str,
         kept = known.get((formula.tag, formula.expression.text))
         if kept is not None:
             formula.memories = [Memory(memory.kind, *state) for memory, state in zip(formula.memories, kept, strict=True)]
-
-
-# --- reload -----------------------------------------------------------------------------------------------------------------------------
-
-
-def retable(engine: "Engine", tags: TagTable, alarms: Alarms, derived: Derived) -> None:
-    """Engine.retable, with the new rooms already built."""
-    twin, before = engine.twin, engine.twin.tags
-    if len(tags) < len(before) or any(tags[tag.tag_id].name != tag.name for tag in before):
-        raise ValueError("a reloaded table keeps the row of every name")
-    deadband, old = Deadband.of(tags.deadband), engine.deadband
-    deadband.value[: len(before)], deadband.status[: len(before)] = old.value, old.status
-    twin.grow(tags)
-    engine.deadband, engine.validity, engine.stale = deadband, Validity.of(tags), Staleness(tags)
-    engine.strays = Strays(len(tags))
-    engine.stale.due_min = 0
-    owed = engine.owed = engine.owed or Owed()
-    engine.computed = np.array([tag.source == DERIVED for tag in tags], bool)
-    for tag in tags.tags[len(before) :]:
-        _renamed(engine, tag, before)
-        owed.status[tag.tag_id] = twin.status.item(tag.tag_id)
-    for tag in before:
-        _follow(engine, owed, tag, tags[tag.tag_id])
-    _carry_alarms(engine, owed, alarms)
-    known = {(formula.tag, formula.expression.text): formula.memories for formula in engine.derived.formulas}
-    for formula in derived.formulas:
-        formula.memories = known.get((formula.tag, formula.expression.text), formula.memories)
-    engine.derived = derived
-    owed.anew = engine.constants_due = True
-
-
-def _follow(engine: "Engine", owed: Owed, was: Tag, now: Tag) -> None:
-    """One tag that stays in the table, under its new configuration."""
-    twin, row = engine.twin, was.tag_id
-    if not now.enabled or not was.enabled or was.type != now.type:
-        engine.held.pop(row, None)
-        twin.overridden[row] = False
-    if not now.enabled:
-        if was.enabled:
-            owed.status[row] = quality.BAD_OUT_OF_SERVICE
-        twin.gate_ns[row] = NEVER
-        return
-    if not was.enabled or was.type != now.type:
-        twin.text.pop(row, None)
-        owed.status[row] = quality.BAD_WAITING_FOR_INITIAL_DATA
-        if was.type != now.type:
-            twin.value[row], engine.deadband.status[row] = np.nan, NOTHING
-    elif was.source == now.source:
-        return
-    if row not in engine.held:  # another source has a clock of its own
-        twin.gate_ns[row], twin.made[row] = (NEVER if now.source == DERIVED else ALWAYS), False
-
-
-def _renamed(engine: "Engine", tag: Tag, before: TagTable) -> None:
-    """A new row whose tag was another one: it goes on from that one's value."""
-    old, twin = before.named(tag.was) if tag.was else None, engine.twin
-    if old is None or old.type != tag.type or not tag.enabled or tag.source == DERIVED:
-        return
-    for name in ("value", "status", "source_ns", "received_ns"):
-        column = getattr(twin, name)
-        column[tag.tag_id] = column[old.tag_id]
-    if old.tag_id in twin.text:
-        twin.text[tag.tag_id] = twin.text[old.tag_id]
-
-
-def _carry_alarms(engine: "Engine", owed: Owed, alarms: Alarms) -> None:
-    old, twin = engine.alarms, engine.twin
-    pairs = _conditions(old.place, alarms, twin.tags)
-    standing = set(old.standing().tolist())
-    for before, row in pairs:
-        for column in _ALARMS:
-            getattr(alarms, column)[row] = getattr(old, column)[before]
-        if before in old.notes:
-            alarms.notes[row] = old.notes[before]
-        name = alarms.rules[row].condition
-        if name == old.rules[before].condition:
-            standing.discard(before)
-        elif before in standing:
-            owed.moved.append(name)
-    for before in sorted(standing):
-        rule = old.rules[before]
-        owed.ended.append(_over(rule, twin.value.item(rule.tag_id), twin.status.item(rule.tag_id)))
-    alarms.due_min = least(alarms.due_ns)
-    engine.alarms = engine.twin.alarms = alarms
-
-
-def _over(rule: AlarmRule, value: float, status: int) -> Transition:
-    """The end of a condition whose rule is gone; its time is that of the call that tells it."""
-    return Transition(rule, Change.INACTIVE, active=False, acknowledged=True, at_ns=0, source_ns=0, value=value, status=status)
-
-
-# --- what is to be told of it -----------------------------------------------------------------------------------------------------------
-
-
-def pay(engine: "Engine", owed: Owed, outcome: "Outcome") -> None:
-    """What a reload or a restart left to tell."""
-    twin, alarms, engine.owed = engine.twin, engine.alarms, None
-    outcome.transitions += [replace(transition, at_ns=outcome.now_ns) for transition in owed.ended]
-    for name in owed.moved:
-        row = alarms.place.get(name)
-        if row is not None:
-            tag_id = int(alarms.tag[row])
-            outcome.transitions.append(alarms.record(row, outcome.now_ns, 0, twin.value.item(tag_id), twin.status.item(tag_id)))
-    if owed.anew:
-        _anew(engine, owed, outcome)
-
-
-def _anew(engine: "Engine", owed: Owed, outcome: "Outcome") -> None:
-    """Statuses of tags, limits that stand elsewhere, formulas that read otherwise."""
-    twin, rows = engine.twin, np.array(sorted(owed.status), np.intp)
-    status = np.array([owed.status[row] for row in rows.tolist()], np.uint32)
-    if rows.size:
-        engine.apply(outcome, rows, rows, Columns(rows.astype(np.int32), twin.value[rows], status, twin.source_ns[rows]), follow=False)
-    inputs = np.flatnonzero(engine.derived.feeds)
-    if inputs.size:
-        engine.derive(outcome, inputs)
-    ruled = np.flatnonzero(engine.alarms.count > 0)
-    ruled = ruled[twin.status[ruled] != quality.BAD_WAITING_FOR_INITIAL_DATA]
-    ruled = ruled[twin.tags.enabled[ruled]]
-    if ruled.size:
-        found = engine.alarms.evaluate(
-            ruled, ruled, twin.value[ruled], twin.status[ruled], twin.source_ns[ruled], outcome.now_ns, plain=False
-        )
-        outcome.transitions += found

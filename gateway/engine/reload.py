@@ -1,0 +1,171 @@
+"""A reload: a new table and new rules under a running engine; and what it, or a restart, left to tell."""
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gateway.engine.alarms import COLUMNS, Alarms
+from gateway.engine.deadband import NOTHING, Deadband
+from gateway.engine.derived import Derived
+from gateway.engine.stale import Staleness
+from gateway.engine.stray import Strays
+from gateway.engine.validity import Validity
+from gateway.engine.where import ALWAYS, NEVER, least
+from gateway.model import quality
+from gateway.model.alarm import AlarmRule, Change, Transition
+from gateway.model.tag import DERIVED, Tag, TagTable
+from gateway.model.update import Columns
+
+if TYPE_CHECKING:
+    from gateway.engine.engine import Engine
+    from gateway.engine.outcome import Outcome
+
+
+@dataclass(slots=True)
+class Owed:
+    """What a reload or a restart left to tell, with the next call.
+
+    ended    the end of standing conditions whose rule is gone
+    moved    names of standing conditions that had another name
+    status   by tag_id, of tags in and out of service
+    anew     after a reload: limits may stand elsewhere, formulas may read otherwise
+    """
+
+    ended: list[Transition] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
+    status: dict[int, int] = field(default_factory=dict)
+    anew: bool = False
+
+
+def retable(engine: "Engine", tags: TagTable, alarms: Alarms, derived: Derived) -> None:
+    """Engine.retable, with the new rooms already built."""
+    twin, before = engine.twin, engine.twin.tags
+    if len(tags) < len(before) or any(tags[tag.tag_id].name != tag.name for tag in before):
+        raise ValueError("a reloaded table keeps the row of every name")
+    deadband, old = Deadband.of(tags.deadband), engine.deadband
+    deadband.value[: len(before)], deadband.status[: len(before)] = old.value, old.status
+    twin.grow(tags)
+    engine.deadband, engine.validity, engine.stale = deadband, Validity.of(tags), Staleness(tags)
+    engine.strays = Strays(len(tags))
+    engine.stale.due_min = 0
+    owed = engine.owed = engine.owed or Owed()
+    engine.computed = np.array([tag.source == DERIVED for tag in tags], bool)
+    for tag in tags.tags[len(before) :]:
+        _renamed(engine, tag, before)
+        owed.status[tag.tag_id] = twin.status.item(tag.tag_id)
+    for tag in before:
+        _follow(engine, owed, tag, tags[tag.tag_id])
+    _carry_alarms(engine, owed, alarms)
+    known = {(formula.tag, formula.expression.text): formula.memories for formula in engine.derived.formulas}
+    for formula in derived.formulas:
+        formula.memories = known.get((formula.tag, formula.expression.text), formula.memories)
+    engine.derived = derived
+    owed.anew = engine.constants_due = True
+
+
+def _follow(engine: "Engine", owed: Owed, was: Tag, now: Tag) -> None:
+    """One tag that stays in the table, under its new configuration."""
+    twin, row = engine.twin, was.tag_id
+    if not now.enabled or not was.enabled or was.type != now.type:
+        engine.held.pop(row, None)
+        twin.overridden[row] = False
+    if not now.enabled:
+        if was.enabled:
+            owed.status[row] = quality.BAD_OUT_OF_SERVICE
+        twin.gate_ns[row] = NEVER
+        return
+    if not was.enabled or was.type != now.type:
+        twin.text.pop(row, None)
+        owed.status[row] = quality.BAD_WAITING_FOR_INITIAL_DATA
+        if was.type != now.type:
+            twin.value[row], engine.deadband.status[row] = np.nan, NOTHING
+    elif was.source == now.source:
+        return
+    if row not in engine.held:  # another source has a clock of its own
+        twin.gate_ns[row], twin.made[row] = (NEVER if now.source == DERIVED else ALWAYS), False
+
+
+def _renamed(engine: "Engine", tag: Tag, before: TagTable) -> None:
+    """A new row whose tag was another one: it goes on from that one's value."""
+    old, twin = before.named(tag.was) if tag.was else None, engine.twin
+    if old is None or old.type != tag.type or not tag.enabled or tag.source == DERIVED:
+        return
+    for name in ("value", "status", "source_ns", "received_ns"):
+        column = getattr(twin, name)
+        column[tag.tag_id] = column[old.tag_id]
+    if old.tag_id in twin.text:
+        twin.text[tag.tag_id] = twin.text[old.tag_id]
+
+
+def _carry_alarms(engine: "Engine", owed: Owed, alarms: Alarms) -> None:
+    old, twin = engine.alarms, engine.twin
+    pairs = conditions(old.place, alarms, twin.tags)
+    standing = set(old.standing().tolist())
+    for before, row in pairs:
+        for column in COLUMNS:
+            getattr(alarms, column)[row] = getattr(old, column)[before]
+        if before in old.notes:
+            alarms.notes[row] = old.notes[before]
+        name = alarms.rules[row].condition
+        if name == old.rules[before].condition:
+            standing.discard(before)
+        elif before in standing:
+            owed.moved.append(name)
+    for before in sorted(standing):
+        rule = old.rules[before]
+        owed.ended.append(over(rule, twin.value.item(rule.tag_id), twin.status.item(rule.tag_id)))
+    alarms.due_min = least(alarms.due_ns)
+    engine.alarms = engine.twin.alarms = alarms
+
+
+def conditions(old: dict[str, int], alarms: Alarms, tags: TagTable) -> list[tuple[int, int]]:
+    """(old row, new row) of each condition that goes on: under its name, or the one that its tag had before."""
+    pairs, enabled = [], tags.enabled[alarms.tag].tolist()
+    for name, row in alarms.place.items():
+        before = old.get(name)
+        if before is None and (was := tags[alarms.rules[row].tag_id].was):
+            before = old.get(f"{was}/Alarms/{alarms.rules[row].limit.value}")
+        if before is not None and enabled[row]:
+            pairs.append((before, row))
+    return pairs
+
+
+def over(rule: AlarmRule, value: float, status: int) -> Transition:
+    """The end of a condition whose rule is gone; its time is that of the call that tells it."""
+    return Transition(rule, Change.INACTIVE, active=False, acknowledged=True, at_ns=0, source_ns=0, value=value, status=status)
+
+
+# --- what is to be told of it -----------------------------------------------------------------------------------------------------------
+
+
+def pay(engine: "Engine", owed: Owed, outcome: "Outcome") -> None:
+    """What a reload or a restart left to tell."""
+    twin, alarms, engine.owed = engine.twin, engine.alarms, None
+    outcome.transitions += [replace(transition, at_ns=outcome.now_ns) for transition in owed.ended]
+    for name in owed.moved:
+        row = alarms.place.get(name)
+        if row is not None:
+            tag_id = int(alarms.tag[row])
+            outcome.transitions.append(alarms.record(row, outcome.now_ns, 0, twin.value.item(tag_id), twin.status.item(tag_id)))
+    if owed.anew:
+        _anew(engine, owed, outcome)
+
+
+def _anew(engine: "Engine", owed: Owed, outcome: "Outcome") -> None:
+    """Statuses of tags, limits that stand elsewhere, formulas that read otherwise."""
+    twin, rows = engine.twin, np.array(sorted(owed.status), np.intp)
+    status = np.array([owed.status[row] for row in rows.tolist()], np.uint32)
+    if rows.size:
+        engine.apply(outcome, rows, rows, Columns(rows.astype(np.int32), twin.value[rows], status, twin.source_ns[rows]), follow=False)
+    inputs = np.flatnonzero(engine.derived.feeds)
+    if inputs.size:
+        engine.derive(outcome, inputs)
+    ruled = np.flatnonzero(engine.alarms.count > 0)
+    ruled = ruled[twin.status[ruled] != quality.BAD_WAITING_FOR_INITIAL_DATA]
+    ruled = ruled[twin.tags.enabled[ruled]]
+    if ruled.size:
+        found = engine.alarms.evaluate(
+            ruled, ruled, twin.value[ruled], twin.status[ruled], twin.source_ns[ruled], outcome.now_ns, plain=False
+        )
+        outcome.transitions += found
