@@ -9,11 +9,15 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli import daemon, show
-from gateway.cli.failure import WRONG, Failure
+from gateway.cli.failure import FAILED, UNREACHABLE, WRONG, Failure
 from gateway.cli.options import AsJson, Name, Url
 
 _GRACE_S = 10.0
 _LONGEST_S = 1e8
+_RELOAD_S = 60.0  # sources hand over side by side, and each is given time to
+_SETTLE_S = 5.0
+_POLL_S = 0.2
+_STATUS = {FAILED: "Bad", UNREACHABLE: "BadNoCommunication"}
 
 
 def write(
@@ -35,15 +39,29 @@ def write(
         rows = [{"tag": tag, "status": "released"} for tag in released]
     else:
         kind = "tag.override" if override else "tag.write"
-        rows = [_written(gateway.command(kind, {"tag": tag, "value": value, "reason": reason}), tag, value) for tag, value in wanted]
+        gateway.rows([tag for tag, _ in wanted])  # nothing is written where one of the names is wrong
+        rows = [_written(gateway, kind, tag, value, reason) for tag, value in wanted]
     if as_json:
         show.document({"written": rows})
-        return
-    for row in rows:
-        show.line(row["tag"] + (f" = {show.value(row['value'])}" if "value" in row else "") + f": {row['status']}")
+    else:
+        for row in rows:
+            why = f" ({row['message']})" if _refused(row) and row["message"] else ""
+            show.line(row["tag"] + (f" = {show.value(row['value'])}" if "value" in row else "") + f": {row['status']}{why}")
+    refused = [row for row in rows if _refused(row)]
+    if refused:
+        raise Failure(FAILED, refused[0]["message"] if len(rows) == 1 else f"{len(refused)} of {len(rows)} were not written")
 
 
-def _written(outcome: dict[str, Any], tag: str, value: Any) -> dict[str, Any]:
+def _refused(row: dict[str, Any]) -> bool:
+    return str(row["status"]).startswith("Bad")
+
+
+def _written(gateway: daemon.Daemon, kind: str, tag: str, value: Any, reason: str) -> dict[str, Any]:
+    """What became of one write; the gateway's refusal is a result like any other."""
+    try:
+        outcome = gateway.command(kind, {"tag": tag, "value": value, "reason": reason})
+    except Failure as failure:
+        outcome = {"status": failure.status or _STATUS[failure.code], "message": failure.why}
     return {"tag": tag, "value": value, "status": outcome["status"], "message": outcome["message"]}
 
 
@@ -69,15 +87,31 @@ def reload(
     name: Name = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read the configuration again and apply what changed; nothing is changed where any part of it fails."""
-    outcome = daemon.find(url, name).command("config.reload", {"dry_run": dry_run})
+    """Read the configuration again and apply what changed; nothing is changed where any part of it fails. Waits up to 60 s."""
+    gateway = daemon.find(url, name)
+    result = gateway.command("config.reload", {"dry_run": dry_run}, _RELOAD_S)["result"]
+    not_up = _not_up(gateway, result.get("not_up", []))
     if as_json:
-        show.document(outcome["result"])
+        show.document(result | {"not_up": not_up})
         return
-    changes = outcome["result"].get("differences", [])
+    changes = result.get("differences", [])
     for change in changes:
         show.line(f"{change['what']}  {change['path']}: {change['before']} -> {change['after']}")
     show.line(f"{len(changes)} differences" + (", nothing changed yet" if dry_run else ", applied"))
+    for source, why in not_up.items():
+        show.line(f"source {source} is not up yet: {why}")
+
+
+def _not_up(gateway: daemon.Daemon, names: list[str]) -> dict[str, str]:
+    """Which of these sources are not up, and why; those that only just start are given a moment."""
+    deadline_s = time.monotonic() + _SETTLE_S
+    while names:
+        sources = gateway.get("/status").get("sources", {})
+        found = {name: sources[name] for name in names if name in sources and sources[name]["state"] != "up"}
+        if time.monotonic() >= deadline_s or not any(each["state"] == "starting" for each in found.values()):
+            return {name: each.get("reason") or each["state"] for name, each in found.items()}
+        time.sleep(_POLL_S)
+    return {}
 
 
 def record(

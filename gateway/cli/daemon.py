@@ -10,12 +10,13 @@ from gateway import local
 from gateway.cli.failure import FAILED, UNREACHABLE, WRONG, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import httpx
     from websockets.sync.client import ClientConnection
 
 _TIMEOUT_S: Final = 10.0
+_PAGE: Final = 200  # names in one request
 _HINT: Final = (
     "is it running? `edgetwin run CONFIG` starts it, `systemctl status edgetwin` shows the service; "
     "its local socket is open to root and to its own group alone"
@@ -37,14 +38,18 @@ class Daemon:
         """JSON of GET /api/v1<path>."""
         return self._ask("GET", path, params={name: given for name, given in params.items() if given is not None})
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+    def post(self, path: str, body: Mapping[str, Any], timeout_s: float = _TIMEOUT_S) -> Any:
         """JSON of POST /api/v1<path>."""
-        return self._ask("POST", path, json=dict(body))
+        return self._ask("POST", path, json=dict(body), timeout=timeout_s)
 
-    def command(self, kind: str, args: Mapping[str, Any]) -> dict[str, Any]:
+    def command(self, kind: str, args: Mapping[str, Any], timeout_s: float = _TIMEOUT_S) -> dict[str, Any]:
         """The outcome of a command."""
-        outcome: dict[str, Any] = self.post("/commands", {"command": kind, "args": dict(args)})
+        outcome: dict[str, Any] = self.post("/commands", {"command": kind, "args": dict(args)}, timeout_s)
         return outcome
+
+    def rows(self, tags: Sequence[str]) -> list[dict[str, Any]]:
+        """What is known of these tags, in this order; Failure where one of them is not there."""
+        return [row for start in range(0, len(tags), _PAGE) for row in self.get("/tags", name=tags[start : start + _PAGE])["tags"]]
 
     @contextmanager
     def download(self, path: str, params: Mapping[str, Any]) -> Iterator[Iterator[bytes]]:
@@ -130,4 +135,4 @@ def _check(answer: httpx.Response) -> None:
     problem = answer.json() if kind.endswith("json") else {}
     why = problem.get("detail") or f"{answer.status_code} {answer.reason_phrase}"
     hint = "without --url the local socket is used, which needs no session" if answer.status_code == 401 else ""
-    raise Failure(FAILED, why, hint)
+    raise Failure(FAILED, why, hint, problem.get("status_code", ""))

@@ -48,6 +48,9 @@ def export(
         count = offline.export_history(config, out, tags, start, end)
         _told({"what": what.value, "path": str(out), "samples": count}, as_json=as_json)
         return
+    for option, text in (("--from", start), ("--to", end)):
+        if text is not None:
+            offline.moment(option, text)  # what is no time is wrong usage, whoever is asked
     gateway = daemon.find(url, name)
     if what is What.history:
         size = _history(gateway, out, form, tags, {"from": start, "to": end, "buckets": buckets})

@@ -8,8 +8,11 @@ UNREACHABLE: Final = 3
 
 
 class Failure(Exception):
-    """A verb cannot go on: said on stderr, with a hint on what to do, and the process ends with code."""
+    """A verb cannot go on: said on stderr, with a hint on what to do, and the process ends with code.
 
-    def __init__(self, code: int, why: str, hint: str = "") -> None:
+    status: the StatusCode's name where the gateway refused a command.
+    """
+
+    def __init__(self, code: int, why: str, hint: str = "", status: str = "") -> None:
         super().__init__(why)
-        self.code, self.why, self.hint = code, why, hint
+        self.code, self.why, self.hint, self.status = code, why, hint, status

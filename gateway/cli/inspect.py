@@ -15,8 +15,6 @@ from gateway.cli.failure import FAILED, UNREACHABLE, WRONG, Failure
 from gateway.cli.options import AsJson, Name, Url
 from gateway.cli.run import load
 
-_PAGE = 200
-
 
 def status(url: Url = None, name: Name = None, as_json: AsJson = False) -> None:
     """Health with reasons: sources, sinks, outbox and how many hours of outage it still holds, problems by name."""
@@ -84,7 +82,7 @@ def read(
 ) -> None:
     """Present values: value, unit, quality and age."""
     gateway = daemon.find(url, name)
-    rows = [row for start in range(0, len(tags), _PAGE) for row in gateway.get("/tags", name=tags[start : start + _PAGE])["tags"]]
+    rows = gateway.rows(tags)
     if as_json:
         show.document({"tags": rows})
         return

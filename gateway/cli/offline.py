@@ -31,7 +31,7 @@ async def _export_history(config: Path, out: Path, names: list[str] | None, star
 
     count = 0
     async with opened(config) as (store, tags):
-        start_ns, end_ns = _moment("--from", start), LAST_NS if end is None else _moment("--to", end)
+        start_ns, end_ns = moment("--from", start), LAST_NS if end is None else moment("--to", end)
         chosen = [_named(name, tags) for name in names] if names else list(tags)
         try:
             with Writer(out) as writer:
@@ -131,7 +131,8 @@ def _named(name: str, tags: TagTable) -> Tag:
     return tag
 
 
-def _moment(option: str, text: str) -> int:
+def moment(option: str, text: str) -> int:
+    """UTC ns of a time as people write it; Failure names the option."""
     import time
 
     from gateway.web.times import parse

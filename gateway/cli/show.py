@@ -3,7 +3,9 @@
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+_EXACT: Final = 2.0**53  # up to here a float holds every whole number
 
 
 def line(text: str = "") -> None:
@@ -41,7 +43,9 @@ def age(seconds: float | None) -> str:
 
 
 def value(shown: Any) -> str:
-    """A value of a tag: six digits of a number, a dash where there is none."""
+    """A value of a tag: whole numbers with all their digits, others with twelve, a dash where there is none."""
     if shown is None:
         return "-"
-    return f"{shown:.6g}" if isinstance(shown, float) else str(shown).lower() if isinstance(shown, bool) else str(shown)
+    if isinstance(shown, float):
+        return str(int(shown)) if shown.is_integer() and abs(shown) <= _EXACT else f"{shown:.12g}"
+    return str(shown).lower() if isinstance(shown, bool) else str(shown)

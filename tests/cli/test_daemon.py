@@ -27,7 +27,7 @@ def site(tmp_path, free_port):
     return path
 
 
-def test_an_operator_checks_runs_writes_records_replays_reloads_and_stops(site, tmp_path, start_process):
+def test_an_operator_checks_runs_writes_records_replays_reloads_and_stops(site, tmp_path, start_process, free_port):
     name = re.search(r"name: (cli\d+)", site.read_text())[1]
     runtime = {"XDG_RUNTIME_DIR": str(tmp_path), "PYTHONPATH": ":".join(sys.path)}
 
@@ -53,6 +53,8 @@ def test_an_operator_checks_runs_writes_records_replays_reloads_and_stops(site, 
     site.write_text(site.read_text().replace("hi: 27", "hi: 28"))
     assert "28" in edgetwin("reload", "--dry-run", *here)
     assert "applied" in edgetwin("reload", *here)
+    site.write_text(site.read_text() + f"sources: {{plc9: {{driver: opcua, url: opc.tcp://127.0.0.1:{free_port}}}}}\n")
+    assert "source plc9 is not up yet: " in edgetwin("reload", *here)
     site.write_text(site.read_text().replace("hi: 28", "high: 28"))
     edgetwin("reload", *here, code=1)
     edgetwin("export", "history", tmp_path / "out.csv", *here)

@@ -9,8 +9,7 @@ import sys
 import pytest
 
 from cli.conftest import edgetwin, run
-from gateway.cli import doctor
-from gateway.cli.show import age
+from gateway.cli import doctor, show
 from support.waiting import eventually
 
 CONFIG = """
@@ -104,6 +103,35 @@ async def test_write_goes_through_the_door(room):
     assert room.executed == ["tag.write"]
     assert (await edgetwin("write", "oven.temperature")).code == 2
     assert (await edgetwin("reload")).code == 1  # this room has no such command: said, not swallowed
+
+
+async def test_several_writes_are_checked_first_and_each_says_what_became_of_it(room):
+    said = await edgetwin("write", "oven.temperature=1", "nowhere=2", "line.temperature=3")
+    assert (said.code, said.out, room.executed) == (1, "", [])
+    assert "there is no tag 'nowhere'" in said.err
+    room.refuse = {"line.temperature"}
+    said = await edgetwin("write", "line.temperature=3", "oven.temperature=1", "--json")
+    assert said.code == 1
+    assert [(row["tag"], row["status"]) for row in said.json["written"]] == [
+        ("line.temperature", "BadOutOfRange"),
+        ("oven.temperature", "Good"),
+    ]
+    said = await edgetwin("write", "oven.temperature=1", "line.temperature=3")
+    assert said.out.splitlines() == ["oven.temperature = 1: Good", "line.temperature = 3: BadOutOfRange (not that)"]
+    assert "1 of 2 were not written" in said.err
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(1_767_225_600.0, "1767225600"), (2.0**53, "9007199254740992"), (0.1 + 0.2, "0.3"), (12345.678901, "12345.678901"), (1e300, "1e+300")],
+)
+def test_whole_numbers_are_shown_whole_and_others_with_twelve_digits(number, text):
+    assert show.value(number) == text
+
+
+async def test_what_is_no_time_is_wrong_usage(room, tmp_path):
+    assert (await edgetwin("export", "history", tmp_path / "all.csv", "--from", "nonsense")).code == 2
+    assert (await edgetwin("export", "events", tmp_path / "all.csv", "--to", "nonsense")).code == 2
 
 
 async def test_history_events_and_state_are_exported(room, tmp_path):
@@ -237,4 +265,4 @@ def test_the_command_line_loads_without_the_heavy_libraries():
     ("seconds", "shown"), [(None, "-"), (0.0, "0 s"), (1.234, "1.23 s"), (600, "10 min"), (9000, "2.5 h"), (864_000, "10 d")]
 )
 def test_ages_are_short(seconds, shown):
-    assert age(seconds) == shown
+    assert show.age(seconds) == shown

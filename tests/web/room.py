@@ -11,11 +11,12 @@ from gateway.access.sessions import Sessions
 from gateway.contracts import Identity
 from gateway.engine.engine import Engine
 from gateway.events import Events, threshold_event
+from gateway.model import quality
 from gateway.model.alarm import AlarmRule, Limit
 from gateway.model.batch import SampleBatch
 from gateway.model.sync import Sync
 from gateway.model.tag import Tag, TagTable, TagType
-from gateway.operations import Door, Operation, alarms
+from gateway.operations import Door, Operation, Refused, alarms
 from gateway.settings import read_units
 from gateway.store.commit import Commit, Step
 from gateway.store.config import StoreConfig
@@ -94,6 +95,7 @@ class Room:
         self.clock_s = 0.0
         self.sessions = Sessions(lambda: self.clock_s)
         self.executed: list[str] = []
+        self.refuse: set[str] = set()  # tags that take no value
         table_of_operations = alarms.operations(
             self.engine, store.journal, lambda _kind, update, **_args: self._take(update), lambda: self.now_ns, store.flush
         )
@@ -120,6 +122,8 @@ class Room:
         self.executed.append(command.kind)
 
     async def _write(self, args, caller):
+        if args["tag"] in self.refuse:
+            raise Refused(quality.BAD_OUT_OF_RANGE, "not that")
         await self.feed({args["tag"]: args["value"]})
         return {"tag": args["tag"]}
 
