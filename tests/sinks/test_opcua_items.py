@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gateway.model.tag import Tag, TagTable, TagType
 from gateway.model.update import Columns
 from gateway.sinks.opcua.items import TagItems
-from gateway.sinks.opcua.queue import Budget
+from gateway.sinks.opcua.queue import Budget, Chunk, Queue
 from gateway.wire.opcua.face import Filter, ItemRequest, Mode
 
 MS = 1_000_000
@@ -445,3 +445,15 @@ def test_the_packed_records_are_the_library_s_own_bytes():
     from asyncua.ua.ua_binary import struct_to_binary
 
     assert struct_to_binary(notification)[:-4] == body[:-4]
+
+
+def test_a_client_that_stays_away_costs_no_object_per_update():
+    """50 000 updates of one value to a queue of one: a handful of columns, whatever the number of updates."""
+    queue = Queue(Budget(), 4)
+    queue.resize(0, 1, newest=False)
+    one = np.zeros(1, np.int64)
+    for number in range(50_000):
+        queue.append(Chunk(one, np.array([float(number)]), np.zeros(1, np.uint32), one, one))
+    assert len(queue._chunks) <= 130
+    taken = queue.take(10, np.ones(4, np.bool_))
+    assert taken.value.tolist() == [49_999.0]

@@ -15,6 +15,7 @@ OVERFLOW: Final = 0x0000_0480
 """InfoType DataValue with the Overflow bit (Part 4, 7.39)."""
 _LONGEST: Final = 1_000
 _SLACK: Final = 65_536
+_PIECES: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,8 @@ class Queue:
         self._count += chunk.slot.size
         if self._count > _SLACK + 2 * int(self._size.sum()):
             self._bound()
+        elif len(self._chunks) > _PIECES:  # a client that stays away must not cost an object per update
+            self._chunks = [_joined(self._chunks)]
 
     def ready(self, reporting: Mask) -> bool:
         self.purge()
