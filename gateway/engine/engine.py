@@ -5,7 +5,6 @@ Only + - * / sqrt, comparison and integers are used. A step costs by the batch; 
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Final
 
 import numpy as np
 
@@ -29,8 +28,6 @@ from gateway.model.quality import Statuses
 from gateway.model.sync import Sync
 from gateway.model.tag import DERIVED, MANUAL, TagTable
 from gateway.model.update import Columns, TwinUpdate
-
-_MINUTE_NS: Final = 60_000_000_000
 
 
 class Engine:
@@ -152,6 +149,10 @@ class Engine:
         Conditions that stood under them end with the next call. Raises ValueError for a damaged blob.
         """
         keep.restore(self, blob)
+
+    def replay(self, batch: SampleBatch, now_ns: int) -> None:
+        """After restore: a step from disk since the snapshot, told of before the restart. What the restart itself has to tell is kept."""
+        keep.replay(self, batch, now_ns)
 
     def names(self) -> keep.Names:
         """The order of the state by name; made once per table."""
@@ -367,7 +368,7 @@ class Engine:
     def _begin(self, now_ns: int, *, by_hand: bool = False) -> Outcome:
         outcome = Outcome(now_ns)
         twin = self.twin
-        if now_ns < self.now_ns - _MINUTE_NS:
+        if now_ns < self.now_ns - keep.MINUTE_NS:
             self.rebase(now_ns - self.now_ns)
         self.now_ns = twin.at_ns = now_ns
         outcome.transitions += self.alarms.expire(now_ns, twin.value, twin.status, twin.source_ns)

@@ -19,7 +19,7 @@ from gateway.engine.twin import shut
 from gateway.engine.where import ALWAYS, NEVER, least
 from gateway.model import quality
 from gateway.model.alarm import AlarmRule, Limit
-from gateway.model.batch import Rows
+from gateway.model.batch import Origin, Rows, SampleBatch
 from gateway.model.tag import TagTable
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ _STRAYS: Final = ("since_ns", "last_ns", "gate_ns")
 _MEMORY: Final = (("output", np.float64), ("last", np.float64), ("at_ns", np.int64), ("known", np.bool_), ("ready", np.bool_))
 _HELD: Final = (("value", np.float64), ("status", np.uint32), ("source_ns", np.int64), ("gate_ns", np.int64), ("made", np.bool_))
 
+MINUTE_NS: Final = 60_000_000_000
 Column = NDArray[Any]
 
 
@@ -71,6 +72,44 @@ def restore(engine: "Engine", blob: bytes) -> None:
         _restore(engine, head, columns)
     except (KeyError, IndexError, TypeError) as broken:
         raise ValueError(f"snapshot: {broken!r} is missing or wrong in it") from broken
+
+
+def replay(engine: "Engine", batch: SampleBatch, now_ns: int) -> None:
+    """One step from disk at the time when it was taken: what was applied then is applied, also where it restarted the order of its tag.
+
+    The time before it passes deadline by deadline, as it did. A gap of more than a minute passes at once: it holds no sample, and the
+    commits of a scheduled twin alone could be millions. (A clock that was set lies in no tail: the snapshot is of after it.)
+    """
+    owed, engine.owed = engine.owed, None
+    if now_ns - engine.now_ns <= MINUTE_NS:
+        while (deadline := engine.next_deadline()) is not None and deadline < now_ns:
+            engine.tick(deadline)
+    if batch.origin is Origin.SOURCE:
+        batch = _replayed(engine, batch, now_ns)
+    engine.step(batch, now_ns)
+    engine.owed = owed
+
+
+def _replayed(engine: "Engine", batch: SampleBatch, now_ns: int) -> SampleBatch:
+    """The samples among the rows of a message: tags that were found silent in its step stand there too, and are marked."""
+    twin, rows = engine.twin, batch.tag_id.astype(np.intp)
+    silent = (batch.status == quality.UNCERTAIN_LAST_USABLE) & (batch.source_ns == twin.source_ns[rows])
+    if silent.any():
+        engine.step(_part(batch, np.flatnonzero(silent), Origin.GATEWAY), now_ns)
+        batch = _part(batch, np.flatnonzero(~silent), Origin.SOURCE)
+        rows = batch.tag_id.astype(np.intp)
+    gate_ns = twin.gate_ns[rows]
+    back = rows[(batch.source_ns < gate_ns) & (gate_ns != NEVER)]
+    twin.gate_ns[back] = ALWAYS
+    engine.strays.forget(back)
+    engine.derived.pause(back)
+    return batch
+
+
+def _part(batch: SampleBatch, pick: Rows, origin: Origin) -> SampleBatch:
+    text = {place: batch.text[row] for place, row in enumerate(pick.tolist()) if row in batch.text}
+    columns = batch.tag_id[pick], batch.value[pick], batch.status[pick], batch.source_ns[pick]
+    return SampleBatch(*columns, batch.received_ns, text, origin=origin)
 
 
 # --- out --------------------------------------------------------------------------------------------------------------------------------

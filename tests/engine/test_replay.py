@@ -258,7 +258,7 @@ def test_after_a_crash_the_rows_on_disk_bring_the_twin_back(before, after):
         text = {place: rows.text[row] for place, row in enumerate(keep.tolist()) if row in rows.text}
         columns = (rows.tag_id[keep], rows.value[keep], rows.status[keep], rows.source_ns[keep])
         origin = origins.get(verb, Origin.GATEWAY)
-        restarted.step(SampleBatch.of(*columns, received_ns=now, text=text, origin=origin), now)
+        restarted.replay(SampleBatch.of(*columns, received_ns=now, text=text, origin=origin), now)
     restarted.tick(now)
     live.tick(now)
     np.testing.assert_array_equal(restarted.view.value, live.view.value)
