@@ -7,13 +7,17 @@ LIVE: Final = "live"
 BACKLOG: Final = "backlog"
 ALARMS: Final = "alarms"
 
+LAST: Final = 2
+"""OutboxRow.droppable of what gives way only when nothing else is left."""
+
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
     """One message. stream = `<sink>/<live|backlog|alarms>`; seq is gap-free per stream and given by the store at commit (0 before).
 
     payload is the JSON object's text without what is only known when it is sent (gateway, boot, stream, seq, historical):
-    the sink splices those in. droppable rows may give way when the outbox is full; alarms and audit never do.
+    the sink splices those in. droppable rows may give way when the outbox is full: True (values, small events) the oldest first,
+    LAST (warnings) after all of those, False (alarms, audit) never.
     """
 
     stream: str
@@ -21,7 +25,7 @@ class OutboxRow:
     payload: bytes
     created_ns: int
     retain: bool = False
-    droppable: bool = True
+    droppable: int = True
     seq: int = 0
     samples: int = 0  # values inside, for the gap record and the counters
 

@@ -5,7 +5,7 @@ Reading and encoding run on a reader's thread; the writer only gets slices of a 
 
 import sqlite3
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gateway.contracts import Series
 from gateway.store import bounds, codec, history, journal, state, tail
+from gateway.store.ages import JUMP_NS, Ages
 from gateway.store.config import StoreConfig
 from gateway.store.database import PAGE_BYTES, Database
 from gateway.store.errors import Lost
@@ -34,21 +35,32 @@ SPARE_PAGES: Final = 4096  # free pages kept for the next blocks: giving them ba
 Block = tuple[int, int, int, int, bytes]  # store_id, start_ns, end_ns, samples, columns
 
 
-async def upkeep(plant: Database, outbox: Outbox, config: StoreConfig, figures: Figures, now_ns: int, reader: int, lost: Lost) -> None:
+async def upkeep(
+    plant: Database, outbox: Outbox, config: StoreConfig, figures: Figures, ages: Ages, now_ns: int, reader: int, lost: Lost
+) -> None:
     """All of it, in slices. Raises StoreUnavailable."""
+    await _keep_ages(plant, ages, config)
     while await plant.run(journal.prune, config.journal_events):
         pass
-    await bounds.enforce(plant, outbox, config.outbox, now_ns)
+    await bounds.enforce(plant, outbox, config.outbox, ages, now_ns)
     if await _is_due(plant, figures, now_ns, reader):
         await cut(plant, reader, lost)
     while await plant.run(_drop_tail):
         pass
-    while await plant.run(_expire, now_ns - round(config.retention.age * 1e9), config.retention.bytes + outbox.bytes):
+    age_ns = round(config.retention.age * 1e9)
+    while await plant.run(_expire, lambda at_ns: ages.of(at_ns) > age_ns, config.retention.bytes + outbox.bytes):
         pass
     spare = (await plant.pragma("PRAGMA freelist_count"))[0][0] - SPARE_PAGES
     if spare > 0:
         await plant.shrink(min(spare, SLICE_PAGES))
     figures.load(*await plant.read(totals, reader=reader))
+
+
+async def _keep_ages(plant: Database, ages: Ages, config: StoreConfig) -> None:
+    ages.forget(round(max(config.retention.age, config.outbox.age) * 1e9) + JUMP_NS)
+    if ages.unsaved:
+        await plant.run(state.put, "eras", ages.dump())
+        ages.unsaved = False
 
 
 async def _is_due(plant: Database, figures: Figures, now_ns: int, reader: int) -> bool:
@@ -137,14 +149,14 @@ def _drop_tail(connection: sqlite3.Connection) -> int:
     return connection.execute("DELETE FROM tail WHERE id<=?", (last,)).rowcount
 
 
-def _expire(connection: sqlite3.Connection, before_ns: int, keep_bytes: int) -> int:
+def _expire(connection: sqlite3.Connection, too_old: Callable[[int], bool], keep_bytes: int) -> int:
     """Remove a slice of the oldest blocks that are too old or too many; how many."""
     used = (_pragma(connection, "page_count") - _pragma(connection, "freelist_count")) * PAGE_BYTES
     surplus = used - keep_bytes
     gone = []
     rows = connection.execute("SELECT id, end_ns, length(columns) FROM blocks ORDER BY id LIMIT ?", (SLICE_BLOCKS,))
     for block_id, end_ns, size in rows:
-        if end_ns >= before_ns and surplus <= 0:
+        if surplus <= 0 and not too_old(end_ns):
             break
         gone.append((block_id,))
         surplus -= size

@@ -4,6 +4,7 @@ A row is inserted in the transaction of the samples it tells of, and removed aft
 (gateway, boot, stream, seq) lets the consumer see that. Beyond its bounds the oldest droppable rows give way to a gap record.
 """
 
+import asyncio
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -37,6 +38,14 @@ class StreamState:
 Streams = dict[str, StreamState]
 
 
+@dataclass(frozen=True, slots=True)
+class Front:
+    """Of one kind of droppable rows none is left up to seq; created_ns is that of the first beyond it, None where it is not known."""
+
+    seq: int
+    created_ns: int | None
+
+
 def weight(row: OutboxRow) -> int:
     """Bytes that a row counts against the bound."""
     return len(row.payload) + len(to_bytes(row.topic)) + ROW_BYTES
@@ -52,6 +61,9 @@ class Outbox:
         self.retired: frozenset[str] = frozenset()  # streams without a sink: nothing to show, only a sequence to keep
         self.acked_through: dict[str, int] = {}
         self.peeked_through: dict[str, int] = {}
+        self.fronts: dict[tuple[str, int], Front] = {}  # by stream and kind of row: what the last look at the bounds found
+        self.gaps: dict[str, int] = {}  # seq of each stream's last gap record; those of an earlier process may have been sent
+        self.turn = asyncio.Lock()  # a row is not changed while a sender takes it
         self._enqueued: deque[tuple[int, int]] = deque()  # (elapsed, bytes) of the commits of the last ten minutes, one per 10 s
 
     async def peek(self, stream: str, limit: int) -> list[OutboxRow]:
@@ -60,12 +72,13 @@ class Outbox:
         if state is None or state.rows == 0:
             return []
         after = self.acked_through.get(stream, 0)
-        rows, damaged = await self._database().read(_oldest, stream, state.id, after, limit, reader=self._reader)
+        async with self.turn:
+            rows, damaged = await self._database().read(_oldest, stream, state.id, after, limit, reader=self._reader)
+            if rows:
+                self.peeked_through[stream] = max(self.peeked_through.get(stream, 0), rows[-1].seq)
+                self.oldest_ns[stream] = rows[0].created_ns
         if damaged:
             await self.quarantine(damaged, "damaged on disk: its checksum does not fit")
-        if rows:
-            self.peeked_through[stream] = max(self.peeked_through.get(stream, 0), rows[-1].seq)
-            self.oldest_ns[stream] = rows[0].created_ns
         return rows
 
     def acked(self, stream: str, through_seq: int) -> None:
@@ -76,6 +89,11 @@ class Outbox:
     async def quarantine(self, rows: Sequence[OutboxRow], why: str) -> None:
         """Put rows aside that the other side will never take. Raises StoreUnavailable."""
         self.adopt(await self._database().run(set_aside, rows, why))
+
+    def front_ns(self, stream: str, kind: int) -> int:
+        """When the oldest row of a kind was made, as far as it is known."""
+        front = self.fronts.get((stream, kind))
+        return self.oldest_ns[stream] if front is None or front.created_ns is None else front.created_ns
 
     def adopt(self, streams: Streams) -> None:
         """Take over what a transaction left; streams that it did not touch stay."""
@@ -225,6 +243,6 @@ def _oldest(connection: sqlite3.Connection, stream: str, stream_id: int, after: 
     whole: list[OutboxRow] = []
     damaged: list[OutboxRow] = []
     for seq, topic, payload, created_ns, retain, droppable, samples, check in connection.execute(sql, (stream_id, after, limit)):
-        row = OutboxRow(stream, topic, payload, created_ns, bool(retain), bool(droppable), seq, samples)
+        row = OutboxRow(stream, topic, payload, created_ns, bool(retain), droppable, seq, samples)
         (whole if crc32(payload) == check else damaged).append(row)
     return whole, damaged

@@ -21,6 +21,7 @@ from gateway.model.command import Command, Outcome
 from gateway.model.event import Category, Event, Severity
 from gateway.model.tag import DERIVED, TagTable
 from gateway.store import audit, bounds, journal, maintenance, opening, outbox, state, tail
+from gateway.store.ages import Ages
 from gateway.store.audit import AuditCheck, AuditRecord
 from gateway.store.commit import Commit as Commit
 from gateway.store.commit import Step as Step
@@ -76,7 +77,7 @@ class Store:
     """Made by `open`. A method that touches the disk raises StoreUnavailable; after it, `reopen` and give the same Commit again."""
 
     def __init__(self, path: Path, config: StoreConfig, lock: DirectoryLock, elapsed_ns: Callable[[], int]) -> None:
-        self.path, self.config = path, config
+        self.path, self.config, self._elapsed_ns = path, config, elapsed_ns
         self.boot = ""
         self.alarms_at_open: list[Event] = []
         self.damage: str | None = None
@@ -84,6 +85,7 @@ class Store:
         self._plant: Database
         self._edgetwin: Database
         self._tags: TagTable
+        self._ages: Ages
         self._names = Names()
         self._words: dict[tuple[str, str], str] = {}
         self._changed: dict[tuple[str, str], str] = {}
@@ -116,6 +118,7 @@ class Store:
         self._edgetwin, self.alarms_at_open = await opening.open_edgetwin(self.path / "edgetwin.db", now_ns)
         try:
             self.alarms_at_open += await self._open_plant(now_ns)
+            self._ages = Ages(*await self._plant.read(_eras), now_ns, self._elapsed_ns())
             self.retable(tags)
             await self.flush()
         except BaseException:
@@ -248,7 +251,10 @@ class Store:
             await self._note_damage(self._plant.damage)
             if self.history.lost:
                 await self._note_damage(f"{len(self.history.lost)} blocks cannot be read and are left out: {self.history.lost[0]}")
-            await maintenance.upkeep(self._plant, self.outbox, self.config, self._figures, now_ns, FOR_UPKEEP, self.history.lost)
+            self._ages.observe(now_ns, self._elapsed_ns())
+            await maintenance.upkeep(
+                self._plant, self.outbox, self.config, self._figures, self._ages, now_ns, FOR_UPKEEP, self.history.lost
+            )
 
     async def reopen(self) -> None:
         """After StoreUnavailable: never go on with the same handle (a failed fsync may have dropped pages from the cache)."""
@@ -355,6 +361,13 @@ def _carry_on(connection: sqlite3.Connection, boot: str, streams: outbox.Streams
 
 def _load(connection: sqlite3.Connection) -> tuple[str, Names, dict[tuple[str, str], str], tuple[outbox.Streams, dict[str, int]]]:
     return str(state.get(connection, "boot")), Names.load(connection), state.load_memory(connection), outbox.load(connection)
+
+
+def _eras(connection: sqlite3.Connection) -> tuple[str | None, int | None]:
+    """(jumps of the clock as they were kept, time of the last commit)."""
+    kept = state.get(connection, "eras")
+    newest = connection.execute("SELECT now_ns FROM tail ORDER BY id DESC LIMIT 1").fetchone()
+    return kept if isinstance(kept, str) else None, None if newest is None else newest[0]
 
 
 def _since_snapshot(connection: sqlite3.Connection, lost: Lost) -> tuple[bytes | None, list[tail.StoredRow]]:

@@ -6,12 +6,13 @@ import random
 import pytest
 
 from gateway.model.event import Category, Severity
-from gateway.model.outbox import OutboxRow
+from gateway.model.outbox import LAST, OutboxRow
 from gateway.store import bounds
 from gateway.store.config import StoreConfig
+from gateway.store.outbox import weight
 from gateway.store.store import Commit
 
-from .conftest import NOW, SECOND
+from .conftest import NOW, SECOND, step
 
 HOUR = 3600 * SECOND
 
@@ -123,13 +124,97 @@ async def test_what_waits_for_a_sink_that_is_no_longer_configured_is_removed_and
     assert len(await store.outbox.peek("hq/live", 9)) == 2
 
 
-def note(found, seen, told):
-    """Numbers that a consumer has seen, and those that gap records account for."""
+async def test_a_long_outage_beyond_the_age_has_one_gap_record_that_grows_in_coarse_steps(open_store, elapsed):
+    """What cannot be dropped must not grow: it would take the place of fresh values."""
+    store = await open_store(config=StoreConfig(outbox={"age": "1h"}))
+    writes = set()
+    for k in range(1000):
+        elapsed.ns += 10 * SECOND
+        await store.commit(Commit(outbox=rows(1, size=10, created_ns=NOW + k * 10 * SECOND)))
+        await store.maintain(NOW + k * 10 * SECOND)
+        writes.add(store.outbox.fill()[0].dropped)
+    left = await store.outbox.peek("mqtt/backlog", 1000)
+    (gap,) = [row for row in left if row.topic == "_gap"]
+    told = json.loads(gap.payload)["gap"]
+    (fill,) = store.outbox.fill()
+    assert (told["rows"], told["samples"]) == (fill.dropped, 10 * fill.dropped)
+    assert {*range(told["from_seq"], told["to_seq"] + 1)} == {*range(1, 1002)} - {row.seq for row in left} | {gap.seq}
+    assert 342 <= len(left) - 1 <= 361, "an hour of rows, less up to 3 minutes"
+    assert len(writes) <= 40
+    assert fill.bytes == sum(weight(row) for row in left)
+
+
+async def test_a_gap_record_that_a_sender_has_is_not_changed_any_more(open_store):
+    store = await open_store(config=StoreConfig(outbox={"bytes": 100_000}))
+    await store.commit(Commit(outbox=rows(120)))
+    await store.maintain(NOW)
+    first = (await store.outbox.peek("mqtt/backlog", 1000))[-1]
+    await store.commit(Commit(outbox=rows(150)))
+    await store.maintain(NOW)
+    store.outbox.acked("mqtt/backlog", first.seq)
+    second = (await store.outbox.peek("mqtt/backlog", 1000))[-1]
+    one, other = (json.loads(row.payload)["gap"] for row in (first, second))
+    assert (first.topic, second.topic) == ("_gap", "_gap")
+    assert one["rows"] + other["rows"] == store.outbox.fill()[0].dropped
+    assert one["to_seq"] < first.seq < other["from_seq"]
+
+
+async def test_small_events_give_way_before_warnings_and_alarms_never_do(open_store):
+    store = await open_store(config=StoreConfig(outbox={"bytes": 100_000}))
+
+    async def left(kind):
+        return [row.seq for row in await store.outbox.peek("mqtt/alarms", 1000) if row.droppable == kind and row.topic != "_gap"]
+
+    for _ in range(40):
+        await store.commit(
+            Commit(outbox=[row for kind in (LAST, True, False) for row in rows(1, "mqtt/alarms", droppable=kind, created_ns=NOW)])
+        )
+    await store.maintain(NOW)
+    assert (len(await left(LAST)), len(await left(True)), len(await left(False))) == (40, 11, 40)
+    await store.close()
+    store = await open_store(config=StoreConfig(outbox={"bytes": 100_000}))
+    await store.commit(Commit(outbox=rows(40, "mqtt/alarms", droppable=False)))
+    await store.maintain(NOW)
+    assert (len(await left(LAST)), len(await left(True)), len(await left(False))) == (11, 0, 80)
+
+
+async def test_a_clock_that_is_set_right_by_years_does_not_make_what_waits_old(open_store, elapsed):
+    """No battery: the gateway starts years in the past, cannot reach the other side, and then gets the time. Also over a restart."""
+    config = StoreConfig(outbox={"age": "1h"})
+    store = await open_store(config=config, now_ns=SECOND)
+    await store.commit(Commit([step([0], [1.0], [SECOND], now_ns=SECOND)], outbox=rows(3, created_ns=SECOND)))
+    await store.maintain(SECOND)
+    elapsed.ns += 600 * SECOND
+    await store.maintain(NOW)
+    await store.commit(Commit([step([0], [2.0], [NOW], now_ns=NOW)], outbox=rows(3, created_ns=NOW)))
+    assert store.outbox.fill()[0].rows == 6
+    await store.close()
+    store = await open_store(config=config, now_ns=NOW + 10 * SECOND)
+    await store.maintain(NOW + 10 * SECOND)
+    assert store.outbox.fill()[0].rows == 6
+    elapsed.ns += HOUR - 310 * SECOND
+    await store.maintain(NOW + HOUR - 300 * SECOND)
+    assert store.outbox.fill()[0].dropped == 3, "their age is that which they really have"
+
+
+async def test_a_power_cut_before_the_clock_was_set_right_does_not_make_what_waits_old(open_store):
+    config = StoreConfig(outbox={"age": "1h"})
+    store = await open_store(config=config, now_ns=SECOND)
+    await store.commit(Commit([step([0], [1.0], [SECOND], now_ns=SECOND)], outbox=rows(3, created_ns=SECOND)))
+    await store.close()
+    store = await open_store(config=config)
+    await store.maintain(NOW)
+    assert (store.outbox.fill()[0].rows, store.outbox.fill()[0].dropped) == (3, 0)
+
+
+def note(found, seen, told, gaps):
+    """Numbers that a consumer has seen, those that gap records account for, and how many rows each of them tells of."""
     seen.update(row.seq for row in found)
     for row in found:
         if row.topic == "_gap":
             gap = json.loads(row.payload)["gap"]
             told.update(range(gap["from_seq"], gap["to_seq"] + 1))
+            assert gaps.setdefault(row.seq, gap["rows"]) == gap["rows"], "a record that was seen does not change"
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -137,7 +222,7 @@ async def test_whatever_happens_each_number_is_delivered_or_told_in_a_gap_and_th
     """Commits, deliveries, repeated deliveries, upkeep under a tight bound, and restarts, at random."""
     chance = random.Random(seed)
     config = StoreConfig(outbox={"bytes": 100_000})
-    store, seen, told, given, acked = await open_store(config=config), set(), set(), 0, 0
+    store, seen, told, gaps, given, acked = await open_store(config=config), set(), set(), {}, 0, 0
     for turn in range(120):
         act = chance.random()
         if act < 0.5:
@@ -148,7 +233,7 @@ async def test_whatever_happens_each_number_is_delivered_or_told_in_a_gap_and_th
             found = await store.outbox.peek("mqtt/backlog", chance.randrange(1, 20))
             assert [row.seq for row in found] == sorted({row.seq for row in found})
             assert all(row.seq > acked for row in found), "what was acknowledged in this run does not come again"
-            note(found, seen, told)
+            note(found, seen, told, gaps)
             if found and chance.random() < 0.7:
                 acked = chance.choice(found).seq
                 store.outbox.acked("mqtt/backlog", acked)
@@ -158,11 +243,11 @@ async def test_whatever_happens_each_number_is_delivered_or_told_in_a_gap_and_th
             await store.close()
             store, acked = await open_store(config=config), 0
     while found := await store.outbox.peek("mqtt/backlog", 1000):
-        note(found, seen, told)
+        note(found, seen, told, gaps)
         store.outbox.acked("mqtt/backlog", found[-1].seq)
     last = store.outbox.streams["mqtt/backlog"].seq
     assert seen | told == set(range(1, last + 1))
     assert last >= given
     await store.commit(Commit())
     (fill,) = store.outbox.fill()
-    assert (fill.rows, fill.bytes) == (0, 0)
+    assert (fill.rows, fill.bytes, fill.dropped) == (0, 0, sum(gaps.values()))

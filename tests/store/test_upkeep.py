@@ -61,6 +61,25 @@ async def test_too_old_blocks_go(open_store):
     assert store.stats().blocks == 2
 
 
+async def test_a_clock_that_is_briefly_years_ahead_deletes_no_history(open_store, elapsed):
+    """In a running gateway, and where it was started with the wrong time."""
+    config = StoreConfig(retention={"age": "30d"})
+    store = await open_store(config=config)
+    await hour(store, 0)
+    await store.maintain(NOW + 1000 * 24 * HOUR)
+    await store.maintain(NOW + 2 * HOUR)
+    await store.close()
+    store = await open_store(config=config, now_ns=NOW + 1000 * 24 * HOUR)
+    await store.maintain(NOW + 1000 * 24 * HOUR)
+    assert store.stats().blocks == 1
+    await store.maintain(NOW + 3 * HOUR)
+    began = elapsed.ns
+    for _ in range(31):
+        elapsed.ns += 24 * HOUR
+        await store.maintain(NOW + 3 * HOUR + elapsed.ns - began)
+    assert store.stats().blocks == 0, "set right again, its age is the real one"
+
+
 async def test_too_many_bytes_go_oldest_first_and_the_file_shrinks(open_store, monkeypatch):
     monkeypatch.setattr(maintenance, "SPARE_PAGES", 0)
     store = await open_store(config=StoreConfig(retention={"bytes": "1MB"}))
