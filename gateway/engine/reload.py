@@ -87,7 +87,7 @@ def _follow(engine: "Engine", owed: Owed, was: Tag, now: Tag) -> None:
 
 
 def _renamed(engine: "Engine", tag: Tag, before: TagTable) -> None:
-    """A new row whose tag was another one: it goes on from that one's value."""
+    """A new row whose tag was another one: it goes on from that one's value, also under manual input."""
     old, twin = before.named(tag.was) if tag.was else None, engine.twin
     if old is None or old.type != tag.type or not tag.enabled or tag.source == DERIVED:
         return
@@ -96,6 +96,9 @@ def _renamed(engine: "Engine", tag: Tag, before: TagTable) -> None:
         column[tag.tag_id] = column[old.tag_id]
     if old.tag_id in twin.text:
         twin.text[tag.tag_id] = twin.text[old.tag_id]
+    if old.tag_id in engine.held and old.source != DERIVED:
+        engine.held[tag.tag_id] = engine.held[old.tag_id].unordered()
+        twin.gate_ns[tag.tag_id], twin.overridden[tag.tag_id] = NEVER, True
 
 
 def _carry_alarms(engine: "Engine", owed: Owed, alarms: Alarms) -> None:

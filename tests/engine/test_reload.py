@@ -170,3 +170,14 @@ def test_a_limit_that_the_renamed_tag_has_no_more_ends():
     new = table(tag("a", enabled=False), OLD[1], OLD[2], tag("z", was="a"))
     engine.retable(new, [rule(new, "z", "LO", -5), *RULES[1:]], [])
     assert told(later(engine)) == [("a", "HI", "inactive")]
+
+
+def test_manual_input_follows_its_tag_to_a_new_name():
+    """It wins until it is released, and a rename is no release."""
+    engine = running()
+    manual(engine, [0], [3.0], 3601)
+    renamed(engine)
+    later(engine)
+    assert feed(engine, [3], [9.0], 3701).counts.overridden == 1
+    assert (engine.view.value[3], engine.view.status[3]) == (3.0, quality.GOOD_LOCAL_OVERRIDE)
+    assert rows(engine.release([3], T0 + 3702 * S).rows)[0] == (3, 9.0, 0, 3701.0)
