@@ -75,18 +75,27 @@ _WORDS: Final = ("good", "uncertain", "bad", "bad")
 
 
 def name(status: int) -> str:
-    """The standard's name of a StatusCode; info bits are ignored, and a code without a name here is written in hexadecimal."""
-    return _NAMES.get(status & 0xFFFF_0000, f"0x{status:08X}")
+    """The standard's name of a StatusCode; info bits are ignored, and a code without a name is written in hexadecimal."""
+    known = _NAMES.get(status & 0xFFFF_0000)
+    if known is None:
+        from gateway.model.statuscodes import NAMES
+
+        return NAMES.get(status & 0xFFFF_0000) or f"0x{status:08X}"
+    return known
 
 
 def code(text: str) -> int | None:
-    """The StatusCode of a name that this file knows, or of hexadecimal digits as `name` writes them; None for any other text."""
+    """The StatusCode of a name of the standard, or of hexadecimal digits as `name` writes them; None for any other text."""
     known = _CODES.get(text)
     if known is None and text.startswith("0x") and len(text) == 10:
         try:
             return int(text, 16)
         except ValueError:
             return None
+    if known is None and text.startswith(("Good", "Uncertain", "Bad")):
+        from gateway.model.statuscodes import CODES
+
+        return CODES.get(text)
     return known
 
 
