@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from gateway.settings import read_units
-from gateway.settings.units import unit_hint
+from gateway.settings.units import _SPOKEN, _plain, unit_hint
 
 UNITS = read_units()
 
@@ -162,8 +162,32 @@ def test_unit_ids_of_opc_ua(code, unece, unit_id):
         ("kvar", "kV.A{reactive}"),
         ("percent", "%"),
         ("l/min", "L/min"),
+        ("degC", "Cel"),
+        ("C", "Cel"),
+        ("deg C", "Cel"),
+        ("degF", "[degF]"),
+        ("kW h", "kW.h"),
+        ("kW*h", "kW.h"),
+        ("MWh", "MW.h"),
+        ("m³/h", "m3/h"),
+        ("m^3/h", "m3/h"),
+        ("m3/hr", "m3/h"),
+        ("Nm3/h", "m3{norm}/h"),
+        ("1/min", "/min"),
+        ("r/min", "/min"),
+        ("RPM", "/min"),
+        ("N m", "N.m"),
+        ("barg", "bar"),
+        ("pcs", "{piece}"),
+        ("sec", "s"),
+        ("Bar", "bar"),
     ],
 )
 def test_hints_speak_the_plants_language(text, code):
     """Symbols, names and UNECE codes lead to the UCUM code."""
     assert unit_hint(text, UNITS).startswith(f"did you mean {code},")
+
+
+def test_every_spoken_word_leads_to_a_unit_of_the_table():
+    assert set(_SPOKEN.values()) <= set(UNITS)
+    assert all(word == word.lower() == _plain(word) for word in _SPOKEN)
