@@ -149,8 +149,9 @@ async def test_a_variable_has_all_its_attributes(client):
     got = [value.Value.Value for value in values]
     assert got[:4] == [ua.NodeId(11), -1, 1, 1]
     assert (got[4].Text, got[5]) == ("Oven temperature", 10.0)
-    assert (await tag(client, "line.setpoint").read_attribute(ids.AccessLevel)).Value.Value == 3
-    assert (await tag(client, "line.locked").read_attribute(ids.AccessLevel)).Value.Value == 1
+    for name, user in (("line.setpoint", 3), ("line.locked", 1)):  # CurrentWrite is the tag's; whether this client may is UserAccessLevel
+        values = await tag(client, name).read_attributes([ids.AccessLevel, ids.UserAccessLevel])
+        assert [value.Value.Value for value in values] == [3, user]
 
 
 async def test_a_path_of_names_leads_to_tags_and_their_properties(client):

@@ -170,7 +170,8 @@ class AddressSpace:
             tag.description,
             int(BUILTINS[tag.type]),
             read=lambda: self.read(tag.tag_id),
-            writable=self.writable(tag),
+            writable=tag.write_rule is not None,
+            user_writable=self.writable(tag),
             sampling_ms=tag.sampling_interval_ns / 1e6,
         )
 

@@ -109,7 +109,8 @@ class Node:
     data_type: int = 0  # namespace 0
     array: bool = False
     read: Callable[[], Reading] | None = None
-    writable: bool = False
+    writable: bool = False  # AccessLevel: by somebody
+    user_writable: bool = False  # UserAccessLevel: by the clients of this server
     sampling_ms: float = 0.0
 
 

@@ -113,6 +113,11 @@ def edges(node: Node) -> list[Reference]:
     return [_TYPES[node.target.type_definition], *node.references]
 
 
+def _access(*, writable: bool) -> int:
+    """AccessLevel, UserAccessLevel (Part 3, 8.57)."""
+    return int(ua.AccessLevel.CurrentRead.mask | (ua.AccessLevel.CurrentWrite.mask if writable else 0))
+
+
 def node_data(node: Node) -> NodeData:
     """A node with all attributes that Part 3, 5.5 (Object) and 5.6 (Variable) ask for."""
     target = node.target
@@ -129,12 +134,11 @@ def node_data(node: Node) -> NodeData:
     if node.read is None:
         values[_Attribute.EventNotifier] = ua.Variant(0, ua.VariantType.Byte)
     else:
-        access = ua.AccessLevel.CurrentRead.mask | (ua.AccessLevel.CurrentWrite.mask if node.writable else 0)
         values |= {
             _Attribute.DataType: ua.Variant(node_id(node.data_type), ua.VariantType.NodeId),
             _Attribute.ValueRank: ua.Variant(1 if node.array else -1, ua.VariantType.Int32),
-            _Attribute.AccessLevel: ua.Variant(access, ua.VariantType.Byte),
-            _Attribute.UserAccessLevel: ua.Variant(access, ua.VariantType.Byte),
+            _Attribute.AccessLevel: ua.Variant(_access(writable=node.writable), ua.VariantType.Byte),
+            _Attribute.UserAccessLevel: ua.Variant(_access(writable=node.user_writable), ua.VariantType.Byte),
             _Attribute.Historizing: ua.Variant(False, ua.VariantType.Boolean),
             _Attribute.MinimumSamplingInterval: ua.Variant(node.sampling_ms, ua.VariantType.Double),
         }

@@ -92,7 +92,7 @@ class Session(InternalSession):
         if wanted.AttributeId != _VALUE or tag_id is None or face.columns.tags[tag_id].write_rule is None:
             return codes.BadNotWritable
         shown = face.space.node(str(key))
-        if shown is None or not shown.writable:
+        if shown is None or not shown.user_writable:
             return codes.BadUserAccessDenied
         return _unfit(wanted, shown.data_type) or await face.set_tag(tag_id, wanted.Value.Value.Value, self.origin)
 
