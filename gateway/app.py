@@ -132,6 +132,7 @@ class Gateway:
     async def _start(self, group: asyncio.TaskGroup) -> dict[str, "asyncio.Task[None]"]:
         """Sinks, then engine, then drivers."""
         now_ns, pending = self.clock.now_ns, self.pending
+        await self.store.retire([unit.name for unit in self.site.upstream])
         sources = self.south.build(self.site.sources, self.site.tags)
         faces = self.north.build(sinks_of(self.site)) | self.page.faces(self.health)
         self.north.start(group, faces)
@@ -336,6 +337,8 @@ class Gateway:
         self.events.resize(new.events.max_events)
         changed = await self.south.replace(self._group, sources)
         await self.north.replace(self._group, faces, change.gone)
+        with suppress(StoreUnavailable):  # else at the next start
+            await self.store.retire([unit.name for unit in new.upstream])
         self.pending.snapshot_wanted = True
         self.inbox.wake()
         not_up = [name for name in changed if name in self.south.sources and self.south.sources[name].unit.state is not State.UP]

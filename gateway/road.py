@@ -120,7 +120,8 @@ class Gathered:
     steps: list[Step] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     outbox: list[OutboxRow] = field(default_factory=list)
-    receipts: list[tuple[Driver, object]] = field(default_factory=list)
+    receipts: dict[int, tuple[Driver, object]] = field(default_factory=dict)  # by id(driver): the newest stands for all before it
+    waiting: int = 0  # how many receipts that is
     samples: int = 0
 
 
@@ -150,7 +151,8 @@ class Pending:
         gathered.outbox.extend(outbox)
         gathered.samples += len(step.rows) + len(step.late)
         if receipt is not None:
-            gathered.receipts.append(receipt)
+            gathered.receipts[id(receipt[0])] = receipt
+            gathered.waiting += 1
         self._filled.set()
         if gathered.samples > self._limit or len(gathered.steps) > self._limit // 4:
             self._overflow(gathered)
@@ -214,7 +216,7 @@ class Pending:
     @property
     def waiting(self) -> int:
         """How many receipts wait for the commit."""
-        return len(self._gathered.receipts)
+        return self._gathered.waiting
 
     @property
     def empty(self) -> bool:

@@ -144,7 +144,7 @@ async def commit_once(
         pending.away(False)
         away(False)
     health.committing_since_ns = None
-    for driver, receipt in gathered.receipts:
+    for driver, receipt in gathered.receipts.values():
         driver.accept(receipt)
 
 

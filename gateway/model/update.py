@@ -87,4 +87,6 @@ def conflate(updates: Sequence[TwinUpdate]) -> TwinUpdate:
         reported=np.isin(ids, tag_id[reported]),
         transitions=tuple(transition for update in updates for transition in update.transitions),
         committed=any(update.committed for update in updates),
+        changed=max(update.changed for update in updates),
+        changed_tags=max((update.changed_tags for update in updates), key=len),
     )
