@@ -207,25 +207,38 @@ def browse(
     depth: Annotated[int | None, typer.Option("--depth", min=1, max=50, help="How many levels down; all without it.")] = None,
     form: Annotated[Format, typer.Option("--format", help="How the tags are written.")] = Format.yaml,
     source: Annotated[str, typer.Option("--source", help="Name of the source in the configuration.")] = "plc1",
+    user: Annotated[str | None, typer.Option("--user", help="Who signs in; anonymous without it.")] = None,
+    password: Annotated[
+        str | None, typer.Option("--password", envvar="EDGETWIN_PASSWORD", help="Of that user; better in EDGETWIN_PASSWORD.")
+    ] = None,
+    security: Annotated[str, typer.Option("--security", help="None, or policy/mode: Basic256Sha256/SignAndEncrypt.")] = "None",
+    pki: Annotated[Path | None, typer.Option("--pki", help="Folder with own/ and trusted/: data_dir/pki of a gateway.")] = None,
+    server_certificate: Annotated[Path | None, typer.Option("--server-certificate", help="The server's certificate, pinned.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Walk an OPC UA server and print its variables as tags that can be pasted into a configuration."""
     import asyncio
 
+    from gateway.cli.access import access
     from gateway.contracts import NotConnected
     from gateway.settings import read_units
     from gateway.wire.opcua.browse import browse as walk
 
     units = read_units()
+    way = access(url, user, password if user else None, security, pki, server_certificate)
     try:
-        found = asyncio.run(walk(url, root, depth, ucum={unit.unit_id: unit.ucum for unit in units.values() if unit.unece}))
+        found = asyncio.run(walk(url, root, depth, access=way, ucum=paste.codes(units)))
     except NotConnected as error:
-        raise Failure(UNREACHABLE, str(error), "is the address right, and does the server allow an anonymous, unsecured session?") from None
+        hint = "is the address right, and does the server allow such a session? see --user, --password and --security"
+        raise Failure(UNREACHABLE, str(error), hint) from None
+    except LookupError as error:
+        raise Failure(FAILED, str(error)) from None
     except ValueError as error:
         raise Failure(WRONG, str(error)) from None
     pasted = paste.tags(found, source, units)
+    section = {"driver": "opcua", "url": url} | ({"user": user} if user else {}) | ({} if security == "None" else {"security": security})
     show.note(f"{len(pasted)} variables, of which {sum(each.fits for each in pasted)} can be tags")
     if as_json or form is Format.json:
         show.document(paste.as_json(pasted, url))
     else:
-        show.line((paste.as_csv(pasted) if form is Format.csv else paste.as_yaml(pasted, source, url)).rstrip("\n"))
+        show.line((paste.as_csv(pasted) if form is Format.csv else paste.as_yaml(pasted, source, section)).rstrip("\n"))

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from gateway.model.unit import Unit
     from gateway.wire.opcua.browse import Found
 
 RESERVED: Final = frozenset({"Twin", "Simulation", "Kpi", "Gateway"})
-_COLUMNS: Final = ("name", "source", "address", "type", "unit", "range")
+_COLUMNS: Final = ("name", "source", "address", "type", "unit", "range", "labels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,9 @@ def tags(found: "Sequence[Found]", source: str, units: Mapping[str, object]) -> 
 def _tag(one: "Found", name: str, source: str, units: Mapping[str, object]) -> Pasted:
     notes = [f"{one.data_type}, {'/'.join(one.path)}"]
     keys: dict[str, Any] = {"name": name, "source": source, "address": one.address, "type": one.type}
-    if one.type == "enum":
+    if one.labels:
+        keys["labels"] = dict(one.labels)
+    elif one.type == "enum":
         keys["type"] = "int"
         notes.append("an enumeration: type enum takes labels")
     number = keys["type"] in {"float", "int"}
@@ -49,6 +52,15 @@ def _tag(one: "Found", name: str, source: str, units: Mapping[str, object]) -> P
     if one.writable:
         notes.append("can be written")
     return Pasted(keys, "; ".join(notes).replace("\n", " "), bool(one.type) and not one.array)
+
+
+def codes(units: "Mapping[str, Unit]") -> dict[int, str]:
+    """UCUM code by OPC UA unit id: of several that share one, the plain one without annotation, and of those the first."""
+    found: dict[int, str] = {}
+    for unit in sorted(units.values(), key=lambda unit: any(bracket in unit.ucum for bracket in "{[")):
+        if unit.unece:
+            found.setdefault(unit.unit_id, unit.ucum)
+    return found
 
 
 def _names(wished: Sequence[str]) -> list[str]:
@@ -80,13 +92,20 @@ def _levels(name: str) -> Iterator[str]:
         yield name
 
 
-def as_yaml(pasted: Sequence[Pasted], source: str, url: str) -> str:
-    """The sections sources and tags; what does not fit is a comment with the reason. JSON texts are YAML texts."""
-    lines = ["sources:", f"  {source}: {{driver: opcua, url: {json.dumps(url)}}}", "tags:"]
+def as_yaml(pasted: Sequence[Pasted], source: str, section: Mapping[str, Any]) -> str:
+    """The sections sources (with the keys of this one) and tags; what does not fit is a comment with the reason."""
+    lines = ["sources:", f"  {source}: {_flow(section)}", "tags:"]
     for each in pasted:
-        keys = ", ".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in each.keys.items())
+        keys = ", ".join(f"{key}: {_flow(value)}" for key, value in each.keys.items())
         lines.append(f"  {'' if each.fits else '# '}- {{{keys}}}  # {each.note}")
     return "\n".join(lines) + "\n"
+
+
+def _flow(value: Any) -> str:
+    """YAML on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_flow(inner)}" for key, inner in value.items()) + "}"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def as_csv(pasted: Sequence[Pasted]) -> str:
@@ -96,8 +115,9 @@ def as_csv(pasted: Sequence[Pasted]) -> str:
     writer.writeheader()
     for each in pasted:
         if each.fits:
-            keys = dict(each.keys)
-            writer.writerow(keys | ({"range": json.dumps(keys["range"])} if "range" in keys else {}))
+            writer.writerow({
+                key: json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value for key, value in each.keys.items()
+            })  # fmt: skip
     return out.getvalue()
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from cli.conftest import edgetwin, run
 from gateway import settings
 from gateway.cli import paste
+from gateway.cli.access import access
 from gateway.model.tag import TagType
 from gateway.plugins import plugins
 from gateway.settings import read_units
@@ -22,6 +23,9 @@ VARIABLES = [
     Variable("line.count", TagType.INT),
     Variable("line.message", TagType.TEXT),
     Variable("line.on", TagType.BOOL),
+    Variable("line.state", TagType.ENUM, labels={0: "stopped", 2: 'run "fast": #1'}),
+    Variable("line.share", TagType.FLOAT, read_units()["%"]),
+    Variable("line.ratio", TagType.FLOAT, read_units()["1"]),
 ]
 
 
@@ -42,15 +46,49 @@ async def test_what_browse_prints_can_be_pasted_and_passes_check(plant, tmp_path
     tags = {tag.name.rpartition(".")[2]: tag for tag in loaded.tags}
     assert (tags["temperature"].unit, tags["temperature"].eu_range, tags["temperature"].type) == ("Cel", (0.0, 60.0), TagType.FLOAT)
     assert (tags["count"].type, tags["message"].type, tags["on"].type) == (TagType.INT, TagType.TEXT, TagType.BOOL)
+    assert (tags["state"].type, tags["state"].labels) == (TagType.ENUM, {0: "stopped", 2: 'run "fast": #1'})
+    assert (tags["share"].unit, tags["ratio"].unit) == ("%", "1")
     table = list(csv.DictReader(io.StringIO((await edgetwin("browse", plant.url, "--format", "csv")).out)))
     assert {row["name"] for row in table} == {tag.name for tag in loaded.tags}
     document = (await edgetwin("browse", plant.url, "--json")).json
-    assert len(document["tags"]) == 4
+    assert len(document["tags"]) == 7
+    (tmp_path / "tags.csv").write_text((await edgetwin("browse", plant.url, "--format", "csv")).out)
+    source = f"sources: {{plc1: {{driver: opcua, url: {plant.url}}}}}\n"
+    site.write_text(f"version: 1\ngateway: {{name: line1, data_dir: {tmp_path / 'data'}}}\n{source}tags_from: [tags.csv]\n")
+    assert [(tag.name, tag.type, tag.unit, tag.labels) for tag in settings.load(site, plugins()).tags] == [
+        (tag.name, tag.type, tag.unit, tag.labels) for tag in loaded.tags
+    ]
 
 
 def test_a_server_that_is_not_there_is_three(free_port):
     said = run("browse", f"opc.tcp://127.0.0.1:{free_port}")
     assert (said.code, said.out) == (3, "")
+
+
+async def test_a_root_that_is_not_there_is_one_and_what_is_no_server_is_two(plant):
+    for root in ("nsu=urn:test:plant;s=nowhere", "nsu=urn:no;s=a"):
+        said = await edgetwin("browse", plant.url, "--root", root)
+        assert (said.code, said.out) == (1, "")
+        assert root in said.err
+    for wrong_usage in (("http://127.0.0.1:1",), ("opc.tcp://",), (plant.url, "--root", "?"), (plant.url, "--security", "Strong")):
+        said = await edgetwin("browse", *wrong_usage)
+        assert (said.code, said.out) == (2, ""), wrong_usage
+
+
+async def test_user_password_and_security_reach_the_server(plant, tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGETWIN_PASSWORD", "secret")
+    said = await edgetwin("browse", plant.url, "--user", "ann")
+    assert said.code == 0
+    assert f'plc1: {{driver: "opcua", url: "{plant.url}", user: "ann"}}' in said.out
+    assert "secret" not in said.out
+    pki = tmp_path / "pki"
+    said = await edgetwin("browse", plant.url, "--security", "Basic256Sha256/SignAndEncrypt", "--pki", pki)
+    assert said.code == 3  # this server has no such endpoint
+    assert (pki / "own" / "cert.der").exists()
+    before = (pki / "own" / "cert.der").read_bytes()
+    way = access(plant.url, "ann", "secret", "Aes256Sha256_RsaPss/Sign", pki, None)
+    assert (way.user, way.password, way.security.policy, way.security.mode) == ("ann", "secret", "Aes256Sha256RsaPss", "Sign")
+    assert (pki / "own" / "cert.der").read_bytes() == before
 
 
 def found(*paths, **more):
@@ -59,11 +97,11 @@ def found(*paths, **more):
 
 def test_what_cannot_be_a_tag_is_a_comment_with_the_reason():
     pasted = paste.tags([*found(("a",), array=True), Found(("b",), "nsu=urn:a;s=b", "Motor", "")], "plc1", {})
-    lines = paste.as_yaml(pasted, "plc1", "opc.tcp://x").splitlines()[3:]
+    lines = paste.as_yaml(pasted, "plc1", {"url": "opc.tcp://x"}).splitlines()[3:]
     assert all(line.startswith("  # - {") for line in lines)
     assert "an array" in lines[0]
     assert "a structure" in lines[1]
-    assert paste.as_csv(pasted) == "name,source,address,type,unit,range\n"
+    assert paste.as_csv(pasted) == "name,source,address,type,unit,range,labels\n"
 
 
 @given(

@@ -1,15 +1,10 @@
 """What `browse` finds is what a tag needs, on two servers."""
 
-import csv
-import io
-import json
-
 import pytest
-import yaml
 from asyncua import ua
 
 from gateway.contracts import NotConnected
-from gateway.wire.opcua.browse import Found, browse, render
+from gateway.wire.opcua.browse import browse
 from support.node_plant import running
 from support.opcua_source import URI, Kind, OpcUaSource
 from support.ports import free_port
@@ -33,8 +28,35 @@ async def test_variables_come_with_path_type_unit_and_range():
         assert all(one.path[0] != "Server" for one in found.values())
         assert [one.path for one in await browse(plant.url, root=f"nsu={URI};s=Line")] == [("Temp",)]
         assert ("Line 1", "Temp") not in [one.path for one in await browse(plant.url, depth=1)]
-        with pytest.raises(ValueError, match="namespace"):
+        with pytest.raises(LookupError, match="namespace"):
             await browse(plant.url, root="nsu=urn:no;i=1")
+        with pytest.raises(LookupError, match="no such node"):
+            await browse(plant.url, root=f"nsu={URI};s=nowhere")
+
+
+async def test_states_come_with_their_words():
+    """TwoState, MultiState and MultiStateValue properties (Part 8, 5.3.3), and those of an enumeration's own DataType (Part 3, 5.8.3)."""
+    async with OpcUaSource(free_port(), {"on": (True, Kind.Boolean), "mode": (1, Kind.UInt32), "step": (5, Kind.Int32)}) as plant:
+
+        def words(*texts):
+            return [ua.LocalizedText(text) for text in texts]
+
+        await plant.nodes["on"].add_property(0, "FalseState", ua.LocalizedText("off"))
+        await plant.nodes["on"].add_property(0, "TrueState", ua.LocalizedText("on"))
+        await plant.nodes["mode"].add_property(0, "EnumStrings", words("idle", "", "busy", "idle"))
+        values = [
+            ua.EnumValueType(Value=number, DisplayName=ua.LocalizedText(text)) for number, text in ((5, "heat"), (-1, "none"), (7, "cool"))
+        ]
+        await plant.nodes["step"].add_property(0, "EnumValues", values)
+        index = plant.nodes["on"].nodeid.NamespaceIndex
+        kind = await plant.server.nodes.enum_data_type.add_data_type(index, "Colour")
+        await kind.add_property(0, "EnumStrings", words("red", "green"))
+        await plant.server.nodes.objects.add_variable(ua.NodeId("lamp", index), f"{index}:lamp", 1, ua.VariantType.Int32, kind.nodeid)
+        found = {one.path: one for one in await browse(plant.url)}
+        assert (found["on",].type, found["on",].labels) == ("bool", {0: "off", 1: "on"})
+        assert (found["mode",].type, found["mode",].labels) == ("enum", {0: "idle", 2: "busy", 3: "idle 3"})
+        assert (found["step",].type, found["step",].labels) == ("enum", {5: "heat", 7: "cool"})
+        assert (found["lamp",].type, found["lamp",].labels, found["lamp",].data_type) == ("enum", {0: "red", 1: "green"}, "Colour")
 
 
 @pytest.mark.live
@@ -44,23 +66,6 @@ async def test_the_same_on_node_opcua(node, tmp_path):
         assert (found["analog",].symbol, found["analog",].range) == ("°C", (0.0, 60.0))
         assert found["array",].array
         assert found["when",].type == "float"
-
-
-def test_what_is_printed_can_be_pasted():
-    """YAML, CSV and JSON say the same; a name or address that YAML would read otherwise is quoted."""
-    found = [
-        Found(("Line", "Temp °"), 'nsu=urn:a;s=x: "y" #1', "Double", "float", "Cel", "°C", (0.0, 60.0)),
-        Found(("A",), "nsu=urn:a;i=1", "Argument", ""),
-        Found(("L",), "nsu=urn:a;i=2", "Int32", "int", symbol="pieces", array=True),
-    ]
-    rows = [
-        {"name": "Line.Temp", "source": "plc", "address": 'nsu=urn:a;s=x: "y" #1', "type": "float", "unit": "Cel", "range": [0.0, 60.0]},
-        {"name": "L", "source": "plc", "address": "nsu=urn:a;i=2[0]", "type": "int"},
-    ]
-    assert json.loads(render(found, "json")) == rows
-    assert yaml.safe_load(render(found, "yaml")) == {"tags": rows}
-    assert "# the server's unit: pieces" in render(found, "yaml")
-    assert [row["address"] for row in csv.DictReader(io.StringIO(render(found, "csv")))] == [row["address"] for row in rows]
 
 
 async def test_nobody_there():

@@ -1,8 +1,5 @@
-"""Walking a server's address space (Part 4, 5.8): every variable with what a tag of it would need, as text to paste. In slices."""
+"""Walking a server's address space (Part 4, 5.8): every variable with what a tag of it would need. In slices."""
 
-import csv
-import io
-import json
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +21,7 @@ _REFERENCES_MOST: Final = 1000
 _SERVER: Final = 2253  # the server's own object: nothing of the plant lies below it
 _TYPES: Final = {1: "bool", 12: "text", 13: "float", 14: "text", 16: "text", 21: "text", 10: "float", 11: "float"}
 _INTEGERS: Final = range(2, 10)
+_PROPERTIES: Final = ("EngineeringUnits", "EURange", "EnumStrings", "EnumValues", "FalseState", "TrueState")
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -31,7 +29,8 @@ _UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]+")
 class Found:
     """One variable. path: browse names from the root; data_type: the DataType's name; type: the tag type that fits, "" for none.
 
-    unit: UCUM where the table has it; symbol: the unit as the server writes it; array: it is one, name an element.
+    unit: UCUM where the table has it; symbol: the unit as the server writes it; array: it is one, name an element. labels: of its states,
+    those of bool and enum; an enum without them says none.
     """
 
     path: tuple[str, ...]
@@ -43,6 +42,7 @@ class Found:
     range: tuple[float, float] | None = None
     writable: bool = False
     array: bool = False
+    labels: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -54,7 +54,7 @@ class Found:
 class _Variable:
     node: Any
     path: tuple[str, ...]
-    properties: dict[str, Any] = field(default_factory=dict)  # EngineeringUnits, EURange -> NodeId
+    properties: dict[str, Any] = field(default_factory=dict)  # EURange, EnumStrings, ... -> NodeId
 
 
 async def browse(
@@ -62,13 +62,16 @@ async def browse(
 ) -> list[Found]:
     """All variables below root (an address; the Objects folder by default), depth levels deep at most.
 
-    ucum: UCUM code by OPC UA unit id. Raises NotConnected, and ValueError for a root that is no address or is not there.
+    ucum: UCUM code by OPC UA unit id. Raises NotConnected, ValueError for a root that is no address, LookupError for one that is not there.
     """
     gone: list[str] = []
     link = await Link.open(access or Access(url), gone.append, time.time())
     try:
         namespaces = await link.namespaces()
         start = _root(root, namespaces)
+        (known,) = await link.read([(start, ua.AttributeIds.NodeClass)])
+        if _plain(known) is None:
+            raise LookupError(f"{root}: the server has no such node")
         variables = await _walk(link, start, depth)
         return await _describe(link, variables, namespaces, ucum or {})
     except Refused as refusal:
@@ -82,7 +85,7 @@ def _root(root: str | None, namespaces: Sequence[str]) -> Any:
         return ua.NodeId(ua.ObjectIds.ObjectsFolder)
     found = node_id(parse(root), namespaces)
     if found is None:
-        raise ValueError(f"{root}: the server knows no such namespace; it has {', '.join(namespaces)}")
+        raise LookupError(f"{root}: the server knows no such namespace; it has {', '.join(namespaces)}")
     return found
 
 
@@ -151,35 +154,33 @@ async def _references(link: Link, nodes: Sequence[Any]) -> list[list[Any]]:
 
 async def _describe(link: Link, variables: Sequence[_Variable], namespaces: Sequence[str], ucum: Mapping[int, str]) -> list[Found]:
     attributes = (ua.AttributeIds.DataType, ua.AttributeIds.ValueRank, ua.AttributeIds.AccessLevel)
-    size = max(1, min(SLICE, await max_items_per_call(link, 5 * SLICE) // 5))
-    names: dict[Any, tuple[str, str]] = {}
+    most = len(attributes) + len(_PROPERTIES)
+    size = max(1, min(SLICE, await max_items_per_call(link, most * SLICE) // most))
+    types: dict[Any, _Type] = {}
     described = []
     for part in _slices(variables, size):
         wanted = [(one.node, attribute) for one in part for attribute in attributes]
-        extra = [
-            (one.properties[name], ua.AttributeIds.Value)
-            for one in part
-            for name in ("EngineeringUnits", "EURange")
-            if name in one.properties
-        ]
+        extra = [(one.properties[name], ua.AttributeIds.Value) for one in part for name in _PROPERTIES if name in one.properties]
         values = iter([_plain(value) for value in await link.read(wanted + extra)])
         shapes = [(next(values), next(values), next(values)) for _ in part]
         for one, (data_type, rank, access) in zip(part, shapes, strict=True):
-            eu = next(values) if "EngineeringUnits" in one.properties else None
-            span = next(values) if "EURange" in one.properties else None
-            if data_type not in names:
-                names[data_type] = await _type_name(link, data_type)
+            said = {name: next(values) for name in _PROPERTIES if name in one.properties}
+            if data_type not in types:
+                types[data_type] = await _type(link, data_type)
+            kind = types[data_type]
+            labels = _labels(kind.type, said) or kind.labels
             described.append(
                 Found(
                     path=one.path,
                     address=str(address_of(one.node, namespaces)),
-                    data_type=names[data_type][0],
-                    type=names[data_type][1],
-                    unit=ucum.get(getattr(eu, "UnitId", None) or -1, ""),
-                    symbol=_symbol(eu),
-                    range=_range(span),
+                    data_type=kind.name,
+                    type="enum" if labels and kind.type == "int" else kind.type,
+                    unit=ucum.get(getattr(said.get("EngineeringUnits"), "UnitId", None) or -1, ""),
+                    symbol=_symbol(said.get("EngineeringUnits")),
+                    range=_range(said.get("EURange")),
                     writable=bool((access or 0) & 2),
                     array=(rank or 0) >= 0,
+                    labels=labels,
                 )
             )
     return described
@@ -192,26 +193,69 @@ def address_of(node: Any, namespaces: Sequence[str]) -> Address:
     return Address(uri, node.Identifier)
 
 
-async def _type_name(link: Link, data_type: Any) -> tuple[str, str]:
-    """(name, tag type) of a DataType: by the built-in type that it descends from (Part 3, 5.8.3)."""
+@dataclass(frozen=True, slots=True)
+class _Type:
+    """A DataType: its name, the tag type that fits, and the states that an enumeration of its own has (Part 3, 5.8.3)."""
+
+    name: str
+    type: str
+    labels: Mapping[int, str] = field(default_factory=dict)
+
+
+async def _type(link: Link, data_type: Any) -> _Type:
+    """By the built-in type that it descends from (Part 3, 5.8.3)."""
     if data_type is None:
-        return "", ""
+        return _Type("", "")
     (named,) = await link.read([(data_type, ua.AttributeIds.BrowseName)])
     name = getattr(_plain(named), "Name", None) or str(data_type.Identifier)
     here, steps = data_type, 0
     while here is not None and steps < 16:
-        if here.NamespaceIndex == 0 and isinstance(here.Identifier, int):
-            if here.Identifier in _INTEGERS or here.Identifier in {27, 28}:
-                return name, "int"
-            if here.Identifier == 29:
-                return name, "enum"
-            if here.Identifier == 26:
-                return name, "float"
-            if here.Identifier in _TYPES:
-                return name, _TYPES[here.Identifier]
+        kind = _tag_type(here)
+        if kind:
+            return _Type(name, kind, await _states(link, data_type) if kind == "enum" else {})
         parents = await link.inverse(here, ua.NodeId(ua.ObjectIds.HasSubtype))
         here, steps = (parents[0] if parents else None), steps + 1
-    return name, ""
+    return _Type(name, "")
+
+
+def _tag_type(data_type: Any) -> str:
+    """Of a type of the standard; "" for any other."""
+    if data_type.NamespaceIndex != 0 or not isinstance(data_type.Identifier, int):
+        return ""
+    if data_type.Identifier in _INTEGERS or data_type.Identifier in {27, 28}:
+        return "int"
+    return {29: "enum", 26: "float"}.get(data_type.Identifier) or _TYPES.get(data_type.Identifier, "")
+
+
+async def _states(link: Link, data_type: Any) -> Mapping[int, str]:
+    """What an enumeration's own properties say of its values."""
+    (references,) = await _references(link, [data_type])
+    found = {(one.BrowseName.Name or ""): one.NodeId for one in references if one.ReferenceTypeId == ua.NodeId(ua.ObjectIds.HasProperty)}
+    names = [name for name in ("EnumStrings", "EnumValues") if name in found]
+    values = await link.read([(found[name], ua.AttributeIds.Value) for name in names]) if names else []
+    return _labels("enum", {name: _plain(value) for name, value in zip(names, values, strict=True)})
+
+
+def _labels(kind: str, said: Mapping[str, Any]) -> dict[int, str]:
+    """Words of states, from the properties of TwoStateDiscreteType, MultiStateDiscreteType and MultiStateValueDiscreteType (Part 8, 5.3.3).
+
+    A state needs a word of its own: one without is left out, one that stands twice gets its number.
+    """
+    if kind == "bool":
+        rows = [(0, said.get("FalseState")), (1, said.get("TrueState"))]
+    elif kind not in {"int", "enum"}:
+        rows = []
+    elif isinstance(said.get("EnumValues"), list):
+        rows = [(one.Value, one.DisplayName) for one in said["EnumValues"] if hasattr(one, "DisplayName") and 0 <= one.Value < 2**32]
+    else:
+        strings = said.get("EnumStrings")
+        rows = list(enumerate(strings)) if isinstance(strings, list) else []
+    found: dict[int, str] = {}
+    for number, text in rows:
+        word = " ".join((getattr(text, "Text", None) or "").split())
+        if word:
+            found[number] = f"{word} {number}" if word in found.values() else word
+    return found
 
 
 def _plain(value: Any) -> Any:
@@ -231,48 +275,3 @@ def _range(found: Any) -> tuple[float, float] | None:
 def _slices(rows: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     for start in range(0, len(rows), size):
         yield rows[start : start + size]
-
-
-# --- text to paste ------------------------------------------------------------------------------------------------------------------------
-
-
-def render(found: Sequence[Found], form: str, source: str = "plc") -> str:
-    """Tags of these variables as yaml, csv (columns = the keys of a tag) or json. Structures are left out; of an array, element 0."""
-    rows = [_keys(one, source) for one in found if one.type]
-    if form == "json":
-        return json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
-    if form == "csv":
-        text = io.StringIO()
-        table = csv.DictWriter(text, ["name", "source", "address", "type", "unit", "range"], lineterminator="\n")
-        table.writeheader()
-        table.writerows({**row, "range": json.dumps(row["range"]) if "range" in row else ""} for row in rows)
-        return text.getvalue()
-    symbols = {str(_address(one)): one.symbol for one in found if one.symbol and not one.unit}
-    lines = [f"  - {_flow(row)}{_remark(symbols.get(row['address'], ''))}\n" for row in rows]
-    return "tags:\n" + "".join(lines)
-
-
-def _keys(one: Found, source: str) -> dict[str, Any]:
-    keys: dict[str, Any] = {"name": one.name, "source": source, "address": _address(one), "type": one.type}
-    if one.unit:
-        keys["unit"] = one.unit
-    if one.range is not None:
-        keys["range"] = list(one.range)
-    return keys
-
-
-def _address(one: Found) -> str:
-    return f"{one.address}[0]" if one.array else one.address
-
-
-def _flow(row: Mapping[str, Any]) -> str:
-    """One line of YAML; JSON's strings and numbers are YAML's."""
-    return (
-        "{"
-        + ", ".join(f"{key}: {value if key in {'name', 'type'} else json.dumps(value, ensure_ascii=False)}" for key, value in row.items())
-        + "}"
-    )
-
-
-def _remark(symbol: str) -> str:
-    return f"  # the server's unit: {' '.join(symbol.split())}" if symbol else ""
