@@ -79,11 +79,11 @@ async def _hour(directory: Path, tags: int = 100, hours: int = 3) -> dict[str, A
             raise AssertionError("what was read is not what was written")
     took = perf_counter() - began
     used = await store._plant.read(
-        lambda connection: [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count")]
+        lambda connection: [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")]
     )
     await store.close()
     return {
-        "disk_bytes_per_sample": (used[0] - used[1]) * 4096 / (n * tags),
+        "disk_bytes_per_sample": (used[0] - used[1]) * used[2] / (n * tags),
         "read_one_tag_samples_per_s": n * tags / took,
     }
 

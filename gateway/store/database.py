@@ -21,7 +21,8 @@ from gateway.store.schema import Schema
 T = TypeVar("T")
 A = TypeVarTuple("A")
 
-PAGE_BYTES: Final = 4096
+PAGE_BYTES: Final = 2048  # of a new file: a commit changes few bytes in a few pages, and writes each of them whole to the log
+_LOG_BYTES: Final = 4 * 2**20  # of log that are collected before a checkpoint: pages that change often are written to the file once
 _MAGIC: Final = b"SQLite format 3\0"
 _BUSY_S: Final = 5.0
 _SUFFIXES: Final = ("", "-wal", "-shm", "-journal")
@@ -162,6 +163,7 @@ def open_writer(path: Path, schema: Schema) -> sqlite3.Connection:
         migrate(connection, schema)
         connection.execute("PRAGMA journal_size_limit=67108864")
         connection.execute("PRAGMA cache_size=-4096")
+        connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_BYTES // page_bytes(connection)}")
     except BaseException:
         connection.close()
         raise
@@ -177,6 +179,7 @@ def create(path: Path, schema: Schema) -> None:
     try:
         fresh.chmod(0o600)
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
         connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
         migrate(connection, schema)
         connection.execute("PRAGMA journal_mode=WAL")
@@ -188,6 +191,11 @@ def create(path: Path, schema: Schema) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def page_bytes(connection: sqlite3.Connection) -> int:
+    """A file keeps the page size that it was made with."""
+    return int(connection.execute("PRAGMA page_size").fetchone()[0])
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

@@ -15,7 +15,7 @@ from gateway.contracts import Series
 from gateway.store import bounds, codec, history, journal, state, tail
 from gateway.store.ages import JUMP_NS, Ages
 from gateway.store.config import StoreConfig
-from gateway.store.database import PAGE_BYTES, Database
+from gateway.store.database import Database, page_bytes
 from gateway.store.errors import Lost
 from gateway.store.outbox import Outbox
 from gateway.store.series import EMPTY, join, merge, take
@@ -29,8 +29,8 @@ PASS_SAMPLES: Final = 500_000  # of the tail held in memory at once while cuttin
 SLICE_BLOCKS: Final = 100
 SLICE_ROWS: Final = 500
 SLICE_SAMPLES: Final = 200_000
-SLICE_PAGES: Final = 500
-SPARE_PAGES: Final = 4096  # free pages kept for the next blocks: giving them back would only wear the flash
+SLICE_PAGES: Final = 1000
+SPARE_PAGES: Final = 8192  # free pages kept for the next blocks: giving them back would only wear the flash
 
 Block = tuple[int, int, int, int, bytes]  # store_id, start_ns, end_ns, samples, columns
 
@@ -151,7 +151,7 @@ def _drop_tail(connection: sqlite3.Connection) -> int:
 
 def _expire(connection: sqlite3.Connection, too_old: Callable[[int], bool], keep_bytes: int) -> int:
     """Remove a slice of the oldest blocks that are too old or too many; how many."""
-    used = (_pragma(connection, "page_count") - _pragma(connection, "freelist_count")) * PAGE_BYTES
+    used = (_pragma(connection, "page_count") - _pragma(connection, "freelist_count")) * page_bytes(connection)
     surplus = used - keep_bytes
     gone = []
     rows = connection.execute("SELECT id, end_ns, length(columns) FROM blocks ORDER BY id LIMIT ?", (SLICE_BLOCKS,))

@@ -47,6 +47,16 @@ async def test_acknowledged_messages_are_not_seen_again_and_the_sequence_goes_on
     assert store.outbox.fill()[0].rows == 1
 
 
+async def test_a_small_commit_writes_little_to_the_disk(store):
+    """The log grows by whole pages: of ten values and their message, acknowledged with the next commit, few and small ones."""
+    log, commits = store.path / "plant.db-wal", 50
+    await store._plant.pragma("PRAGMA wal_checkpoint(TRUNCATE)")
+    for k in range(commits):
+        await store.commit(Commit([step(range(3), [1.0, 2.0, float(k)], [NOW + k] * 3)], outbox=rows(1)))
+        store.outbox.acked("mqtt/live", k + 1)
+    assert log.stat().st_size / commits < 8000
+
+
 async def test_a_commit_that_is_given_twice_is_written_once(store):
     commit = Commit([step([0], [1.0], [NOW])], outbox=rows(2))
     await store.commit(commit)

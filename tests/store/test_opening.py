@@ -177,6 +177,19 @@ async def test_an_older_file_is_brought_up_with_all_it_holds(tmp_path):
     await new.close()
 
 
+async def test_a_file_with_pages_of_another_size_goes_on_as_it_is(open_store, monkeypatch):
+    """Earlier releases made them of 4096 bytes."""
+    with monkeypatch.context() as earlier:
+        earlier.setattr(database, "PAGE_BYTES", 4096)
+        await filled(open_store, 50)
+    store = await open_store()
+    assert await store._plant.read(database.page_bytes) == 4096
+    assert await store.history.count(0) == 50
+    await store.commit(Commit([step([0], [1.0], [NOW + 50])], snapshot=b"s"))
+    await store.maintain(NOW + 3600 * SECOND)
+    assert await store.history.count(0) == 51
+
+
 async def test_a_migration_that_fails_leaves_the_old_version(tmp_path):
     await (await database.Database.open(tmp_path / "a.db", OLD)).close()
     with pytest.raises(StoreUnavailable, match="syntax error"):
