@@ -31,7 +31,7 @@ RULES = [
 ]
 FORMULAS = {"d.energy": "integral(b.power)", "d.per_piece": "d.energy / a.count + rate(a.count) * 0"}
 VALUES = st.sampled_from([0.0, 1.0, 3.0, 49.0, 51.0, 90.0, 120.0, 0.25, math.nan])
-OFFSETS = st.integers(-2, 3) | st.just(-3600)  # or a clock set back
+OFFSETS = st.integers(-2, 3) | st.sampled_from([-3600, -3600, -3599])  # or a clock set back
 SAMPLE = st.tuples(st.sampled_from([0, 1, 2, 5, 9]), VALUES, st.sampled_from([0, 0, 0, quality.BAD]), OFFSETS)
 CALL = st.one_of(
     st.tuples(st.just("step"), st.lists(SAMPLE, min_size=1, max_size=5)),
@@ -42,7 +42,8 @@ CALL = st.one_of(
     st.tuples(st.sampled_from(["tick", "commit"]), st.none()),
     st.tuples(st.just("rebase"), st.integers(-3, 3)),
 )
-CALLS = st.lists(st.tuples(st.integers(0, 3), CALL), max_size=20)
+ELAPSED = st.integers(0, 3) | st.just(11)
+CALLS = st.lists(st.tuples(ELAPSED, CALL), max_size=20)
 MODES = st.sampled_from(list(SyncMode))
 
 
@@ -107,6 +108,26 @@ def test_a_restart_from_a_snapshot_goes_on_as_if_nothing_had_happened(mode, befo
     restarted.restore(live.snapshot())
     assert restarted.state_hash() == live.state_hash()
     assert restarted.next_deadline() == live.next_deadline() or live.stale.rows.size
+    agree(play(live, after, now)[0], play(restarted, after, now)[0])
+    assert restarted.state_hash() == live.state_hash()
+
+
+ASTRAY = st.tuples(st.sampled_from([0, 1]), VALUES, st.just(0), st.sampled_from([0, -3600, -3600, -3600, -3601, -7200]))
+ASTRAY_CALLS = st.lists(
+    st.tuples(
+        st.sampled_from([1, 3, 5, 11]),
+        st.tuples(st.just("step"), st.lists(ASTRAY, min_size=1, max_size=3)) | st.tuples(st.just("link"), st.just([0])),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(ASTRAY_CALLS, ASTRAY_CALLS)
+def test_a_restart_amid_clocks_that_are_set_back_goes_on_as_if_nothing_had_happened(before, after):
+    live, restarted = fresh(SyncMode.REAL_TIME), fresh(SyncMode.REAL_TIME)
+    _, now = play(live, before, T0)
+    restarted.restore(live.snapshot())
     agree(play(live, after, now)[0], play(restarted, after, now)[0])
     assert restarted.state_hash() == live.state_hash()
 
@@ -241,7 +262,7 @@ SURVIVING = st.one_of(
 
 
 @settings(max_examples=200, deadline=None)
-@given(CALLS, st.lists(st.tuples(st.integers(0, 3), SURVIVING), max_size=12))
+@given(CALLS, st.lists(st.tuples(ELAPSED, SURVIVING), max_size=12))
 def test_after_a_crash_the_rows_on_disk_bring_the_twin_back(before, after):
     """What is on disk: a snapshot, and of each step since then its origin and its rows without the derived ones.
 
