@@ -125,9 +125,7 @@ class Gateway:
             except ValueError as damaged:
                 self.say.error("StateNotRestored", str(damaged))
         for at_ns, batch in restored.steps:
-            while (deadline := self.engine.next_deadline()) is not None and deadline < at_ns:
-                self.engine.tick(deadline)
-            self.engine.step(batch, at_ns)
+            self.engine.replay(batch, at_ns)
 
     async def _start(self, group: asyncio.TaskGroup) -> dict[str, "asyncio.Task[None]"]:
         """Sinks, then engine, then drivers."""
@@ -218,7 +216,7 @@ class Gateway:
         counts, totals = update.counts, self.counts
         if batch is not None and batch.origin is Origin.SOURCE:
             totals["samples_in"] += len(batch)
-        for name in ("applied", "late", "duplicate", "skewed", "refused", "overridden"):
+        for name in ("applied", "late", "duplicate", "skewed", "refused", "overridden", "reordered"):
             number = getattr(counts, name)
             if number:
                 totals[f"samples_{name}"] += number
