@@ -97,7 +97,7 @@ class Room:
         self.executed: list[str] = []
         self.refuse: set[str] = set()  # tags that take no value
         table_of_operations = alarms.operations(
-            self.engine, store.journal, lambda _kind, update, **_args: self._take(update), lambda: self.now_ns, store.flush
+            self.engine, store.journal, lambda _kind, update, **_args: self._take(update), lambda: self.now_ns, self._durable
         )
         self.door = Door({**table_of_operations, "tag.write": Operation("tag:write", self._write, "")}, allowed, self._audit)
         self.context = WebContext(
@@ -120,6 +120,10 @@ class Room:
 
     async def _audit(self, command, outcome):
         self.executed.append(command.kind)
+
+    async def _durable(self):
+        await self.store.flush()
+        return True
 
     async def _write(self, args, caller):
         if args["tag"] in self.refuse:
