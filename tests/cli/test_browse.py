@@ -2,8 +2,12 @@
 
 import csv
 import io
+import time
 
 import pytest
+from asyncua import Server, ua
+from asyncua.crypto.permission_rules import User, UserRole
+from asyncua.server.user_managers import UserManager
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +19,7 @@ from gateway.model.tag import TagType
 from gateway.plugins import plugins
 from gateway.settings import read_units
 from gateway.settings.names import RESERVED, wrong
+from gateway.wire.opcua import certificates
 from gateway.wire.opcua.browse import Found
 from gateway.wire.opcua.plant import PlantServer, Variable
 
@@ -89,6 +94,36 @@ async def test_user_password_and_security_reach_the_server(plant, tmp_path, monk
     way = access(plant.url, "ann", "secret", "Aes256Sha256_RsaPss/Sign", pki, None)
     assert (way.user, way.password, way.security.policy, way.security.mode) == ("ann", "secret", "Aes256Sha256RsaPss", "Sign")
     assert (pki / "own" / "cert.der").read_bytes() == before
+
+
+class Users(UserManager):
+    """One user."""
+
+    def get_user(self, iserver, username=None, password=None, certificate=None):
+        return User(role=UserRole.User, name=username) if (username, password) == ("ann", "secret") else None
+
+
+async def test_a_server_that_asks_for_security_and_a_password_is_walked(free_port, tmp_path, monkeypatch):
+    url, own = f"opc.tcp://127.0.0.1:{free_port}/plant", certificates.renew(tmp_path / "plant", "plant", time.time())
+    server = Server(user_manager=Users())
+    await server.init()
+    server.set_endpoint(url)
+    await server.set_application_uri(certificates.application_uri("plant"))
+    server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt])
+    await server.load_certificate(str(own.certificate))
+    await server.load_private_key(str(own.key))
+    index = await server.register_namespace("urn:test:plant")
+    await server.nodes.objects.add_variable(ua.NodeId("speed", index), f"{index}:speed", 1.5)
+    secure = ("browse", url, "--user", "ann", "--security", "Basic256Sha256/SignAndEncrypt", "--pki", tmp_path / "pki")
+    pinned = (*secure, "--server-certificate", own.certificate)
+    monkeypatch.setenv("EDGETWIN_PASSWORD", "secret")
+    async with server:
+        said = await edgetwin(*secure)
+        assert (said.code, "is not trusted" in said.err) == (3, True)
+        said = await edgetwin(*pinned)
+        assert (said.code, "nsu=urn:test:plant;s=speed" in said.out) == (0, True)
+        monkeypatch.setenv("EDGETWIN_PASSWORD", "wrong")
+        assert (await edgetwin(*pinned)).code == 3
 
 
 def found(*paths, **more):
