@@ -214,7 +214,7 @@ class Gateway:
 
     def _count(self, update: TwinUpdate, batch: SampleBatch | None) -> None:
         counts, totals = update.counts, self.counts
-        if batch is not None and batch.origin is Origin.SOURCE:
+        if batch is not None and batch.origin in {Origin.SOURCE, Origin.AGAIN}:
             totals["samples_in"] += len(batch)
         for name in ("applied", "late", "duplicate", "skewed", "refused", "overridden", "reordered"):
             number = getattr(counts, name)

@@ -33,7 +33,7 @@ CONNECT_DEADLINE_S = 30.0
 CLOSE_DEADLINE_S = 5.0
 STORE_PAUSE_S = 1.0
 SNAPSHOT_EVERY_S = 60.0
-GRACE_S = 3.0  # after a start, in which a source that is not reached yet is no lost link: nothing was said of it before
+GRACE_S = 5.0  # after a start, in which a source that is not reached yet is no lost link: nothing was said of it before
 
 
 class Engine(Protocol):

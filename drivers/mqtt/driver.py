@@ -2,16 +2,18 @@
 
 import re
 from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from drivers.mqtt.config import Config
 from drivers.mqtt.decode import Decoded, Decoder
 from gateway.contracts import ConfigError, DriverContext, NotConnected
 from gateway.model import quality
-from gateway.model.batch import SampleBatch
+from gateway.model.batch import Origin, SampleBatch
 from gateway.wire.mqtt.client import Link
 from gateway.wire.mqtt.endpoint import matches
-from gateway.wire.mqtt.packets import V311
+from gateway.wire.mqtt.packets import V311, Message
 
 _NAMED_FAULTS: Final = 1000
 _AHEAD_V311: Final = 20
@@ -38,6 +40,7 @@ class MqttDriver:
         self._link: Link | None = None
         self._unacknowledged: deque[tuple[int, int]] = deque()  # (receipt, packet identifier) of this link, in order of arrival
         self._receipt = self._issued = self._accepted = 0
+        self._waiting: list[Message] = []  # received, and not given on yet
         self._names = {tag.tag_id: tag.name for tag in context.tags}
         self._faulty: set[str] = set()
         self._pauses = 0
@@ -62,14 +65,16 @@ class MqttDriver:
         while True:
             if self._link is None:
                 raise NotConnected(f"{self._config.endpoint.address}: not connected")
-            messages = await self._link.receive()
+            found = self._waiting or await self._link.receive()
+            messages = _alike(found)
+            self._waiting = found[len(messages) :]
             self._receipt += 1
             self._unacknowledged.extend((self._receipt, message.mid) for message in messages if message.mid)
             decoded = self._decoder.decode(messages, self._context.now_ns(), self._receipt)
             self._tell(decoded, len(messages))
             if len(decoded.batch):
                 self._issued = self._receipt
-                return decoded.batch
+                return replace(decoded.batch, origin=Origin.AGAIN) if messages[0].dup else decoded.batch
             if self._accepted >= self._issued:  # nothing before it waits for a commit
                 self._acknowledge()
 
@@ -91,6 +96,7 @@ class MqttDriver:
     async def close(self) -> None:
         link, self._link = self._link, None
         self._unacknowledged.clear()
+        self._waiting = []
         if link is not None:
             await link.close()
 
@@ -131,3 +137,10 @@ class MqttDriver:
             topic = tag.address.partition("#")[0]
             if not any(matches(pattern, topic) for pattern in self._config.topics):
                 self._context.report.problem(tag.name, f"no topic filter of this source covers {topic}")
+
+
+def _alike(messages: Sequence[Message]) -> list[Message]:
+    """The first of them that are all delivered again (DUP), or all for the first time."""
+    again = messages[0].dup
+    end = next((place for place, message in enumerate(messages) if message.dup != again), len(messages))
+    return list(messages[:end])

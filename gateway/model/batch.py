@@ -22,6 +22,7 @@ class Origin(IntEnum):
     SOURCE = 0  # a driver read it from the plant (`sensors`, `manufacturing_system`)
     MANUAL = 1  # a person or a program set it (`manual_input`); it wins until released
     GATEWAY = 2  # the runner's word on a link: lost, silent. Changes the status; keeps the value and the order of source times
+    AGAIN = 3  # a source delivers what it may have delivered before (MQTT DUP): it revives a tag, but never restarts its order
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import numpy as np
 
 from engine.rig import T0, S, batch, build, feed, manual, mark, rows, rule, table, tag, told
 from gateway.model import quality
-from gateway.model.batch import SampleBatch
+from gateway.model.batch import Origin, SampleBatch
 from gateway.model.sync import SyncMode
 
 LOST = quality.BAD_NO_COMMUNICATION
@@ -163,3 +163,15 @@ def test_a_person_s_value_does_not_fall_silent():
     feed(engine, [0], [1.0], 0)
     manual(engine, [0], [2.0], 1)
     assert len(engine.tick(T0 + 60 * S).rows) == 0
+
+
+def test_what_is_delivered_again_revives_a_tag_but_never_restarts_its_order():
+    """A link is lost with 1, 2, 3 seen; the broker delivers 2 and 3 again, then 4: 2 is history, 3 brings the tag back, 4 is new."""
+    engine = build(table("a"))
+    for second in (1, 2, 3):
+        engine.step(batch([0], [float(second)], second), T0 + second * S)
+    engine.step(batch([0], [float("nan")], 4, status=quality.BAD_NO_COMMUNICATION, origin=Origin.GATEWAY), T0 + 4 * S)
+    update = engine.step(batch([0, 0, 0], [2.0, 3.0, 4.0], [2, 3, 4], origin=Origin.AGAIN), T0 + 5 * S)
+    assert update.rows.value.tolist() == [3.0, 4.0]
+    assert update.late.value.tolist() == [2.0]
+    assert engine.view.status[0] == quality.GOOD
