@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import structlog
 
 from gateway import __version__
@@ -65,7 +66,7 @@ class Gateway:
         self.engine = Engine(site.tags, site.rules, site.derived, site.sync)
         folder = Path(self.identity.data_dir) / "recordings"
         self.recordings = Recordings(self.engine, lambda: self.site, folder, now_ns, store.config.record)
-        self.south = Southbound(self.identity, store.memory, self.engine.view, self.inbox, self.health, now_ns)
+        self.south = Southbound(self.identity, store.memory, self.engine.view, self.inbox, self.health, now_ns, self._unknown)
         self.north = Northbound(self.health, store.outbox, self.committed, self._sink_context)
         self.door = Door(self._operations(), allowed, self._audit)
         self.report = Report(
@@ -211,6 +212,24 @@ class Gateway:
             self.pending.hurry()
         self.north.offer(update)
         self.page.updates.publish(update)
+
+    async def _unknown(self, batch: SampleBatch) -> SampleBatch:
+        """Of samples that a source delivers again: what is not on disk yet, and what may bring a tag back whose link was lost."""
+        await self._durable()
+        view, keep = self.engine.view, np.ones(len(batch), np.bool_)
+        for tag_id in np.unique(batch.tag_id[batch.source_ns > 0]).tolist():
+            rows = np.flatnonzero((batch.tag_id == tag_id) & (batch.source_ns > 0))
+            begin, end = int(batch.source_ns[rows].min()), int(batch.source_ns[rows].max()) + 1
+            try:
+                series = await self.store.history.read(tag_id, begin, end)
+            except StoreUnavailable:
+                return batch  # at least once
+            there = set(zip(series.source_ns.tolist(), series.value.tolist(), strict=True))
+            on_disk = [pair in there for pair in zip(batch.source_ns[rows].tolist(), batch.value[rows].tolist(), strict=True)]
+            revives = (batch.source_ns[rows] == view.source_ns[tag_id]) & (view.status[tag_id] >= quality.UNCERTAIN)
+            keep[rows] = ~np.array(on_disk) | revives
+        self.counts["samples_again"] += int(len(batch) - np.count_nonzero(keep))
+        return batch.pick(np.flatnonzero(keep))
 
     def _count(self, update: TwinUpdate, batch: SampleBatch | None) -> None:
         counts, totals = update.counts, self.counts

@@ -222,8 +222,18 @@ def link_lost(tags: Sequence[Tag], now_ns: int, status: int = quality.BAD_NO_COM
     return SampleBatch.of(ids, [float("nan")] * len(ids), status, now_ns, received_ns=now_ns, origin=Origin.GATEWAY)
 
 
-async def run_driver(driver: Driver, tags: Sequence[Tag], inbox: Inbox, unit: Unit, now_ns: Callable[[], int]) -> None:
-    """Read for ever. When the link goes, its tags turn Bad by the normal road, once; at the start after a moment's grace."""
+async def run_driver(
+    driver: Driver,
+    tags: Sequence[Tag],
+    inbox: Inbox,
+    unit: Unit,
+    now_ns: Callable[[], int],
+    unknown: Callable[[SampleBatch], Awaitable[SampleBatch]],
+) -> None:
+    """Read for ever. When the link goes, its tags turn Bad by the normal road, once; at the start after a moment's grace.
+
+    unknown(batch): of a batch that a source delivers again, what is not on disk yet.
+    """
     told, heard, began = False, False, time.monotonic()
 
     async def session() -> None:
@@ -233,7 +243,7 @@ async def run_driver(driver: Driver, tags: Sequence[Tag], inbox: Inbox, unit: Un
                 batch = await driver.read()
                 unit.count("samples", len(batch))
                 told, heard = False, True
-                await inbox.put(batch, driver)
+                await inbox.put(await unknown(batch) if batch.origin is Origin.AGAIN else batch, driver)
 
     def lost(_: str) -> None:
         nonlocal told

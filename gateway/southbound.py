@@ -1,11 +1,12 @@
 """The sources: one driver, one task and one health unit each; started, stopped, and replaced on a reload without losing a sample."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.contracts import Driver, DriverContext, Identity, Memory, Relaxing, TwinView, Windowed, Writable
 from gateway.health import Health, State, Unit
+from gateway.model.batch import SampleBatch
 from gateway.model.tag import Tag, TagTable
 from gateway.plugins import driver_class
 from gateway.road import Inbox
@@ -47,9 +48,10 @@ class Southbound:
         inbox: Inbox,
         health: Health,
         now_ns: Callable[[], int],
+        unknown: Callable[[SampleBatch], Awaitable[SampleBatch]],
     ) -> None:
         self._identity, self._memory, self._view = identity, memory, view
-        self._inbox, self._health, self._now_ns = inbox, health, now_ns
+        self._inbox, self._health, self._now_ns, self._unknown = inbox, health, now_ns, unknown
         self.sources: dict[str, Source] = {}
         self.relaxed = False
 
@@ -73,7 +75,7 @@ class Southbound:
         for name, source in sources.items():
             if self.relaxed and isinstance(source.driver, Relaxing):
                 source.driver.relax(True)
-            run = run_driver(source.driver, source.tags, self._inbox, source.unit, self._now_ns)
+            run = run_driver(source.driver, source.tags, self._inbox, source.unit, self._now_ns, self._unknown)
             self._health.keep(source.unit)
             source.task = group.create_task(run, name=f"source {name}")
             self.sources[name] = source

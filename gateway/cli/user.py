@@ -1,4 +1,4 @@
-"""People: for now, one-time links that sign in to the web page."""
+"""People: one-time links that sign in to the web page."""
 
 from typing import Annotated
 

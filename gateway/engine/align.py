@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from gateway.engine.where import every, occurrence
-from gateway.model.batch import Floats, Rows, SampleBatch, TagIds, Times
+from gateway.model.batch import Floats, Mask, Rows, SampleBatch, TagIds, Times
 from gateway.model.quality import Statuses
 
 _FEW: Final = 32  # below it, Python's own min and max are faster
@@ -61,4 +61,16 @@ def rounds(batch: SampleBatch, source_ns: Times, keep: Rows) -> list[Round]:
     for part in np.split(order, np.flatnonzero(np.diff(rank[order])) + 1):
         row = keep[part]
         found.append(Round(batch.tag_id[row], batch.value[row], batch.status[row], source_ns[row], row))
+    return found
+
+
+def whole(batch: SampleBatch) -> Round:
+    """The batch as one round, whose tags need not be distinct."""
+    return Round(batch.tag_id, batch.value, batch.status, batch.source_ns, np.arange(len(batch)))
+
+
+def overtaken(batch: SampleBatch, made: Mask, source_ns: Times) -> Mask:
+    """Of samples that come again: those older than the newest of a tag that is marked. made, source_ns: the twin's columns."""
+    rows = np.where((batch.tag_id >= 0) & (batch.tag_id < made.size), batch.tag_id, 0).astype(np.intp)
+    found: Mask = (rows == batch.tag_id) & made[rows] & (batch.source_ns > 0) & (batch.source_ns < source_ns[rows])
     return found

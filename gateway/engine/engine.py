@@ -69,7 +69,9 @@ class Engine:
             if batch.origin is Origin.SOURCE:
                 self._sources(outcome, batch, received_ns)
             elif batch.origin is Origin.AGAIN:
-                self._sources(outcome, self._older_aside(outcome, batch), received_ns)
+                older = align.overtaken(batch, self.twin.made, self.twin.source_ns)
+                self._late(outcome, batch, align.whole(batch), np.flatnonzero(older))
+                self._sources(outcome, batch.pick(np.flatnonzero(~older)), received_ns)
             elif by_hand:
                 self._manual(outcome, batch, received_ns)
             else:
@@ -178,21 +180,8 @@ class Engine:
             columns = Columns(batch.tag_id, batch.value, batch.status, batch.source_ns, batch.text)
             self._accept(outcome, where, rows, columns, received_ns)
         else:
-            turn = align.Round(batch.tag_id, batch.value, batch.status, batch.source_ns, np.arange(rows.size))
+            turn = align.whole(batch)
             self._one_round(outcome, batch, turn, received_ns)
-
-    def _older_aside(self, outcome: Outcome, batch: SampleBatch) -> SampleBatch:
-        """Of samples that come again: those older than a marked tag's newest go to history, the rest takes the road of all."""
-        twin = self.twin
-        if not twin.made.any():
-            return batch
-        rows = np.where((batch.tag_id >= 0) & (batch.tag_id < twin.made.size), batch.tag_id, 0).astype(np.intp)
-        older = (rows == batch.tag_id) & twin.made[rows] & (batch.source_ns > 0) & (batch.source_ns < twin.source_ns[rows])
-        if not some(older):
-            return batch
-        turn = align.Round(batch.tag_id, batch.value, batch.status, batch.source_ns, np.arange(rows.size))
-        self._late(outcome, batch, turn, np.flatnonzero(older))
-        return keep.part(batch, np.flatnonzero(~older), Origin.AGAIN)
 
     def _accept(self, outcome: Outcome, where: Where, rows: Rows, sample: Columns, received_ns: int) -> None:
         """New samples of sources, each tag once."""

@@ -95,8 +95,8 @@ def _replayed(engine: "Engine", batch: SampleBatch, now_ns: int) -> SampleBatch:
     twin, rows = engine.twin, batch.tag_id.astype(np.intp)
     silent = (batch.status == quality.UNCERTAIN_LAST_USABLE) & (batch.source_ns == twin.source_ns[rows])
     if silent.any():
-        engine.step(part(batch, np.flatnonzero(silent), Origin.GATEWAY), now_ns)
-        batch = part(batch, np.flatnonzero(~silent), Origin.SOURCE)
+        engine.step(batch.pick(np.flatnonzero(silent), Origin.GATEWAY), now_ns)
+        batch = batch.pick(np.flatnonzero(~silent), Origin.SOURCE)
         rows = batch.tag_id.astype(np.intp)
     gate_ns = twin.gate_ns[rows]
     back = rows[(batch.source_ns < gate_ns) & (gate_ns != NEVER)]
@@ -104,13 +104,6 @@ def _replayed(engine: "Engine", batch: SampleBatch, now_ns: int) -> SampleBatch:
     engine.strays.forget(back)
     engine.derived.pause(back)
     return batch
-
-
-def part(batch: SampleBatch, pick: Rows, origin: Origin) -> SampleBatch:
-    """Some rows of a batch, as of that origin."""
-    text = {place: batch.text[row] for place, row in enumerate(pick.tolist()) if row in batch.text}
-    columns = batch.tag_id[pick], batch.value[pick], batch.status[pick], batch.source_ns[pick]
-    return SampleBatch(*columns, batch.received_ns, text, origin=origin)
 
 
 # --- out --------------------------------------------------------------------------------------------------------------------------------

@@ -75,3 +75,17 @@ class SampleBatch:
             receipt=receipt,
             origin=origin,
         )
+
+    def pick(self, rows: Rows, origin: Origin | None = None) -> "SampleBatch":
+        """Some of the rows, in the order given; the receipt stays with them."""
+        text = {place: self.text[row] for place, row in enumerate(rows.tolist()) if row in self.text} if self.text else {}
+        return SampleBatch(
+            self.tag_id[rows],
+            self.value[rows],
+            self.status[rows],
+            self.source_ns[rows],
+            self.received_ns,
+            text,
+            self.receipt,
+            self.origin if origin is None else origin,
+        )

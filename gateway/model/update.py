@@ -46,7 +46,7 @@ class TwinUpdate:
     reported     bool[n]: rows that pass the tag's deadband
     late         samples for history only
     version      the twin's version after this step; it counts commits
-    committed    True when this step ended a twin commit (design.md 5: paced by update_frequency)
+    committed    True when this step ended a twin commit (paced by update_frequency)
     changed      how many tags changed in that commit, and at most 100 of them, for the state-changed event
     """
 

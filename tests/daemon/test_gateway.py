@@ -9,6 +9,7 @@ import pytest
 from gateway.contracts import ConfigError
 from gateway.launch import running
 from gateway.model import quality
+from gateway.model.batch import Origin, SampleBatch
 from gateway.model.command import Caller, Command
 from gateway.settings import SettingsError
 from gateway.store.errors import StoreLocked
@@ -222,3 +223,18 @@ async def test_a_taken_web_port_is_said_and_the_gateway_runs(site):
 
 def test_config_error_names_key_and_hint():
     assert str(ConfigError("url", "is no url", "write opc.tcp://...")) == "url: is no url (write opc.tcp://...)"
+
+
+async def test_what_a_source_delivers_again_is_dropped_where_the_disk_has_it(site):
+    """A broker repeats what we had no time to acknowledge: two of three samples are on disk already."""
+    async with gateway_of(site()) as gateway:
+        began_ns = gateway.clock.now_ns()
+        times = [began_ns - 3_000_000_000, began_ns - 2_000_000_000, began_ns - 1_000_000_000]
+        await gateway.inbox.put(SampleBatch.of([0, 0], [1.0, 3.0], 0, [times[0], times[2]], received_ns=began_ns))
+        await eventually(lambda: value(gateway, "line.temp") == 3.0)
+        again = SampleBatch.of([0, 0, 0], [1.0, 2.0, 3.0], 0, times, received_ns=began_ns, receipt="r", origin=Origin.AGAIN)
+        kept = await gateway._unknown(again)
+        assert (kept.value.tolist(), kept.receipt, kept.origin) == ([2.0], "r", Origin.AGAIN)
+        await gateway.inbox.put(kept)
+        await eventually(lambda: gateway.counts["samples_late"] == 1)
+        assert gateway.counts["samples_again"] == 2

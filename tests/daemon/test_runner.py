@@ -52,10 +52,14 @@ def quick(monkeypatch):
     monkeypatch.setattr(Backoff, "next_s", lambda _: 0.0)
 
 
+async def all_of_it(batch):
+    return batch
+
+
 async def drive(driver, until):
     """Run the driver until that many batches came; what came, and the unit."""
     inbox, unit = Inbox(), Health(lambda: 0).fresh("source", "plc")
-    task = asyncio.create_task(run_driver(driver, TAGS, inbox, unit, lambda: 9))
+    task = asyncio.create_task(run_driver(driver, TAGS, inbox, unit, lambda: 9, all_of_it))
     batches = [(await asyncio.wait_for(inbox.get(None), 5))[1] for _ in range(until)]
     task.cancel()
     await asyncio.wait([task])

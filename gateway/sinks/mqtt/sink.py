@@ -11,9 +11,9 @@ import numpy as np
 
 from gateway.contracts import Delivery, NotConnected, Rejected, SinkContext
 from gateway.model.batch import Mask, Rows
-from gateway.model.event import Category, Event
+from gateway.model.event import Category, Event, Severity
 from gateway.model.instant import iso
-from gateway.model.outbox import ALARMS, BACKLOG, LIVE, OutboxRow
+from gateway.model.outbox import ALARMS, BACKLOG, LAST, LIVE, OutboxRow
 from gateway.model.update import Columns, TwinUpdate
 from gateway.sinks.mqtt import encode
 from gateway.sinks.mqtt.config import Config
@@ -244,7 +244,9 @@ class MqttSink:
                 retain = transition.active or not transition.acknowledged
                 rows.append(self._row(ALARMS, encoder.alarm_topic(transition), payload, update.now_ns, retain=retain, droppable=False))
         if config.events:
-            rows += [self._row(ALARMS, encoder.event_topic(one), encode.event(one), update.now_ns, droppable=False) for one in events]
+            rows += [
+                self._row(ALARMS, encoder.event_topic(one), encode.event(one), update.now_ns, droppable=_gives_way(one)) for one in events
+            ]
         if config.values is not None and config.values.delivery == "EVERY":
             stream = BACKLOG if self._link is None else LIVE
             rows += self._value_rows(stream, _reported(update), update.now_ns, newest=True)
@@ -269,7 +271,7 @@ class MqttSink:
         ]
 
     def _row(
-        self, stream: str, topic: str, payload: bytes, now_ns: int, *, retain: bool = False, droppable: bool = True, samples: int = 0
+        self, stream: str, topic: str, payload: bytes, now_ns: int, *, retain: bool = False, droppable: int = True, samples: int = 0
     ) -> OutboxRow:
         return OutboxRow(f"{self._context.name}/{stream}", topic, payload, now_ns, retain, droppable, samples=samples)
 
@@ -316,3 +318,10 @@ def _reported(update: TwinUpdate) -> Columns:
     rows, places = update.rows, np.flatnonzero(update.reported)
     text = {place: rows.text[row] for place, row in enumerate(places.tolist()) if row in rows.text} if rows.text else {}
     return Columns(rows.tag_id[places], rows.value[places], rows.status[places], rows.source_ns[places], text)
+
+
+def _gives_way(event: Event) -> int:
+    """Whether an event may go when the outbox is full: information first, warnings last, errors never."""
+    if event.severity is Severity.INFO:
+        return True
+    return LAST if event.severity is Severity.WARNING else False
