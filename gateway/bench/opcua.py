@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from gateway.contracts import Identity, SinkContext, Snapshot
+from gateway.engine.history import Frame
 from gateway.model.alarm import Condition
 from gateway.model.tag import Tag, TagTable, TagType
 from gateway.model.update import Columns, Counts, TwinUpdate
@@ -58,7 +59,7 @@ class _View:
     text: Any = field(default_factory=dict)
 
     def snapshot(self) -> Snapshot:
-        raise NotImplementedError
+        return Frame(self.version, _NS, self.value.copy(), self.status.copy(), self.source_ns.copy(), dict(self.text))
 
     def at(self, at_ns: int) -> Snapshot | None:  # noqa: ARG002 the contract's argument
         return None
