@@ -1,7 +1,7 @@
 """What the rooms of the house may expect of each other: all that plugins (drivers, sinks) and `web` know of the daemon."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Flag, auto
 from typing import Annotated, Any, Protocol, runtime_checkable
 
@@ -9,7 +9,7 @@ from pydantic import BeforeValidator
 
 from gateway.model.alarm import Condition
 from gateway.model.batch import Floats, SampleBatch, Times
-from gateway.model.command import Command, Outcome
+from gateway.model.command import Caller, Command, Outcome
 from gateway.model.duration import seconds
 from gateway.model.event import Category, Event, Severity
 from gateway.model.outbox import OutboxFill, OutboxRow
@@ -86,6 +86,43 @@ class Identity:
     data_dir: str
 
 
+class SignInRefused(Exception):
+    """Nobody comes in with these credentials, now. wait_s: not before that many seconds (too many failures), 0 where that is not the
+    reason. The text is for the log and the audit, never for the one who asked.
+    """
+
+    def __init__(self, why: str, wait_s: float = 0.0) -> None:
+        super().__init__(why)
+        self.why, self.wait_s = why, wait_s
+
+
+class Access(Protocol):
+    """Who may come in (`access`). origin is as in Caller. Each attempt is audited, and slowed down where there are too many."""
+
+    async def sign_in(self, user: str, password: str, origin: str) -> Caller:
+        """By name and password, verified off the loop. Raises SignInRefused."""
+
+    async def recognise(self, certificate: bytes, origin: str) -> Caller:
+        """By a user's X.509 certificate (DER), whose key the caller has proved to hold. Raises SignInRefused."""
+
+
+class Nobody:
+    """The Access of a gateway without users."""
+
+    async def sign_in(self, user: str, password: str, origin: str) -> Caller:  # noqa: ARG002 the contract's
+        raise SignInRefused("there are no users")
+
+    async def recognise(self, certificate: bytes, origin: str) -> Caller:  # noqa: ARG002 the contract's
+        raise SignInRefused("there are no users")
+
+
+class EventStream(Protocol):
+    """One subscriber's queue of events: iterate until close()."""
+
+    def __aiter__(self) -> AsyncIterator[Event]: ...
+    def close(self) -> None: ...
+
+
 Figure = bool | int | float | str
 
 
@@ -104,6 +141,8 @@ class SinkContext:
     report: Reporter
     now_ns: Callable[[], int]
     figures: Callable[[], Mapping[str, Mapping[str, Figure]]] = dict
+    access: Access = field(default_factory=Nobody)
+    subscribe_events: Callable[[], EventStream] | None = None  # all live events, conditions' transitions included
 
 
 # --- southbound ------------------------------------------------------------------------------------------------------------------------

@@ -139,7 +139,8 @@ class Alarms:
         active, note = bool(self.active[row]), self.notes.get(row, Note())
         change = Change.ACTIVE if active else Change.INACTIVE
         acknowledged = bool(self.acknowledged[row])
-        return Transition(self.rules[row], change, active, acknowledged, now_ns, source_ns, value, status, note.user, note.comment)
+        after = Condition(self.rules[row], active, acknowledged, now_ns, value, note.user, note.comment, status)
+        return Transition(after, change, now_ns, source_ns)
 
     def _calm(self, tags: Rows, rules: Rows, value: Floats, bad: Mask) -> None:
         """The bands of some tags anew; rules, value and bad: per rule of theirs. A Bad tag has none: its next sample is weighed."""
@@ -187,8 +188,8 @@ class Alarms:
             return []
         self.acknowledged[row] = True
         self.notes[row] = Note(user, comment)
-        active = bool(self.active[row])
-        return [Transition(self.rules[row], Change.ACKNOWLEDGED, active, True, now_ns, 0, value, status, user, comment)]
+        after = Condition(self.rules[row], bool(self.active[row]), True, now_ns, value, user, comment, status)
+        return [Transition(after, Change.ACKNOWLEDGED, now_ns)]
 
     def close(self, row: int, now_ns: int, value: float, status: int) -> list[Transition]:
         """The rule of an active condition is gone: it returns, and is over."""

@@ -13,7 +13,7 @@ from gateway.engine.stray import Strays
 from gateway.engine.validity import Validity
 from gateway.engine.where import ALWAYS, NEVER, least
 from gateway.model import quality
-from gateway.model.alarm import AlarmRule, Change, Transition
+from gateway.model.alarm import AlarmRule, Change, Condition, Transition
 from gateway.model.tag import DERIVED, Tag, TagTable
 from gateway.model.update import Columns
 
@@ -136,7 +136,7 @@ def conditions(old: dict[str, int], alarms: Alarms, tags: TagTable) -> list[tupl
 
 def over(rule: AlarmRule, value: float, status: int) -> Transition:
     """The end of a condition whose rule is gone; its time is that of the call that tells it."""
-    return Transition(rule, Change.INACTIVE, active=False, acknowledged=True, at_ns=0, source_ns=0, value=value, status=status)
+    return Transition(Condition(rule, False, True, 0, value, status=status), Change.INACTIVE, at_ns=0)
 
 
 # --- what is to be told of it -----------------------------------------------------------------------------------------------------------

@@ -1,18 +1,29 @@
 """Alarms: the rule (configuration), the condition (live) and the transition (record). Words of IEC 62682 / ISA-18.2 and OPC UA Part 9."""
 
+import hashlib
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
+from typing import Final
+
+HOUR_NS: Final = 3_600_000_000_000
+SYSTEM_TAG: Final = -1
+"""tag_id of a rule that watches the gateway itself and no tag."""
 
 
 class Limit(StrEnum):
-    """Which limit of a tag a condition watches: the last segment of its node `s=<tag>/Alarms/<limit>`."""
+    """What a condition watches: the last segment of its node `s=<tag>/Alarms/<limit>`."""
 
     HIHI = "HIHI"
     HI = "HI"
     LO = "LO"
     LOLO = "LOLO"
-    STATE = "STATE"  # an enum or bool tag stands in the named state
+    LEVEL = "LEVEL"  # up to four limits of which one holds at a time (Part 9, 5.8.19, exclusive)
+    DEV = "DEV"  # too far from a setpoint (5.8.22)
+    ROC = "ROC"  # rate of change (5.8.23)
+    STATE = "STATE"  # an enum or bool tag stands in the named state (5.8.24, off-normal)
+    DISC = "DISC"  # a command was not followed in time (5.8.25, discrepancy)
     BAD = "BAD"  # bad quality
+    SYSTEM = "SYSTEM"  # something of the gateway itself is not as it should be
 
 
 class Change(StrEnum):
@@ -20,7 +31,63 @@ class Change(StrEnum):
 
     ACTIVE = "active"
     INACTIVE = "inactive"
+    LEVEL = "level"  # an exclusive condition that stays active went to another limit
     ACKNOWLEDGED = "acknowledged"
+    CONFIRMED = "confirmed"
+    COMMENTED = "commented"
+    RESET = "reset"  # a latched condition was let go
+    RE_ALARMED = "re_alarmed"  # active for so long that it asks for attention again
+    SHELVED = "shelved"
+    UNSHELVED = "unshelved"
+    SUPPRESSED = "suppressed"
+    UNSUPPRESSED = "unsuppressed"
+    OUT_OF_SERVICE = "out_of_service"
+    IN_SERVICE = "in_service"
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+
+
+class Action(StrEnum):
+    """What a person may do to a condition (Part 9, 5.5 to 5.8; IEC 62682, 11)."""
+
+    ACKNOWLEDGE = "acknowledge"
+    CONFIRM = "confirm"
+    COMMENT = "comment"
+    RESET = "reset"
+    SHELVE = "shelve"  # for a while
+    SHELVE_ONCE = "shelve_once"  # until it returns to normal
+    UNSHELVE = "unshelve"
+    SUPPRESS = "suppress"
+    UNSUPPRESS = "unsuppress"
+    OUT_OF_SERVICE = "out_of_service"
+    IN_SERVICE = "in_service"
+    ENABLE = "enable"
+    DISABLE = "disable"
+
+
+class Shelving(IntEnum):
+    """Part 9, 5.8.17 (ShelvedStateMachineType)."""
+
+    UNSHELVED = 0
+    TIMED = 1
+    ONE_SHOT = 2
+
+
+class ConditionRefused(Exception):
+    """An action that the condition's state forbids; status is the StatusCode of Part 9 for it."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status, self.why = status, why
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One limit of an exclusive condition."""
+
+    limit: Limit
+    threshold: float
+    severity: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +97,8 @@ class AlarmRule:
     tag_id: int
     tag: str
     limit: Limit
-    threshold: float  # engineering units; the number of the state for STATE; unused for BAD
+    threshold: float
+    """Engineering units: the limit; the greatest distance for DEV and DISC; units per second for ROC; the state's number for STATE."""
     hysteresis: float = 0.0
     on_delay_ns: int = 0
     off_delay_ns: int = 0
@@ -39,11 +107,18 @@ class AlarmRule:
     cause: str = ""
     consequence: str = ""
     action: str = ""
+    levels: tuple[Level, ...] = ()  # of LEVEL, from LOLO to HIHI
+    target_id: int = -1  # of DEV and DISC: the tag of the setpoint or command
+    latch: bool = False  # stays active until it is reset
+    confirm: bool = False  # after the acknowledgement comes a confirmation
+    re_alarm_ns: int = 0  # 0 = never
+    shelve_max_ns: int = 8 * HOUR_NS
+    subject: str = ""  # of SYSTEM: which one, for example `source.plc1`
 
     @property
     def condition(self) -> str:
         """Stable name of the condition, the NodeId's string part."""
-        return f"{self.tag}/Alarms/{self.limit.value}"
+        return f"{self.tag}/Alarms/{self.subject or self.limit.value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +129,83 @@ class Condition:
     active: bool
     acknowledged: bool
     since_ns: int  # of the last transition, engine time
-    value: float  # at the last transition
-    user: str = ""
+    value: float  # at the last change of active or level
+    user: str = ""  # who acted last, and what was said last
     comment: str = ""
+    status: int = 0  # the tag's at the last change of active or level
+    enabled: bool = True
+    confirmed: bool = True
+    latched: bool = False  # the process is back to normal, the condition waits for its reset
+    shelving: Shelving = Shelving.UNSHELVED
+    unshelve_ns: int = 0  # engine time at which a timed shelving ends
+    suppressed: bool = False
+    out_of_service: bool = False
+    level: Limit | None = None  # which limit holds: HIHI to LOLO of LEVEL, HI or LO of DEV and ROC
+    severity: int = 500  # of the level that holds
+    active_ns: int = 0  # when it became active last
+    serial: int = 0  # counts the transitions: the EventId is made of it
+    raised_serial: int = 0  # that of the last transition that asked for an acknowledgement
 
     @property
     def retained(self) -> bool:
-        """Part 9, 5.5.2: of interest to a client while active or not acknowledged."""
-        return self.active or not self.acknowledged
+        """Part 9, 5.5.2: of interest to a client while enabled and active, or not acknowledged or confirmed."""
+        return self.enabled and (self.active or not self.acknowledged or not self.confirmed)
+
+    @property
+    def silenced(self) -> bool:
+        """Part 9, 5.8.2 (SuppressedOrShelved)."""
+        return self.suppressed or self.out_of_service or self.shelving is not Shelving.UNSHELVED
+
+    @property
+    def event_id(self) -> bytes:
+        """Part 9, 5.5.2 (EventId): of the transition that led to this state."""
+        return event_id(self.rule.condition, self.serial)
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
     """One change of one condition: the record that goes to the journal, to MQTT and to OPC UA alike."""
 
-    rule: AlarmRule
+    condition: Condition  # as it stands after the change
     change: Change
-    active: bool
-    acknowledged: bool
     at_ns: int  # engine time
-    source_ns: int  # of the sample that caused it, 0 where none did
-    value: float
-    status: int
-    user: str = ""
-    comment: str = ""
+    source_ns: int = 0  # of the sample that caused it, 0 where none did
+
+    @property
+    def rule(self) -> AlarmRule:
+        return self.condition.rule
+
+    @property
+    def active(self) -> bool:
+        return self.condition.active
+
+    @property
+    def acknowledged(self) -> bool:
+        return self.condition.acknowledged
+
+    @property
+    def value(self) -> float:
+        return self.condition.value
+
+    @property
+    def status(self) -> int:
+        return self.condition.status
+
+    @property
+    def user(self) -> str:
+        return self.condition.user
+
+    @property
+    def comment(self) -> str:
+        return self.condition.comment
+
+
+def event_id(condition: str, serial: int) -> bytes:
+    """16 bytes that name one transition of one condition, the same after a restart."""
+    return hashlib.blake2b(condition.encode(), digest_size=8).digest() + serial.to_bytes(8, "big")
+
+
+def serial_of(condition: str, identifier: bytes) -> int | None:
+    """The serial in an EventId of that condition; None for any other bytes."""
+    serial = int.from_bytes(identifier[8:], "big")
+    return serial if identifier == event_id(condition, serial) else None

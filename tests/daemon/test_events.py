@@ -3,7 +3,7 @@
 import asyncio
 
 from gateway.events import Events, Publisher, threshold_event
-from gateway.model.alarm import AlarmRule, Change, Limit, Transition
+from gateway.model.alarm import AlarmRule, Change, Condition, Limit, Transition
 from gateway.model.event import Category, Severity
 
 RULE = AlarmRule(0, "line.temperature", Limit.HI, 27.0, severity=500)
@@ -81,7 +81,7 @@ async def test_the_latest_events_are_bounded():
 
 
 def test_a_breach_says_which_parameter_which_threshold_and_which_value():
-    event = threshold_event(Transition(RULE, Change.ACTIVE, active=True, acknowledged=False, at_ns=5, source_ns=4, value=27.5, status=0))
+    event = threshold_event(Transition(Condition(RULE, True, False, 5, 27.5), Change.ACTIVE, 5, 4))
     assert event.message == "Threshold breach: line.temperature exceeded 27 with value 27.5"
     assert (event.category, event.severity, event.timestamp_ns) == (Category.THRESHOLD, Severity.WARNING, 5)
     assert (event.details["parameter"], event.details["threshold"], event.details["actual_value"]) == ("line.temperature", 27.0, 27.5)
@@ -89,14 +89,12 @@ def test_a_breach_says_which_parameter_which_threshold_and_which_value():
 
 def test_a_low_limit_is_fallen_below_and_a_return_is_informative():
     low = AlarmRule(0, "line.temperature", Limit.LO, 18.0, severity=500)
-    fell = threshold_event(Transition(low, Change.ACTIVE, active=True, acknowledged=False, at_ns=5, source_ns=4, value=17.0, status=0))
-    back = threshold_event(Transition(low, Change.INACTIVE, active=False, acknowledged=False, at_ns=6, source_ns=5, value=19.0, status=0))
+    fell = threshold_event(Transition(Condition(low, True, False, 5, 17.0), Change.ACTIVE, 5, 4))
+    back = threshold_event(Transition(Condition(low, False, False, 6, 19.0), Change.INACTIVE, 6, 5))
     assert "fell below 18 with value 17" in fell.message
     assert back.severity is Severity.INFO
 
 
 def test_a_value_that_json_cannot_carry_is_null():
-    event = threshold_event(
-        Transition(RULE, Change.ACTIVE, active=True, acknowledged=False, at_ns=5, source_ns=4, value=float("nan"), status=0x80310000)
-    )
+    event = threshold_event(Transition(Condition(RULE, True, False, 5, float("nan"), status=0x80310000), Change.ACTIVE, 5, 4))
     assert event.details["actual_value"] is None

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from gateway.contracts import NotConnected, Rejected
-from gateway.model.alarm import AlarmRule, Change, Limit, Transition
+from gateway.model.alarm import AlarmRule, Change, Condition, Limit, Transition
 from gateway.model.event import Category, Event
 from gateway.model.outbox import OutboxRow
 from support.mqtt_face import AT, EVERY, PATH, TAGS, MqttFace, connected, subscriber, without
@@ -73,7 +73,7 @@ async def test_the_end_of_a_condition_whose_tag_is_gone_is_told(mosquitto):
     face = MqttFace(mosquitto.url, TAGS)
     sink = await connected(face)
     rule = AlarmRule(99, "line.old", Limit.HI, 5.0)
-    ended = Transition(rule, Change.INACTIVE, active=False, acknowledged=True, at_ns=AT, source_ns=0, value=6.0, status=0)
+    ended = Transition(Condition(rule, False, True, AT, 6.0), Change.INACTIVE, AT)
     face.outbox.append(sink.rows(replace(face.step({}), transitions=(ended,)), []))
     async with subscriber(mosquitto.port, f"{PATH}/_alarm/line.old/HI") as heard:
         await face.outbox.drain(sink)

@@ -1,10 +1,12 @@
 """The OPC UA server as a sink: the twin's columns for SCADA clients, without a second copy of any value."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from gateway.contracts import Delivery, SinkContext
+from gateway.access.roles import allowed
+from gateway.contracts import Delivery, SignInRefused, SinkContext
 from gateway.model.command import Caller, Command
 from gateway.model.update import TwinUpdate
 from gateway.sinks.opcua.config import Config
@@ -12,8 +14,9 @@ from gateway.sinks.opcua.items import TagItems
 from gateway.sinks.opcua.nodes import AddressSpace
 from gateway.sinks.opcua.queue import Budget
 from gateway.sinks.opcua.subscriptions import Subscription
-from gateway.wire.opcua.face import Columns, Items, Machine
+from gateway.wire.opcua.face import Columns, Credentials, Items, Machine
 from gateway.wire.opcua.limits import Limits
+from gateway.wire.opcua.occurrences import Occurrence
 from gateway.wire.opcua.server import OpcUaServer, Settings
 
 _LONGEST_PUBLISHING_MS = 3_600_000.0
@@ -83,9 +86,24 @@ class OpcUaSink:
     def _closed(self, items: TagItems) -> None:
         self._items.pop(items, None)
 
-    async def set_tag(self, tag_id: int, content: bool | float | str, origin: str) -> int:
+    async def sign_in(self, credentials: Credentials, origin: str) -> Caller:
+        """Raises SignInRefused."""
+        if credentials.certificate:
+            return await self._context.access.recognise(credentials.certificate, origin)
+        if credentials.user:
+            return await self._context.access.sign_in(credentials.user, credentials.password, origin)
+        if self._config.anonymous == "none":
+            raise SignInRefused("who does not sign in is not admitted")
+        return Caller("anonymous", self._config.anonymous, origin)
+
+    def allowed(self, caller: Caller, permission: str) -> bool:
+        return allowed(caller.role, permission)
+
+    def retained(self) -> Iterable[Occurrence]:
+        return ()
+
+    async def set_tag(self, tag_id: int, content: bool | float | str, caller: Caller) -> int:
         """A client's Write of a writable tag, through the one door for changes; the StatusCode is the answer."""
-        caller = Caller("anonymous", self._config.anonymous, origin)
         tag = self._context.view.tags[tag_id]
         outcome = await self._context.commands.execute(Command("tag.write", {"tag": tag.name, "value": content}, caller))
         return outcome.status

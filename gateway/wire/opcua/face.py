@@ -4,7 +4,7 @@ library.
 Node keys: an int is a numeric identifier of namespace 0, a str a string identifier of the gateway's own namespace (index 2).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Protocol
@@ -12,7 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.model.command import Caller
 from gateway.model.tag import TagTable
+from gateway.wire.opcua.occurrences import Occurrence
 
 Key = int | str
 
@@ -246,6 +248,17 @@ class Machine(Protocol):
         """Takes what a client asks for and sets what it gets."""
 
 
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a user identity token says (Part 4, 7.41): a name and password, a user's certificate (DER, its signature checked), or nothing
+    at all, which is the anonymous one.
+    """
+
+    user: str = ""
+    password: str = ""
+    certificate: bytes = b""
+
+
 class Face(Protocol):
     """All that the server asks of its owner."""
 
@@ -256,8 +269,17 @@ class Face(Protocol):
 
     def open_subscription(self) -> tuple[Machine, Items]: ...
 
-    async def set_tag(self, tag_id: int, content: bool | float | str, origin: str) -> int:
+    async def sign_in(self, credentials: Credentials, origin: str) -> Caller:
+        """Who comes in with these (Part 4, 5.6.3). Raises SignInRefused."""
+
+    def allowed(self, caller: Caller, permission: str) -> bool:
+        """Whether that role has that permission, for example `alarm:ack`."""
+
+    async def set_tag(self, tag_id: int, content: bool | float | str, caller: Caller) -> int:
         """Ask for a change of a writable tag; the StatusCode is the answer."""
+
+    def retained(self) -> Iterable[Occurrence]:
+        """The present state of every condition that a client should know of (Part 9, 5.5.7, ConditionRefresh)."""
 
     def now_ns(self) -> int: ...
     def count(self, name: str, n: int = 1) -> None: ...

@@ -14,6 +14,7 @@ from asyncua.server.uaprocessor import PublishRequestData, UaProcessor
 from asyncua.ua.ua_binary import nodeid_from_binary, nodeid_to_binary, struct_from_binary
 
 from gateway.wire.opcua import limits, ticks
+from gateway.wire.opcua.face import Credentials
 from gateway.wire.opcua.guards import MALFORMED, Channel
 from gateway.wire.opcua.publishing import Message
 from gateway.wire.opcua.reads import Reads
@@ -157,6 +158,7 @@ class Processor(UaProcessor):
             keep = bool(await super()._process_message(typeid, requesthdr, seqhdr, body))
             if service == _ACTIVATE_SESSION and self.session is not None:
                 self.session.connected = True
+                self.session.caller = await self.iserver.face.sign_in(Credentials(), self.session.origin)
                 self.iserver.subscription_service.rebind(self.session.session_id, self)
             return keep
         else:

@@ -9,6 +9,7 @@ from asyncua import ua
 from asyncua.common.utils import ServiceError
 from asyncua.server.internal_session import InternalSession
 
+from gateway.model.command import Caller
 from gateway.wire.opcua import limits
 from gateway.wire.opcua.guards import finite
 from gateway.wire.opcua.nodes import OURS
@@ -36,6 +37,7 @@ class Session(InternalSession):
         self.external = external
         self.auth_token = node_id(secrets.token_bytes(32))
         self.points = Points()
+        self.caller = Caller("", "none", self.origin)  # who has signed in; nobody before ActivateSession
         self.connected = external  # False while no connection carries it (Part 4, 6.7)
         if external:
             self.iserver.register_external_session(self)
@@ -94,7 +96,7 @@ class Session(InternalSession):
         shown = face.space.node(str(key))
         if shown is None or not shown.user_writable:
             return codes.BadUserAccessDenied
-        return _unfit(wanted, shown.data_type) or await face.set_tag(tag_id, wanted.Value.Value.Value, self.origin)
+        return _unfit(wanted, shown.data_type) or await face.set_tag(tag_id, wanted.Value.Value.Value, self.caller)
 
     # --- views (Part 4, 5.8) ---
 
