@@ -136,7 +136,7 @@ class AddressSpace:
             return Reading(content, Builtin.LOCALIZED_TEXT, now.status, now.source_ns, now.server_ns)
 
         return [
-            ("EnumValues", _ENUM_VALUE_TYPE, True, _constant(values)),
+            ("EnumValues", _ENUM_VALUE_TYPE, True, _constant(values, Builtin.EXTENSION_OBJECT)),
             ("ValueAsText", _LOCALIZED_TEXT, False, as_text),
         ]
 

@@ -1,6 +1,6 @@
 """The OPC UA server as a sink: the twin's columns for SCADA clients, without a second copy of any value."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from gateway.sinks.opcua.queue import Budget
 from gateway.sinks.opcua.subscriptions import Subscription
 from gateway.wire.opcua.face import Columns, Credentials, Items, Machine
 from gateway.wire.opcua.limits import Limits
-from gateway.wire.opcua.occurrences import Occurrence
+from gateway.wire.opcua.occurrences import EventType, Occurrence
 from gateway.wire.opcua.server import OpcUaServer, Settings
 
 _LONGEST_PUBLISHING_MS = 3_600_000.0
@@ -100,6 +100,9 @@ class OpcUaSink:
         return allowed(caller.role, permission)
 
     def retained(self) -> Iterable[Occurrence]:
+        return ()
+
+    def event_types(self) -> Sequence[EventType]:
         return ()
 
     async def set_tag(self, tag_id: int, content: bool | float | str, caller: Caller) -> int:

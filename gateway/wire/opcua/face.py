@@ -4,7 +4,7 @@ library.
 Node keys: an int is a numeric identifier of namespace 0, a str a string identifier of the gateway's own namespace (index 2).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gateway.model.command import Caller
 from gateway.model.tag import TagTable
-from gateway.wire.opcua.occurrences import Occurrence
+from gateway.wire.opcua.occurrences import EventType, Occurrence
 
 Key = int | str
 
@@ -24,21 +24,34 @@ class NodeClass(IntEnum):
 
     OBJECT = 1
     VARIABLE = 2
+    METHOD = 4
     OBJECT_TYPE = 8
     VARIABLE_TYPE = 16
 
 
 class Builtin(IntEnum):
-    """Part 6, 5.1.2: the built-in types that our nodes use."""
+    """Part 6, 5.1.2: the built-in types that our nodes and events use."""
 
     BOOLEAN = 1
+    SBYTE = 2
     BYTE = 3
+    INT16 = 4
+    UINT16 = 5
     INT32 = 6
     UINT32 = 7
     INT64 = 8
+    UINT64 = 9
+    FLOAT = 10
     DOUBLE = 11
     STRING = 12
+    DATE_TIME = 13
+    GUID = 14
+    BYTE_STRING = 15
+    NODE_ID = 17
+    STATUS_CODE = 19
+    QUALIFIED_NAME = 20
     LOCALIZED_TEXT = 21
+    EXTENSION_OBJECT = 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +79,32 @@ class EnumValue:
     name: str
 
 
-Content = bool | int | float | str | Range | EuInformation | tuple[str, ...] | tuple[EnumValue, ...] | None
+@dataclass(frozen=True, slots=True)
+class ModelChange:
+    """Part 5, 12.16 (ModelChangeStructureDataType). verb: 1 added, 2 deleted, 4 reference added, 8 reference deleted."""
+
+    affected: Key
+    affected_type: int
+    verb: int
+
+
+Content = (
+    bool
+    | int
+    | float
+    | str
+    | bytes
+    | Range
+    | EuInformation
+    | tuple[str, ...]
+    | tuple[Key, ...]
+    | tuple[EnumValue, ...]
+    | tuple[ModelChange, ...]
+    | None
+)
+"""By Builtin: a DateTime is unix ns, a NodeId a Key, a StatusCode its number, a QualifiedName and a LocalizedText their text, a Guid its
+16 bytes.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +141,9 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """An Object, or a Variable where read is given (Part 3, 5.5 and 5.6). references hold everything but HasTypeDefinition."""
+    """An Object, a Variable where read is given, a Method where method is (Part 3, 5.5 to 5.7). references hold everything but
+    HasTypeDefinition.
+    """
 
     target: Target
     references: Sequence[Reference]
@@ -113,7 +153,9 @@ class Node:
     read: Callable[[], Reading] | None = None
     writable: bool = False  # AccessLevel: by somebody
     user_writable: bool = False  # UserAccessLevel: by the clients of this server
+    event_notifier: int = 0  # of an Object (Part 3, 8.59): 1 SubscribeToEvents, 4 HistoryRead
     sampling_ms: float = 0.0
+    method: Method | None = None
 
 
 class Columns(Protocol):
@@ -146,6 +188,9 @@ class Space(Protocol):
 
     def roots(self) -> Sequence[Reference]:
         """What hangs below the standard's Objects folder."""
+
+    def method(self, owner: Key, method: Key) -> Method | None:
+        """The Method of an Object by its own identifier there, or by that in the Object's type (Part 4, 5.11.2)."""
 
 
 # --- subscriptions ---------------------------------------------------------------------------------------------------------------------
@@ -198,6 +243,12 @@ class Items(Protocol):
     def modify(self, item_id: int, request: ItemRequest, stamps: int) -> ItemResult: ...
     def set_mode(self, item_id: int, mode: Mode, now_ns: int) -> int: ...
     def delete(self, item_id: int) -> int: ...
+
+    def trigger(self, item_ids: Collection[int], fired: Callable[[list[int]], None]) -> None:
+        """From now on exactly these items say, by their ids, that they have queued something (Part 4, 5.12.1.6)."""
+
+    def free(self, item_ids: Collection[int]) -> None:
+        """What these items have only sampled so far is reported with the next message."""
 
     def sample(self, now_ns: int) -> None:
         """Queues what new items first report, and what is due of items that sample slower than their tag changes.
@@ -280,6 +331,9 @@ class Face(Protocol):
 
     def retained(self) -> Iterable[Occurrence]:
         """The present state of every condition that a client should know of (Part 9, 5.5.7, ConditionRefresh)."""
+
+    def event_types(self) -> Sequence[EventType]:
+        """The EventTypes of the gateway's own namespace."""
 
     def now_ns(self) -> int: ...
     def count(self, name: str, n: int = 1) -> None: ...

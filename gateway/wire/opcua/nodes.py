@@ -1,12 +1,26 @@
 """One mapping for the whole address space: standard nodes from their file, the gateway's own made when asked for and kept nowhere."""
 
-from collections.abc import Iterator, MutableMapping
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from typing import Any, Final
+from uuid import UUID
 
 from asyncua import ua
 from asyncua.server.address_space import AttributeValue, NodeData
 
-from gateway.wire.opcua.face import Builtin, Content, EnumValue, EuInformation, Node, NodeClass, Range, Reading, Reference, Space, Target
+from gateway.wire.opcua.face import (
+    Builtin,
+    EnumValue,
+    EuInformation,
+    Key,
+    ModelChange,
+    Node,
+    NodeClass,
+    Range,
+    Reading,
+    Reference,
+    Space,
+    Target,
+)
 from gateway.wire.opcua.standard import StandardNodes
 from gateway.wire.opcua.terms import date_time, node_id, status_code
 
@@ -132,7 +146,7 @@ def node_data(node: Node) -> NodeData:
         _Attribute.UserWriteMask: ua.Variant(0, ua.VariantType.UInt32),
     }
     if node.read is None:
-        values[_Attribute.EventNotifier] = ua.Variant(0, ua.VariantType.Byte)
+        values[_Attribute.EventNotifier] = ua.Variant(node.event_notifier, ua.VariantType.Byte)
     else:
         values |= {
             _Attribute.DataType: ua.Variant(node_id(node.data_type), ua.VariantType.NodeId),
@@ -157,7 +171,7 @@ def node_data(node: Node) -> NodeData:
 def data_value(reading: Reading) -> ua.DataValue:
     """A Reading as the library's DataValue, both timestamps as far as they are known."""
     return ua.DataValue(
-        _variant(reading),
+        variant(reading),
         status_code(reading.status),
         SourceTimestamp=date_time(reading.source_ns),
         ServerTimestamp=date_time(reading.server_ns),
@@ -178,34 +192,59 @@ def reference_description(reference: Reference) -> ua.ReferenceDescription:
 
 
 def nodeid_of(target: Target) -> ua.NodeId:
-    return node_id(target.key, 0 if isinstance(target.key, int) else OURS)
+    return key_node_id(target.key)
+
+
+def key_node_id(key: Key) -> ua.NodeId:
+    return node_id(key, 0 if isinstance(key, int) else OURS)
+
+
+_CONVERTED: Final[Mapping[Builtin, Callable[[Any], Any]]] = {
+    Builtin.LOCALIZED_TEXT: lambda text: ua.LocalizedText(str(text)),
+    Builtin.QUALIFIED_NAME: lambda text: ua.QualifiedName(str(text)),
+    Builtin.NODE_ID: key_node_id,
+    Builtin.DATE_TIME: date_time,
+    Builtin.STATUS_CODE: status_code,
+    Builtin.GUID: lambda content: UUID(bytes=content),
+}
+"""From what a Reading holds to the library's types, where they differ."""
 
 
 def _browse_name(target: Target) -> ua.QualifiedName:
     return ua.QualifiedName(target.name, 0 if target.standard or isinstance(target.key, int) else OURS)
 
 
-def _variant(reading: Reading) -> ua.Variant:
-    content = reading.content
+def variant(reading: Reading) -> ua.Variant:
+    """The value as the library's Variant."""
+    content, kind = reading.content, reading.type
     if content is None:
         return ua.Variant()
     if isinstance(content, tuple):
-        return _array(content, reading.type)
-    if isinstance(content, Range):
-        return ua.Variant(ua.Range(Low=content.low, High=content.high), ua.VariantType.ExtensionObject)
-    if isinstance(content, EuInformation):
-        named = ua.EUInformation(_UNECE, content.unit_id, ua.LocalizedText(content.symbol), ua.LocalizedText(content.name))
-        return ua.Variant(named, ua.VariantType.ExtensionObject)
-    if reading.type is Builtin.LOCALIZED_TEXT:
-        return ua.Variant(ua.LocalizedText(str(content)), ua.VariantType.LocalizedText)
-    return ua.Variant(content, ua.VariantType(int(reading.type)))
+        shown = [_shown(element, kind) for element in content]
+        return ua.Variant(shown, _variant_type(content[0] if content else None, kind), is_array=True)
+    return ua.Variant(_shown(content, kind), _variant_type(content, kind))
 
 
-def _array(content: Content, kind: Builtin) -> ua.Variant:
-    assert isinstance(content, tuple)
-    if kind is Builtin.LOCALIZED_TEXT:
-        return ua.Variant([ua.LocalizedText(str(text)) for text in content], ua.VariantType.LocalizedText, is_array=True)
-    values = [
-        ua.EnumValueType(state.value, ua.LocalizedText(state.name), ua.LocalizedText()) for state in content if isinstance(state, EnumValue)
-    ]
-    return ua.Variant(values, ua.VariantType.ExtensionObject, is_array=True)
+def _variant_type(content: object, kind: Builtin) -> ua.VariantType:
+    structure = isinstance(content, Range | EuInformation | EnumValue | ModelChange)
+    return ua.VariantType.ExtensionObject if structure else ua.VariantType(int(kind))
+
+
+def _shown(content: Any, kind: Builtin) -> Any:
+    """One scalar in the library's own type."""
+    if isinstance(content, Range | EuInformation | EnumValue | ModelChange):
+        return _structure(content)
+    convert = _CONVERTED.get(kind)
+    return content if convert is None else convert(content)
+
+
+def _structure(content: Range | EuInformation | EnumValue | ModelChange) -> Any:
+    match content:
+        case Range():
+            return ua.Range(Low=content.low, High=content.high)
+        case EuInformation():
+            return ua.EUInformation(_UNECE, content.unit_id, ua.LocalizedText(content.symbol), ua.LocalizedText(content.name))
+        case EnumValue():
+            return ua.EnumValueType(content.value, ua.LocalizedText(content.name), ua.LocalizedText())
+        case ModelChange():
+            return ua.ModelChangeStructureDataType(key_node_id(content.affected), key_node_id(content.affected_type), content.verb)

@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.wire.opcua.face import Reading
 
 Path = tuple[str, ...]
 """BrowseNames below the event's type; those of the gateway's own namespace begin with `2:`. () is the condition's NodeId."""
@@ -15,10 +18,20 @@ class Occurrence:
     type     EventType: a number of namespace 0, or a string identifier of the gateway's namespace
     source   key of the node at which it arose (SourceNode); the notifiers above it report it too, the Server object always
     time_ns  UTC ns, the field Time
-    field    the value of one field as face.Reading has it, None where the event has no such field
+    field    one field, None where the event has no such field. A Reading whose status is not Good stands for its StatusCode (Part 4,
+             7.22.3). EventType, SourceNode and Time are answered here and need no answer of it
     """
 
     type: int | str
     source: int | str
     time_ns: int
-    field: Callable[[Path], Any]
+    field: Callable[[Path], "Reading | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """An EventType of the gateway's own namespace: its identifier, what it is a kind of, and the fields that it adds."""
+
+    key: str
+    supertype: int | str
+    fields: tuple[Path, ...] = ()
