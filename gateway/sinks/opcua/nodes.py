@@ -19,6 +19,7 @@ from gateway.wire.opcua.face import (
     Content,
     EnumValue,
     EuInformation,
+    Key,
     Node,
     NodeClass,
     Range,
@@ -26,6 +27,7 @@ from gateway.wire.opcua.face import (
     Reference,
     Target,
 )
+from gateway.wire.opcua.methods import Method
 
 ROOT: Final = "/"
 
@@ -107,6 +109,10 @@ class AddressSpace:
         if key in self._objects:
             return self._object(key)
         return self._folder(key)
+
+    def method(self, owner: Key, method: Key) -> Method | None:
+        """A Method of an Object by its own identifier there, or by that in the Object's type."""
+        return None
 
     def properties(self, tag: Tag) -> list[Property]:
         """The properties that a tag's VariableType asks for (Part 8, 5.3)."""

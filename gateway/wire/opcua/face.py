@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gateway.model.command import Caller
 from gateway.model.tag import TagTable
+from gateway.wire.opcua.methods import Argument, Method
 from gateway.wire.opcua.occurrences import EventType, Occurrence
 
 Key = int | str
@@ -88,22 +89,27 @@ class ModelChange:
     verb: int
 
 
-Content = (
-    bool
-    | int
-    | float
-    | str
-    | bytes
-    | Range
-    | EuInformation
-    | tuple[str, ...]
-    | tuple[Key, ...]
-    | tuple[EnumValue, ...]
-    | tuple[ModelChange, ...]
-    | None
-)
-"""By Builtin: a DateTime is unix ns, a NodeId a Key, a StatusCode its number, a QualifiedName and a LocalizedText their text, a Guid its
-16 bytes.
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Part 3, 8.5 (LocalizedText) with its locale. None for a part that is not there."""
+
+    text: str | None
+    locale: str | None = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class TimeZone:
+    """Part 3, 8.28 (TimeZoneDataType)."""
+
+    offset_min: int
+    in_offset: bool = True
+
+
+Scalar = bool | int | float | str | bytes | Text
+Structure = Range | EuInformation | EnumValue | ModelChange | TimeZone | Argument
+Content = Scalar | Structure | tuple[Scalar, ...] | tuple[EnumValue, ...] | tuple[ModelChange, ...] | tuple[Argument, ...] | None
+"""By Builtin: a DateTime is unix ns, a NodeId a Key (0 the null one), a StatusCode its number, a QualifiedName its text, a LocalizedText a
+Text, or its text where it has no locale, a Guid its 16 bytes.
 """
 
 

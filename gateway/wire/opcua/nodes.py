@@ -1,34 +1,20 @@
 """One mapping for the whole address space: standard nodes from their file, the gateway's own made when asked for and kept nowhere."""
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import Any, Final
-from uuid import UUID
+from collections.abc import Iterator, MutableMapping
+from typing import Final
 
 from asyncua import ua
 from asyncua.server.address_space import AttributeValue, NodeData
 
-from gateway.wire.opcua.face import (
-    Builtin,
-    EnumValue,
-    EuInformation,
-    Key,
-    ModelChange,
-    Node,
-    NodeClass,
-    Range,
-    Reading,
-    Reference,
-    Space,
-    Target,
-)
+from gateway.wire.opcua.contents import OURS as OURS
+from gateway.wire.opcua.contents import key_node_id as key_node_id
+from gateway.wire.opcua.contents import variant as variant
+from gateway.wire.opcua.face import Node, NodeClass, Reading, Reference, Space, Target
 from gateway.wire.opcua.standard import StandardNodes
 from gateway.wire.opcua.terms import date_time, node_id, status_code
 
-OURS: Final = 2
-"""Index of the gateway's namespace; 1 is the server's own (Part 5, 6.3.1)."""
 _HAS_TYPE_DEFINITION: Final = 40
 _OBJECTS_FOLDER: Final = 85
-_UNECE: Final = "http://www.opcfoundation.org/UA/units/un/cefact"
 _Attribute = ua.AttributeIds
 
 
@@ -123,8 +109,8 @@ class Nodes(MutableMapping[ua.NodeId, NodeData]):
 
 
 def edges(node: Node) -> list[Reference]:
-    """All references of a node of ours, HasTypeDefinition first."""
-    return [_TYPES[node.target.type_definition], *node.references]
+    """All references of a node of ours, HasTypeDefinition first. A Method has none (Part 3, 5.7)."""
+    return [_TYPES[node.target.type_definition], *node.references] if node.method is None else list(node.references)
 
 
 def _access(*, writable: bool) -> int:
@@ -133,7 +119,10 @@ def _access(*, writable: bool) -> int:
 
 
 def node_data(node: Node) -> NodeData:
-    """A node with all attributes that Part 3, 5.5 (Object) and 5.6 (Variable) ask for."""
+    """A node with all attributes that Part 3, 5.5 (Object), 5.6 (Variable) and 5.7 (Method) ask for.
+
+    UserExecutable is what the server allows at most: whether this client may is asked of the session.
+    """
     target = node.target
     data = NodeData(nodeid_of(target))
     values: dict[ua.AttributeIds, ua.Variant] = {
@@ -145,7 +134,9 @@ def node_data(node: Node) -> NodeData:
         _Attribute.WriteMask: ua.Variant(0, ua.VariantType.UInt32),
         _Attribute.UserWriteMask: ua.Variant(0, ua.VariantType.UInt32),
     }
-    if node.read is None:
+    if node.method is not None:
+        values[_Attribute.Executable] = values[_Attribute.UserExecutable] = ua.Variant(True, ua.VariantType.Boolean)
+    elif node.read is None:
         values[_Attribute.EventNotifier] = ua.Variant(node.event_notifier, ua.VariantType.Byte)
     else:
         values |= {
@@ -195,56 +186,5 @@ def nodeid_of(target: Target) -> ua.NodeId:
     return key_node_id(target.key)
 
 
-def key_node_id(key: Key) -> ua.NodeId:
-    return node_id(key, 0 if isinstance(key, int) else OURS)
-
-
-_CONVERTED: Final[Mapping[Builtin, Callable[[Any], Any]]] = {
-    Builtin.LOCALIZED_TEXT: lambda text: ua.LocalizedText(str(text)),
-    Builtin.QUALIFIED_NAME: lambda text: ua.QualifiedName(str(text)),
-    Builtin.NODE_ID: key_node_id,
-    Builtin.DATE_TIME: date_time,
-    Builtin.STATUS_CODE: status_code,
-    Builtin.GUID: lambda content: UUID(bytes=content),
-}
-"""From what a Reading holds to the library's types, where they differ."""
-
-
 def _browse_name(target: Target) -> ua.QualifiedName:
     return ua.QualifiedName(target.name, 0 if target.standard or isinstance(target.key, int) else OURS)
-
-
-def variant(reading: Reading) -> ua.Variant:
-    """The value as the library's Variant."""
-    content, kind = reading.content, reading.type
-    if content is None:
-        return ua.Variant()
-    if isinstance(content, tuple):
-        shown = [_shown(element, kind) for element in content]
-        return ua.Variant(shown, _variant_type(content[0] if content else None, kind), is_array=True)
-    return ua.Variant(_shown(content, kind), _variant_type(content, kind))
-
-
-def _variant_type(content: object, kind: Builtin) -> ua.VariantType:
-    structure = isinstance(content, Range | EuInformation | EnumValue | ModelChange)
-    return ua.VariantType.ExtensionObject if structure else ua.VariantType(int(kind))
-
-
-def _shown(content: Any, kind: Builtin) -> Any:
-    """One scalar in the library's own type."""
-    if isinstance(content, Range | EuInformation | EnumValue | ModelChange):
-        return _structure(content)
-    convert = _CONVERTED.get(kind)
-    return content if convert is None else convert(content)
-
-
-def _structure(content: Range | EuInformation | EnumValue | ModelChange) -> Any:
-    match content:
-        case Range():
-            return ua.Range(Low=content.low, High=content.high)
-        case EuInformation():
-            return ua.EUInformation(_UNECE, content.unit_id, ua.LocalizedText(content.symbol), ua.LocalizedText(content.name))
-        case EnumValue():
-            return ua.EnumValueType(content.value, ua.LocalizedText(content.name), ua.LocalizedText())
-        case ModelChange():
-            return ua.ModelChangeStructureDataType(key_node_id(content.affected), key_node_id(content.affected_type), content.verb)
