@@ -5,7 +5,7 @@ Samples that pass the filter are queued as chunks of columns in order of arrival
 is read, or before it grows beyond bounds.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -46,6 +46,9 @@ class TagItems:
         self._layout = np.zeros(_FIRST_ROOM, np.uint8)
         self._interval = np.zeros(_FIRST_ROOM, np.int64)
         self._due = np.zeros(_FIRST_ROOM, np.int64)
+        self._item = np.zeros(_FIRST_ROOM, np.int64)  # the item's id
+        self._fires = np.zeros(_FIRST_ROOM, np.bool_)  # lets go what other items have sampled
+        self._fired: Callable[[list[int]], None] | None = None
         self._slow = np.zeros(_FIRST_ROOM, np.bool_)
         self._dirty = np.zeros(_FIRST_ROOM, np.bool_)
         self._table = view.tags
@@ -71,7 +74,7 @@ class TagItems:
             return ItemResult(status)
         slot = self._take_slot()
         self._slots[item_id] = slot
-        self._tag[slot], self._mode[slot] = tag_id, mode
+        self._tag[slot], self._mode[slot], self._item[slot], self._fires[slot] = tag_id, mode, item_id, False
         self._dirty[slot] = False
         self._reported.known[slot] = False
         self._reported.text.pop(slot, None)
@@ -121,6 +124,18 @@ class TagItems:
         self._free.append(slot)
         self._tag_slot = None
         return 0
+
+    def trigger(self, item_ids: Collection[int], fired: Callable[[list[int]], None]) -> None:
+        """From now on exactly these items say, by their ids, that they have queued something (Part 4, 5.12.1.6)."""
+        self._fires[:] = False
+        self._fires[[self._slots[item_id] for item_id in item_ids if item_id in self._slots]] = True
+        self._fired = fired if self._fires.any() else None
+
+    def free(self, item_ids: Collection[int]) -> None:
+        """What these items have sampled is reported with the next message."""
+        slots = np.zeros(self._mode.size, np.bool_)
+        slots[[self._slots[item_id] for item_id in item_ids if item_id in self._slots]] = True
+        self._queue.free(slots & (self._mode == _SAMPLING))
 
     def close(self) -> None:
         self._queue.close()
@@ -203,9 +218,7 @@ class TagItems:
             passed = self._reported.passes_in_turn(to, batch.value[at], batch.status[at])
             at, to = at[passed], to[passed]
             if to.size:
-                self._queue.append(
-                    Chunk(to, batch.value[at], batch.status[at], batch.source_ns[at], np.full(to.size, now_ns)), repeats=True
-                )
+                self._append(Chunk(to, batch.value[at], batch.status[at], batch.source_ns[at], np.full(to.size, now_ns)), repeats=True)
         return rows[~plain], slots[~plain]
 
     def _offer(self, batch: Batch, rows: Rows, slots: Rows, now_ns: int) -> None:
@@ -218,7 +231,14 @@ class TagItems:
         if batch.text and texts is not None:
             text = {place: batch.text[row] for place, row in enumerate(rows.tolist()) if row in batch.text}
         if slots.size:
-            self._queue.append(Chunk(slots, value, status, source, np.full(slots.size, now_ns), text))
+            self._append(Chunk(slots, value, status, source, np.full(slots.size, now_ns), text))
+
+    def _append(self, chunk: Chunk, *, repeats: bool = False) -> None:
+        self._queue.append(chunk, repeats=repeats)
+        if self._fired is not None:
+            firing = chunk.slot[self._fires[chunk.slot]]
+            if firing.size:
+                self._fired(np.unique(self._item[firing]).tolist())
 
     def _mixed(self, batch: Batch, rows: Rows, slots: Rows, texts: Mask) -> Mask:
         passed = np.zeros(slots.size, np.bool_)
@@ -292,6 +312,8 @@ class TagItems:
         self._layout = _grown(self._layout, size)
         self._interval = _grown(self._interval, size)
         self._due = _grown(self._due, size)
+        self._item = _grown(self._item, size)
+        self._fires = _grown(self._fires, size)
         self._slow = _grown(self._slow, size)
         self._dirty = _grown(self._dirty, size)
         self._reported.room(size)

@@ -68,6 +68,7 @@ class Queue:
         self._count = 0
         self._bounded = True  # what is queued obeys the queue sizes already
         self.hold = False  # some items only sample: their values wait
+        self._freed: list[Chunk] = []  # of items that only sample, let go by another one
 
     def room(self, size: int) -> None:
         for name in ("_size", "_newest", "_dead"):
@@ -95,6 +96,7 @@ class Queue:
     def purge(self) -> None:
         if self._any_dead:
             self._chunks = [kept for kept in (chunk.rows(~self._dead[chunk.slot]) for chunk in self._chunks) if kept.slot.size]
+            self._freed = [kept for kept in (chunk.rows(~self._dead[chunk.slot]) for chunk in self._freed) if kept.slot.size]
             self._count = sum(chunk.slot.size for chunk in self._chunks)
             self._dead[:] = self._any_dead = False
 
@@ -109,13 +111,30 @@ class Queue:
         elif len(self._chunks) > _PIECES:  # a client that stays away must not cost an object per update
             self._chunks = [_joined(self._chunks)]
 
+    def free(self, slots: Mask) -> None:
+        """What these items have queued up to now is reported with the next message, whatever their mode (Part 4, 5.12.1.6)."""
+        self.purge()
+        if not self._count:
+            return
+        chunk = self._bound()
+        going = slots[chunk.slot]
+        if going.any():
+            freed = _joined([*self._freed, chunk.rows(going)])
+            self._freed = [_bounded(freed, self._size, self._newest)]
+            rest = chunk.rows(~going)
+            self._chunks, self._count = ([rest] if rest.slot.size else []), rest.slot.size
+
     def ready(self, reporting: Mask) -> bool:
         self.purge()
+        if self._freed:
+            return True
         return any(reporting[chunk.slot].any() for chunk in self._chunks) if self.hold else self._count > 0
 
     def take(self, limit: int, reporting: Mask) -> Chunk | None:
         """At most limit values of the items that report, oldest first; the rest stays."""
         self.purge()
+        if self._freed:
+            return self._take_freed(limit)
         if not self._count:
             return None
         chunk = self._bound()
@@ -129,10 +148,15 @@ class Queue:
         self._bounded = len(self._chunks) < 2
         return taken if taken.slot.size else None
 
+    def _take_freed(self, limit: int) -> Chunk:
+        freed = _joined(self._freed)
+        self._freed = [freed.rows(slice(limit, None))] if freed.slot.size > limit else []
+        return freed.rows(slice(0, limit))
+
     def close(self) -> None:
         self._budget.give_back(int(self._size.sum()))
         self._size[:] = 0
-        self._chunks, self._count = [], 0
+        self._chunks, self._freed, self._count = [], [], 0
 
     def _bound(self) -> Chunk:
         """One chunk that obeys the queue sizes."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from asyncua import ua
+from asyncua.common.utils import ServiceError
 from asyncua.server.monitored_item_service import MonitoredItemService
 from asyncua.ua.ua_binary import struct_to_binary
 from asyncua.ua.uaerrors import UaError
@@ -16,6 +17,7 @@ from gateway.wire.opcua import limits
 from gateway.wire.opcua.face import Face, Filter, ItemRequest, Items, Mode
 from gateway.wire.opcua.nodes import OURS
 from gateway.wire.opcua.terms import status_code
+from gateway.wire.opcua.triggers import Triggers
 
 if TYPE_CHECKING:
     from gateway.wire.opcua.publishing import Subscription
@@ -39,6 +41,11 @@ class Sampled:
     size: int
     last: tuple[Any, int] | None = None
     queue: deque[bytes] = field(default_factory=deque)
+    free: int = 0  # how many of the oldest another item has let go
+
+    def due(self) -> int:
+        """How many may be reported."""
+        return len(self.queue) if self.mode is Mode.REPORTING else min(self.free, len(self.queue))
 
 
 class MonitoredItems(MonitoredItemService):
@@ -51,6 +58,7 @@ class MonitoredItems(MonitoredItemService):
         self._items, self._face = items, face
         self._sampled: dict[int, Sampled] = {}
         self._sample_ns = 0  # not before
+        self.triggers = Triggers(self._known)
 
     async def create_monitored_items(self, params: ua.CreateMonitoredItemsParameters) -> list[ua.MonitoredItemCreateResult]:
         room = limits.ITEMS_PER_SUBSCRIPTION - len(self._items) - len(self._sampled) - len(self._monitored_items)
@@ -144,11 +152,33 @@ class MonitoredItems(MonitoredItemService):
         sampled = self._sampled.get(item_id)
         if sampled is None:
             return int((await super().set_monitoring_mode(ua.MonitoringMode(int(mode)), [item_id]))[0].value)
+        sampled.free = 0
         if mode is Mode.DISABLED:
             sampled.queue.clear()
             sampled.last = None
         sampled.mode = mode
         return int(ua.StatusCodes.Good)
+
+    def _known(self, item_id: int) -> bool:
+        return item_id in self._items or item_id in self._sampled or item_id in self._monitored_items
+
+    def set_triggering(self, triggering: int, add: list[int], remove: list[int]) -> tuple[list[int], list[int]]:
+        """Part 4, 5.12.5: StatusCodes of the removed links, then of the added ones. Raises ServiceError BadMonitoredItemIdInvalid."""
+        if not self._known(triggering):
+            raise ServiceError(ua.StatusCodes.BadMonitoredItemIdInvalid)
+        removed = self.triggers.remove(triggering, remove)
+        added = self.triggers.add(triggering, add)
+        self._items.trigger(self.triggers.triggering, self.fired)
+        return removed, added
+
+    def fired(self, item_ids: list[int]) -> None:
+        """These items have queued something: what the items linked to them have sampled goes with it."""
+        freed = self.triggers.freed_by(item_ids)
+        self._items.free(freed)
+        for item_id in freed:
+            sampled = self._sampled.get(item_id)
+            if sampled is not None and sampled.mode is Mode.SAMPLING:
+                sampled.free = len(sampled.queue)
 
     def delete_monitored_items(self, ids: list[int]) -> list[ua.StatusCode]:
         codes = []
@@ -159,6 +189,10 @@ class MonitoredItems(MonitoredItemService):
                 codes.append(ua.StatusCode())
             else:
                 codes += super().delete_monitored_items([item_id])
+        if self.triggers:
+            for item_id in ids:
+                self.triggers.forget(item_id)
+            self._items.trigger(self.triggers.triggering, self.fired)
         return codes
 
     def delete_all_monitored_items(self) -> None:
@@ -201,7 +235,8 @@ class MonitoredItems(MonitoredItemService):
         if not self._sampled or now_ns < self._sample_ns:
             return
         self._sample_ns = now_ns + int(self._sampled_ms() * 1e6) - _EARLY_NS
-        for item in self._sampled.values():
+        fired = []
+        for item_id, item in self._sampled.items():
             if item.mode is Mode.DISABLED:
                 continue
             value = self.aspace.read_attribute_value(item.nodeid, item.attribute)
@@ -209,18 +244,22 @@ class MonitoredItems(MonitoredItemService):
             if seen != item.last:
                 item.last = seen
                 item.queue.append(_notification(item, value))
+                fired.append(item_id)
                 if len(item.queue) > item.size:
                     item.queue.popleft()
+        if self.triggers and fired:
+            self.fired(fired)
 
     def has_sampled(self) -> bool:
-        return any(item.queue and item.mode is Mode.REPORTING for item in self._sampled.values())
+        return any(item.due() for item in self._sampled.values())
 
     def take_sampled(self, limit: int) -> list[bytes]:
         """Encoded MonitoredItemNotifications, at most limit."""
         taken: list[bytes] = []
         for item in self._sampled.values():
-            while item.queue and item.mode is Mode.REPORTING and len(taken) < limit:
+            while item.due() and len(taken) < limit:
                 taken.append(item.queue.popleft())
+                item.free = max(0, item.free - 1)
         return taken
 
 

@@ -43,6 +43,7 @@ _UNREGISTER_NODES: Final = _request("UnregisterNodes")
 _PUBLISH: Final = _request("Publish")
 _REPUBLISH: Final = _request("Republish")
 _BROWSE_NEXT: Final = _request("BrowseNext")
+_SET_TRIGGERING: Final = _request("SetTriggering")
 _SESSIONLESS: Final = frozenset(
     (
         *(_request(name) for name in ("FindServers", "GetEndpoints", "CloseSecureChannel")),
@@ -107,6 +108,7 @@ class Processor(UaProcessor):
             _BROWSE_NEXT: self._browse_next,
             _REGISTER_NODES: self._register_nodes,
             _UNREGISTER_NODES: self._unregister_nodes,
+            _SET_TRIGGERING: self._set_triggering,
         }
 
     async def process(self, header: Any, body: Buffer) -> bool:
@@ -158,6 +160,8 @@ class Processor(UaProcessor):
             keep = bool(await super()._process_message(typeid, requesthdr, seqhdr, body))
             if service == _ACTIVATE_SESSION and self.session is not None:
                 self.session.connected = True
+                self.session.outlet = self
+                self.session.secured = self._connection.security_policy.Mode != ua.MessageSecurityMode.None_
                 self.session.caller = await self.iserver.face.sign_in(Credentials(), self.session.origin)
                 self.iserver.subscription_service.rebind(self.session.session_id, self)
             return keep
@@ -250,6 +254,17 @@ class Processor(UaProcessor):
     def _unregister_nodes(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
         check_operations(struct_from_binary(ua.UnregisterNodesParameters, body).NodesToUnregister, limits.NODES_PER_REGISTER)
         self.send_response(header.RequestHandle, seqhdr, ua.UnregisterNodesResponse())
+
+    def _set_triggering(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
+        assert self.session is not None
+        params = struct_from_binary(ua.SetTriggeringParameters, body)
+        check_operations([*params.LinksToAdd, *params.LinksToRemove], limits.ITEMS_PER_CALL)
+        items = self.session.own(params.SubscriptionId).monitored_item_srv
+        removed, added = items.set_triggering(params.TriggeringItemId, params.LinksToAdd, params.LinksToRemove)
+        response = ua.SetTriggeringResponse()
+        response.Parameters.AddResults = [status_code(code) for code in added]
+        response.Parameters.RemoveResults = [status_code(code) for code in removed]
+        self.send_response(header.RequestHandle, seqhdr, response)
 
     async def _create_items(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> bool:
         """Items on tags' Values only; False = not that, the general road."""

@@ -22,6 +22,7 @@ from gateway.wire.opcua.face import Action, Items, Machine
 from gateway.wire.opcua.guards import finite
 from gateway.wire.opcua.items import MonitoredItems
 from gateway.wire.opcua.terms import status_code
+from gateway.wire.opcua.transfer import Owner
 
 if TYPE_CHECKING:
     from gateway.wire.opcua.server import Interior
@@ -51,6 +52,19 @@ class Outlet(Protocol):
         """How many values the client takes in one message."""
 
 
+class Nowhere:
+    """The outlet of a subscription whose session is closed: it waits for somebody to take it over, or for its end."""
+
+    def queued(self) -> bool:
+        return False
+
+    def answer(self, message: Message) -> None:
+        """Nobody asked."""
+
+    def room_for(self) -> int:
+        return 1
+
+
 class Subscription(InternalSubscription):
     """One subscription of one session."""
 
@@ -67,6 +81,7 @@ class Subscription(InternalSubscription):
     ) -> None:
         super().__init__(result, service.aspace, _unused, session_id)
         self.machine, self.items, self.outlet, self._service = machine, items, outlet, service
+        self.owner = Owner()
         self.monitored_item_srv = MonitoredItems(self, service.aspace, items, service.face)
         self._sent: OrderedDict[int, bytes] = OrderedDict()
         self._sent_bytes = 0
@@ -224,7 +239,7 @@ class Publishing(SubscriptionService):
         request_callback: Callable[..., Any] | None = None,  # noqa: ARG002 the connection itself is the way back
     ) -> ua.CreateSubscriptionResult:
         """Part 4, 5.13.2. callback is a method of the connection. Raises ServiceError BadTooManySubscriptions."""
-        if len(self.of(session_id)) >= limits.SUBSCRIPTIONS_PER_SESSION:
+        if len(self.of(session_id)) >= limits.SUBSCRIPTIONS_PER_SESSION or len(self.subscriptions) >= limits.SUBSCRIPTIONS:
             raise ServiceError(ua.StatusCodes.BadTooManySubscriptions)
         machine, items = self.face.open_subscription()
         machine.revise(
@@ -293,10 +308,35 @@ class Publishing(SubscriptionService):
     def expire(self, subscription: Subscription) -> None:
         """Row 27: nobody asked for too long."""
         self.subscriptions.pop(subscription.data.SubscriptionId, None)
-        message = subscription.last_message(ua.StatusCodes.BadTimeout)
+        self._farewell(subscription, ua.StatusCodes.BadTimeout)
         subscription.shut()
-        self._farewells.setdefault(subscription.session_id, deque(maxlen=limits.SUBSCRIPTIONS_PER_SESSION)).append(message)
         self.face.count("subscriptions_expired")
+
+    def _farewell(self, subscription: Subscription, code: int) -> None:
+        if not isinstance(subscription.outlet, Nowhere):
+            message = subscription.last_message(code)
+            self._farewells.setdefault(subscription.session_id, deque(maxlen=limits.SUBSCRIPTIONS_PER_SESSION)).append(message)
+
+    def leave(self, session_id: ua.NodeId) -> list[int]:
+        """The session ends and its subscriptions need not: those that somebody could take over wait for their lifetime, the newest
+        few. The others, which are to be deleted.
+        """
+        mine = self.of(session_id)
+        for subscription in mine:
+            if subscription.owner.leaves:
+                subscription.outlet = Nowhere()
+        left = [number for number, subscription in self.subscriptions.items() if isinstance(subscription.outlet, Nowhere)]
+        return [s.data.SubscriptionId for s in mine if not s.owner.leaves] + left[: -limits.ABANDONED_SUBSCRIPTIONS]
+
+    def take_over(self, subscription: Subscription, session_id: ua.NodeId, owner: Owner, outlet: Outlet) -> None:
+        """Another session has it from now on (Part 4, 5.13.7); the one before is told. Raises ServiceError BadTooManySubscriptions."""
+        if len(self.of(session_id)) >= limits.SUBSCRIPTIONS_PER_SESSION:
+            raise ServiceError(ua.StatusCodes.BadTooManySubscriptions)
+        before, waiting = subscription.session_id, subscription.outlet
+        self._farewell(subscription, ua.StatusCodes.GoodSubscriptionTransferred)
+        subscription.session_id, subscription.owner, subscription.outlet = session_id, owner, outlet
+        while before in self._farewells and waiting.queued():
+            self.serve(before, waiting)
 
     def forget(self, session_id: ua.NodeId) -> None:
         """The session is closed."""

@@ -1,5 +1,6 @@
 """A session of ours: tokens that cannot be guessed, limits, and the services as far as they concern one client (Part 4, 5.6 to 5.13)."""
 
+import asyncio
 import dataclasses
 import re
 import secrets
@@ -13,7 +14,9 @@ from gateway.model.command import Caller
 from gateway.wire.opcua import limits
 from gateway.wire.opcua.guards import finite
 from gateway.wire.opcua.nodes import OURS
+from gateway.wire.opcua.publishing import Nowhere, Outlet
 from gateway.wire.opcua.terms import node_id, now, status_code
+from gateway.wire.opcua.transfer import Owner, may_take
 from gateway.wire.opcua.views import Points
 
 if TYPE_CHECKING:
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 _VALUE: Final = ua.AttributeIds.Value
 _ATTRIBUTES: Final = frozenset(int(attribute) for attribute in ua.AttributeIds)
 _BINARY: Final = "Default Binary"
+ANONYMOUS: Final = "anonymous"
+"""The user of a caller who did not sign in."""
 
 
 class Session(InternalSession):
@@ -39,6 +44,9 @@ class Session(InternalSession):
         self.points = Points()
         self.caller = Caller("", "none", self.origin)  # who has signed in; nobody before ActivateSession
         self.connected = external  # False while no connection carries it (Part 4, 6.7)
+        self.application_uri = ""
+        self.secured = False  # its channel is signed
+        self.outlet: Outlet = Nowhere()
         if external:
             self.iserver.register_external_session(self)
 
@@ -50,6 +58,7 @@ class Session(InternalSession):
     async def create_session(self, params: ua.CreateSessionParameters, sockname: Any = None) -> ua.CreateSessionResult:
         low, high = limits.SESSION_TIMEOUT_MS
         params.RequestedSessionTimeout = finite(params.RequestedSessionTimeout, low, high)
+        self.application_uri = str(params.ClientDescription.ApplicationUri or "")
         result = await super().create_session(params, sockname)
         result.MaxRequestMessageSize = limits.MESSAGE_BYTES
         return result
@@ -165,21 +174,43 @@ class Session(InternalSession):
             for i in ids
         ]
 
+    async def create_subscription(self, params: Any, callback: Any, request_callback: Any = None) -> ua.CreateSubscriptionResult:
+        made: ua.CreateSubscriptionResult = await super().create_subscription(params, callback, request_callback)
+        self.subscription_service.subscriptions[made.SubscriptionId].owner = self.owner
+        return made
+
+    @property
+    def owner(self) -> Owner:
+        """On whose behalf it speaks, for those who come after it."""
+        user = "" if self.caller.user == ANONYMOUS else self.caller.user
+        return Owner(user, self.application_uri, self.secured)
+
     async def transfer_subscriptions(self, params: ua.TransferSubscriptionsParameters, *_: Any) -> list[ua.TransferResult]:
-        """Part 4, 5.13.7: who did not sign in and has no signed channel may name its own subscriptions only (as after a reconnection)."""
+        """Part 4, 5.13.7. Its own ones may always be named, as after a reconnection."""
         check_operations(params.SubscriptionIds, limits.ITEMS_PER_CALL)
-        results = []
-        for subscription_id in params.SubscriptionIds:
-            own = self.subscription_service.find(subscription_id, self.session_id)
-            if own is not None:
-                results.append(
-                    ua.TransferResult(status_code(ua.StatusCodes.Good), list(own.transferred(fresh=bool(params.SendInitialValues))))
-                )
-            else:
-                known = subscription_id in self.subscription_service.subscriptions
-                code = ua.StatusCodes.BadUserAccessDenied if known else ua.StatusCodes.BadSubscriptionIdInvalid
-                results.append(ua.TransferResult(status_code(code)))
-        return results
+        return [self._transfer(subscription_id, fresh=bool(params.SendInitialValues)) for subscription_id in params.SubscriptionIds]
+
+    def _transfer(self, subscription_id: int, *, fresh: bool) -> ua.TransferResult:
+        service = self.subscription_service
+        wanted = service.subscriptions.get(subscription_id)
+        if wanted is None:
+            return ua.TransferResult(status_code(ua.StatusCodes.BadSubscriptionIdInvalid))
+        if wanted.session_id != self.session_id:
+            if not may_take(wanted.owner, self.owner):
+                return ua.TransferResult(status_code(ua.StatusCodes.BadUserAccessDenied))
+            try:
+                service.take_over(wanted, self.session_id, self.owner, self.outlet)
+            except ServiceError as full:
+                return ua.TransferResult(status_code(full.code))
+        return ua.TransferResult(ua.StatusCode(), list(wanted.transferred(fresh=fresh)))
+
+    async def close_session(self, delete_subs: bool = True) -> None:
+        """Part 4, 5.6.4 and 5.13.1: the subscriptions of a session that timed out, or says so, outlive it."""
+        if asyncio.current_task() is self._timeout_task:
+            delete_subs = False
+        await super().close_session(delete_subs)
+        if not delete_subs:
+            await self.subscription_service.delete_subscriptions(self.subscription_service.leave(self.session_id))
 
 
 def _unfit(wanted: ua.WriteValue, data_type: int) -> int:
