@@ -65,6 +65,10 @@ class TagItems:
     def __contains__(self, item_id: int) -> bool:
         return item_id in self._slots
 
+    def handles(self) -> Iterator[tuple[int, int]]:
+        """The client's handle of each item, by the item's identifier."""
+        return ((item_id, int(self._handle[slot])) for item_id, slot in self._slots.items())
+
     # --- services ---
 
     def create(self, item_id: int, tag_id: int, request: ItemRequest, mode: Mode, stamps: int, now_ns: int) -> ItemResult:

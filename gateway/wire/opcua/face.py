@@ -265,6 +265,9 @@ class Items(Protocol):
     def refresh(self, now_ns: int) -> None:
         """Queues the current value of every item, changed or not."""
 
+    def handles(self) -> Iterable[tuple[int, int]]:
+        """The client's handle of each item, by the item's identifier."""
+
     def ready(self) -> bool:
         """Whether anything waits to be reported."""
 

@@ -3,6 +3,7 @@
 import asyncio
 import struct
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -249,6 +250,19 @@ class MonitoredItems(MonitoredItemService):
                     item.queue.popleft()
         if self.triggers and fired:
             self.fired(fired)
+
+    def resend(self) -> None:
+        """What is read is reported anew with the next message, changed or not."""
+        self._sample_ns = 0
+        for item in self._sampled.values():
+            if item.mode is Mode.REPORTING:
+                item.last = None
+
+    def handles(self) -> Iterator[tuple[int, int]]:
+        """The client's handle of each item, by the item's identifier."""
+        yield from self._items.handles()
+        yield from ((item_id, item.handle) for item_id, item in self._sampled.items())
+        yield from ((item_id, event.client_handle) for item_id, event in self._monitored_items.items())
 
     def has_sampled(self) -> bool:
         return any(item.due() for item in self._sampled.values())

@@ -9,6 +9,7 @@ NODES_PER_BROWSE: Final = 1_000
 NODES_PER_TRANSLATE: Final = 1_000
 NODES_PER_REGISTER: Final = 1_000
 METHODS_PER_CALL: Final = 100
+ARGUMENT_LENGTH: Final = 10_000  # characters of a text, bytes, or elements of an array, in a Method's input argument
 ITEMS_PER_CALL: Final = 10_000
 BROWSE_POINTS_PER_SESSION: Final = 10
 REFERENCES_PER_NODE: Final = 10_000

@@ -205,6 +205,11 @@ class Subscription(InternalSubscription):
             self.items.refresh(self._service.face.now_ns())
         return tuple(self._sent)
 
+    def resend(self) -> None:
+        """Part 5, 9.2 (ResendData): the current values follow, changed or not."""
+        self.items.refresh(self._service.face.now_ns())
+        self.monitored_item_srv.resend()
+
     def acknowledge(self, sequence: int) -> int:
         body = self._sent.pop(sequence, None)
         if body is None:

@@ -22,12 +22,14 @@ from asyncua.server.user_managers import UserManager
 
 from gateway.contracts import NotConnected
 from gateway.wire.opcua import limits
+from gateway.wire.opcua.call import Calls
 from gateway.wire.opcua.face import Face
 from gateway.wire.opcua.guards import GuardedProtocol, guard_codec
 from gateway.wire.opcua.limits import Limits
 from gateway.wire.opcua.nodes import Nodes
 from gateway.wire.opcua.processor import Processor
 from gateway.wire.opcua.publishing import Publishing
+from gateway.wire.opcua.server_methods import own_methods
 from gateway.wire.opcua.sessions import Session
 from gateway.wire.opcua.standard import StandardNodes, standard_file
 from gateway.wire.opcua.terms import now
@@ -91,6 +93,7 @@ class Interior(InternalServer):
         self.started = now()
         self.aspace._nodes = nodes  # type: ignore[assignment]
         self.views = Views(nodes)
+        self.calls = Calls(nodes, face, own_methods())
         self.subscription_service = Publishing(self.aspace, self)
         self.isession.subscription_service = self.subscription_service
         self.supported_tokens = (ua.AnonymousIdentityToken,)  # type: ignore[assignment]

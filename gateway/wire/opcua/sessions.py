@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gateway.wire.opcua.server import Interior
 
 _VALUE: Final = ua.AttributeIds.Value
+_EXECUTABLE: Final = (ua.AttributeIds.Executable, ua.AttributeIds.UserExecutable)
 _ATTRIBUTES: Final = frozenset(int(attribute) for attribute in ua.AttributeIds)
 _BINARY: Final = "Default Binary"
 ANONYMOUS: Final = "anonymous"
@@ -83,8 +84,20 @@ class Session(InternalSession):
             return _bad(ua.StatusCodes.BadIndexRangeNoData)
         if not _default_encoding(wanted):
             return _bad(ua.StatusCodes.BadDataEncodingInvalid)
+        if wanted.AttributeId in _EXECUTABLE:
+            return self._executable(wanted)
         value = self.iserver.nodes.read(wanted.NodeId, ua.AttributeIds(wanted.AttributeId))
         return _ranged(value, wanted.IndexRange) if wanted.IndexRange else value
+
+    def _executable(self, wanted: ua.ReadValueId) -> ua.DataValue:
+        """Part 3, 5.7: whether a Method can be called, and whether by this client."""
+        calls, nodeid = self.iserver.calls, wanted.NodeId
+        user = wanted.AttributeId == ua.AttributeIds.UserExecutable
+        answer = calls.user_executable(nodeid, self.caller) if user else calls.executable(nodeid)
+        if answer is None:
+            known = nodeid in self.iserver.nodes
+            return _bad(ua.StatusCodes.BadAttributeIdInvalid if known else ua.StatusCodes.BadNodeIdUnknown)
+        return ua.DataValue(ua.Variant(answer, ua.VariantType.Boolean))
 
     async def write(self, params: ua.WriteParameters) -> list[ua.StatusCode]:
         """Part 4, 5.10.4: only the Value of a tag that says so, through the gateway's one door."""
@@ -116,11 +129,7 @@ class Session(InternalSession):
 
     async def call(self, params: list[ua.CallMethodRequest]) -> list[ua.CallMethodResult]:
         check_operations(params, limits.METHODS_PER_CALL)
-        results = await super().call(params)
-        for result in results:
-            if result.StatusCode.value == ua.StatusCodes.BadNothingToDo:  # a method of the standard's types that nobody has bound
-                result.StatusCode = status_code(ua.StatusCodes.BadNotImplemented)
-        return results
+        return [await self.iserver.calls.call(wanted, self.caller, self) for wanted in params]
 
     # --- subscriptions (Part 4, 5.12 and 5.13): each by its owner only ---
 
