@@ -49,7 +49,7 @@ class Commands:
 class Face:
     """sink, engine and what they were told."""
 
-    def __init__(self, tags: Sequence[Tag], **config):
+    def __init__(self, tags: Sequence[Tag], figures=dict, **config):
         self.table = TagTable.of(tags)
         self.engine = Engine(self.table, [], [], Sync())
         self.report, self.commands = Report(), Commands()
@@ -65,6 +65,7 @@ class Face:
             memory=None,
             report=self.report,
             now_ns=time.time_ns,
+            figures=figures,
         )
         settings = {"port": 0, "insecure": True, "anonymous": "operator"} | config
         self.sink = OpcUaSink(Config(**settings), context)

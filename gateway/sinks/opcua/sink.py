@@ -8,6 +8,7 @@ import numpy as np
 from gateway.access.roles import allowed
 from gateway.contracts import Delivery, SignInRefused, SinkContext
 from gateway.model.command import Caller, Command
+from gateway.model.quality import BAD
 from gateway.model.update import TwinUpdate
 from gateway.sinks.opcua.config import Config
 from gateway.sinks.opcua.items import TagItems
@@ -110,6 +111,14 @@ class OpcUaSink:
         tag = self._context.view.tags[tag_id]
         outcome = await self._context.commands.execute(Command("tag.write", {"tag": tag.name, "value": content}, caller))
         return outcome.status
+
+    def service_level(self) -> int:
+        """Healthy is 255. Degraded (a source or sink is away): 2 to 199 by the share of tags that are not Bad. 1 where there are none."""
+        own, status = self._context.figures().get("Gateway", {}), self._context.view.status
+        usable = np.count_nonzero(status < np.uint32(BAD)) / status.size if status.size else 1.0
+        if not usable:
+            return 1
+        return 255 if own.get("Ready", True) and not own.get("Degraded") else 2 + round(197 * usable)
 
     def now_ns(self) -> int:
         return self._context.now_ns()

@@ -295,6 +295,8 @@ class Machine(Protocol):
     keep_alive_count: int
     max_notifications: int
     priority: int
+    lifetime_counter: int
+    keep_alive_counter: int
 
     @property
     def late(self) -> bool: ...
@@ -343,6 +345,9 @@ class Face(Protocol):
 
     def event_types(self) -> Sequence[EventType]:
         """The EventTypes of the gateway's own namespace."""
+
+    def service_level(self) -> int:
+        """Part 4, 6.6.2.4.2: 255 healthy, 200 and below degraded, 1 no data."""
 
     def now_ns(self) -> int: ...
     def count(self, name: str, n: int = 1) -> None: ...

@@ -62,7 +62,7 @@ class MonitoredItems(MonitoredItemService):
         self.triggers = Triggers(self._known)
 
     async def create_monitored_items(self, params: ua.CreateMonitoredItemsParameters) -> list[ua.MonitoredItemCreateResult]:
-        room = limits.ITEMS_PER_SUBSCRIPTION - len(self._items) - len(self._sampled) - len(self._monitored_items)
+        room = limits.ITEMS_PER_SUBSCRIPTION - self.count()
         stamps, now_ns = int(params.TimestampsToReturn), self._face.now_ns()
         results = []
         for wanted in params.ItemsToCreate:
@@ -77,7 +77,7 @@ class MonitoredItems(MonitoredItemService):
 
     async def create_tags(self, wanted: list[tuple[str, int, ItemRequest]], stamps: int) -> list[tuple[int, int, float, int]]:
         """Items on tags' Values, as decoded by hand: status, item id, sampling interval in ms and queue size of each."""
-        room = limits.ITEMS_PER_SUBSCRIPTION - len(self._items) - len(self._sampled) - len(self._monitored_items)
+        room = limits.ITEMS_PER_SUBSCRIPTION - self.count()
         now_ns = self._face.now_ns()
         results: list[tuple[int, int, float, int]] = []
         for key, mode, request in wanted:
@@ -159,6 +159,10 @@ class MonitoredItems(MonitoredItemService):
             sampled.last = None
         sampled.mode = mode
         return int(ua.StatusCodes.Good)
+
+    def count(self) -> int:
+        """How many items there are."""
+        return len(self._items) + len(self._sampled) + len(self._monitored_items)
 
     def _known(self, item_id: int) -> bool:
         return item_id in self._items or item_id in self._sampled or item_id in self._monitored_items

@@ -14,6 +14,7 @@ from asyncua.server.uaprocessor import PublishRequestData, UaProcessor
 from asyncua.ua.ua_binary import nodeid_from_binary, nodeid_to_binary, struct_from_binary
 
 from gateway.wire.opcua import limits, ticks
+from gateway.wire.opcua.diagnostics import Calls
 from gateway.wire.opcua.face import Credentials
 from gateway.wire.opcua.guards import MALFORMED, Channel
 from gateway.wire.opcua.publishing import Message
@@ -101,6 +102,7 @@ class Processor(UaProcessor):
         self._refuse = refuse
         self._reads = Reads(iserver.face)
         self._client_message_bytes = 0
+        self._before_session = Calls()
         self._own: dict[Any, Callable[[ua.RequestHeader, Any, Buffer], None]] = {
             _PUBLISH: self._publish,
             _REPUBLISH: self._republish,
@@ -127,6 +129,7 @@ class Processor(UaProcessor):
     async def process_message(self, seqhdr: Any, body: Buffer) -> bool:
         typeid = nodeid_from_binary(body)
         header = struct_from_binary(ua.RequestHeader, body)
+        self._calls.called(typeid.Identifier, self.iserver.face.now_ns())
         code: int | None = ua.StatusCodes.BadInternalError  # what a fault of our own is answered with, on its way up to the log
         try:
             keep = bool(await self._process_message(typeid, header, seqhdr, body))
@@ -138,8 +141,16 @@ class Processor(UaProcessor):
             keep, code = True, ua.StatusCodes.BadDecodingError
         finally:
             if code is not None:
+                self._calls.fault(typeid.Identifier, code)
+                signing_in = typeid.Identifier in (_CREATE_SESSION, _ACTIVATE_SESSION)
+                self.iserver.diagnostics.totals.fault(code, signing_in=signing_in)
                 self._fault(header, seqhdr, code)
         return keep
+
+    @property
+    def _calls(self) -> Calls:
+        """Where this connection's requests are counted: with its session, once there is one."""
+        return self._before_session if self.session is None else self.session.calls
 
     def _fault(self, header: ua.RequestHeader, seqhdr: Any, code: int) -> None:
         fault = ua.ServiceFault()
@@ -161,7 +172,9 @@ class Processor(UaProcessor):
             if service == _ACTIVATE_SESSION and self.session is not None:
                 self.session.connected = True
                 self.session.outlet = self
-                self.session.secured = self._connection.security_policy.Mode != ua.MessageSecurityMode.None_
+                policy = self._connection.security_policy
+                self.session.secured = policy.Mode != ua.MessageSecurityMode.None_
+                self.session.security_mode, self.session.security_policy_uri = policy.Mode, str(policy.URI)
                 self.session.caller = await self.iserver.face.sign_in(Credentials(), self.session.origin)
                 self.iserver.subscription_service.rebind(self.session.session_id, self)
             return keep
@@ -220,6 +233,9 @@ class Processor(UaProcessor):
             _NO_DIAGNOSTICS,
         )
         self._respond(_PUBLISH_RESPONSE, request.requesthdr, request.seqhdr, *body)
+
+    def waiting(self) -> int:
+        return len(self._publish_requests)
 
     def room_for(self) -> int:
         if not self._client_message_bytes:

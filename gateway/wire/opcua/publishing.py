@@ -6,7 +6,7 @@ the library's road.
 
 import asyncio
 import struct
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -51,6 +51,9 @@ class Outlet(Protocol):
     def room_for(self) -> int:
         """How many values the client takes in one message."""
 
+    def waiting(self) -> int:
+        """How many requests wait."""
+
 
 class Nowhere:
     """The outlet of a subscription whose session is closed: it waits for somebody to take it over, or for its end."""
@@ -63,6 +66,9 @@ class Nowhere:
 
     def room_for(self) -> int:
         return 1
+
+    def waiting(self) -> int:
+        return 0
 
 
 class Subscription(InternalSubscription):
@@ -82,6 +88,7 @@ class Subscription(InternalSubscription):
         super().__init__(result, service.aspace, _unused, session_id)
         self.machine, self.items, self.outlet, self._service = machine, items, outlet, service
         self.owner = Owner()
+        self.counts: Counter[str] = Counter()  # for its diagnostics
         self.monitored_item_srv = MonitoredItems(self, service.aspace, items, service.face)
         self._sent: OrderedDict[int, bytes] = OrderedDict()
         self._sent_bytes = 0
@@ -107,6 +114,7 @@ class Subscription(InternalSubscription):
     def modify(self, params: ua.ModifySubscriptionParameters) -> ua.ModifySubscriptionResult:
         """Part 4, 5.13.3."""
         machine = self.machine
+        self.counts["modify"] += 1
         machine.revise(
             finite(params.RequestedPublishingInterval, 0.0, 1e12),
             params.RequestedLifetimeCount,
@@ -140,6 +148,7 @@ class Subscription(InternalSubscription):
 
     def requested(self) -> None:
         """A Publish request came for this late subscription."""
+        self.counts["late"] += 1
         self.items.sample(self._service.face.now_ns())
         self._act(self.machine.publish(available=self.available()))
 
@@ -167,15 +176,19 @@ class Subscription(InternalSubscription):
         count, pieces = 0, []
         for body in self.items.take(most):
             pieces += [_DATA_CHANGE + struct.pack("<i", len(body)), body]
-            most -= struct.unpack_from("<i", body)[0]
+            values = struct.unpack_from("<i", body)[0]
+            self.counts["data_change"] += values
+            most -= values
             count += 1
         sampled = self.monitored_item_srv.take_sampled(most) if most > 0 else []
         if sampled:
             body = struct.pack("<i", len(sampled)) + b"".join(sampled) + b"\xff\xff\xff\xff"
             pieces += [_DATA_CHANGE + struct.pack("<i", len(body)), body]
+            self.counts["data_change"] += len(sampled)
             count += 1
         if most > len(sampled) and self._triggered_events:
             events = [event for queued in self._triggered_events.values() for event in queued]
+            self.counts["event"] += len(events)
             self._triggered_events = {}
             pieces.append(extensionobject_to_binary(ua.EventNotificationList(events)))
             count += 1
@@ -191,6 +204,8 @@ class Subscription(InternalSubscription):
             self._notification_seq = 1 if sequence >= _LAST_SEQUENCE else sequence + 1
             while len(self._sent) > 1 and (len(self._sent) > limits.RETRANSMIT_MESSAGES or self._sent_bytes > limits.RETRANSMIT_BYTES):
                 self._sent_bytes -= len(self._sent.popitem(last=False)[1])
+                self.counts["discarded"] += 1
+        self.counts["publish"] += 1
         return Message(self.data.SubscriptionId, tuple(self._sent), more, body)
 
     def last_message(self, code: int) -> Message:
@@ -200,6 +215,7 @@ class Subscription(InternalSubscription):
 
     def transferred(self, *, fresh: bool) -> tuple[int, ...]:
         """The numbers of messages that may be republished; fresh: the current values follow."""
+        self.counts["transfer"] += 1
         self.machine.used()
         if fresh:
             self.items.refresh(self._service.face.now_ns())
@@ -219,10 +235,21 @@ class Subscription(InternalSubscription):
 
     def sent(self, sequence: int) -> bytes:
         """Part 4, 5.13.6 (Republish). Raises ServiceError BadMessageNotAvailable."""
+        self.counts["republish"] += 1
         body = self._sent.get(sequence)
         if body is None:
             raise ServiceError(ua.StatusCodes.BadMessageNotAvailable)
+        self.counts["republished"] += 1
         return body
+
+    def unacknowledged(self) -> int:
+        """How many messages are kept for Republish."""
+        return len(self._sent)
+
+    @property
+    def next_sequence(self) -> int:
+        """The number of the next notification message."""
+        return int(self._notification_seq)
 
 
 class Publishing(SubscriptionService):
@@ -260,6 +287,7 @@ class Publishing(SubscriptionService):
         outlet: Outlet = callback.__self__  # type: ignore[attr-defined]
         subscription = Subscription(result, self, machine, items, outlet, session_id)
         self.subscriptions[result.SubscriptionId] = subscription
+        self.iserver.diagnostics.totals.subscriptions += 1
         await subscription.start()
         return result
 
@@ -276,6 +304,7 @@ class Publishing(SubscriptionService):
         if found is None:
             return status_code(ua.StatusCodes.BadSubscriptionIdInvalid)
         found.machine.publishing_enabled = enabled
+        found.counts["enable" if enabled else "disable"] += 1
         found.machine.used()
         return ua.StatusCode()
 
@@ -339,6 +368,7 @@ class Publishing(SubscriptionService):
             raise ServiceError(ua.StatusCodes.BadTooManySubscriptions)
         before, waiting = subscription.session_id, subscription.outlet
         self._farewell(subscription, ua.StatusCodes.GoodSubscriptionTransferred)
+        subscription.counts["transferred"] += 1
         subscription.session_id, subscription.owner, subscription.outlet = session_id, owner, outlet
         while before in self._farewells and waiting.queued():
             self.serve(before, waiting)

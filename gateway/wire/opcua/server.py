@@ -23,6 +23,7 @@ from asyncua.server.user_managers import UserManager
 from gateway.contracts import NotConnected
 from gateway.wire.opcua import limits
 from gateway.wire.opcua.call import Calls
+from gateway.wire.opcua.diagnostics import Diagnostics
 from gateway.wire.opcua.face import Face
 from gateway.wire.opcua.guards import GuardedProtocol, guard_codec
 from gateway.wire.opcua.limits import Limits
@@ -94,6 +95,7 @@ class Interior(InternalServer):
         self.aspace._nodes = nodes  # type: ignore[assignment]
         self.views = Views(nodes)
         self.calls = Calls(nodes, face, own_methods())
+        self.diagnostics = Diagnostics(self)
         self.subscription_service = Publishing(self.aspace, self)
         self.isession.subscription_service = self.subscription_service
         self.supported_tokens = (ua.AnonymousIdentityToken,)  # type: ignore[assignment]
@@ -112,10 +114,15 @@ class Interior(InternalServer):
         """Where all sessions are taken, the one that has been without a connection for the longest gives way to a client that is there."""
         if len(self._external_sessions) < self.settings.limits.sessions:
             return
-        lost = [session for session in self._external_sessions.values() if isinstance(session, Session) and not session.connected]
+        lost = [session for session in self.sessions() if not session.connected]
         if lost:
             self.face.count("sessions_evicted")
+            self.diagnostics.totals.aborted_sessions += 1
             await min(lost, key=lambda session: session._last_activity).close_session()
+
+    def sessions(self) -> list[Session]:
+        """The clients' sessions, oldest first."""
+        return [session for session in self._external_sessions.values() if isinstance(session, Session)]
 
     def set(self, identifier: int, value: ua.Variant) -> None:
         """The value of a standard node, for good."""
@@ -235,7 +242,8 @@ def _describe(interior: Interior) -> None:
         ua.Variant(["http://opcfoundation.org/UA/", settings.application_uri, settings.namespace], text, is_array=True),
     )
     interior.set(_Ids.Server_ServerArray, ua.Variant([settings.application_uri], text, is_array=True))
-    interior.set(_Ids.Server_ServiceLevel, ua.Variant(255, ua.VariantType.Byte))
+    interior.compute(_Ids.Server_ServiceLevel, lambda: ua.Variant(interior.face.service_level(), ua.VariantType.Byte))
+    interior.diagnostics.bind()
     capability = "Server_ServerCapabilities_"
     for name, most in (
         ("OperationLimits_MaxNodesPerRead", limits.NODES_PER_READ),
@@ -251,6 +259,18 @@ def _describe(interior: Interior) -> None:
         _Ids.Server_ServerCapabilities_MaxBrowseContinuationPoints, ua.Variant(limits.BROWSE_POINTS_PER_SESSION, ua.VariantType.UInt16)
     )
     interior.set(_Ids.Server_ServerCapabilities_MinSupportedSampleRate, ua.Variant(settings.limits.publishing_ms[0], ua.VariantType.Double))
+    for name, most in (
+        ("MaxSessions", settings.limits.sessions),
+        ("MaxSubscriptions", limits.SUBSCRIPTIONS),
+        ("MaxSubscriptionsPerSession", limits.SUBSCRIPTIONS_PER_SESSION),
+        ("MaxMonitoredItems", limits.SUBSCRIPTIONS * limits.ITEMS_PER_SUBSCRIPTION),
+        ("MaxMonitoredItemsPerSubscription", limits.ITEMS_PER_SUBSCRIPTION),
+        ("MaxArrayLength", limits.MESSAGE_BYTES),
+        ("MaxStringLength", limits.MESSAGE_BYTES),
+        ("MaxByteStringLength", limits.MESSAGE_BYTES),
+    ):
+        interior.set(getattr(_Ids, capability + name), ua.Variant(most, number))
+    interior.set(_Ids.Server_ServerCapabilities_LocaleIdArray, ua.Variant(["en"], text, is_array=True))
     _describe_status(interior)
 
 

@@ -12,6 +12,7 @@ from asyncua.server.internal_session import InternalSession
 
 from gateway.model.command import Caller
 from gateway.wire.opcua import limits
+from gateway.wire.opcua.diagnostics import Calls
 from gateway.wire.opcua.guards import finite
 from gateway.wire.opcua.nodes import OURS
 from gateway.wire.opcua.publishing import Nowhere, Outlet
@@ -45,9 +46,13 @@ class Session(InternalSession):
         self.points = Points()
         self.caller = Caller("", "none", self.origin)  # who has signed in; nobody before ActivateSession
         self.connected = external  # False while no connection carries it (Part 4, 6.7)
-        self.application_uri = ""
         self.secured = False  # its channel is signed
         self.outlet: Outlet = Nowhere()
+        self.calls = Calls()
+        self.client_description, self.session_name, self.endpoint_url = ua.ApplicationDescription(), "", ""
+        self.locale_ids: list[str] = []
+        self.mechanism, self.client_certificate = "Anonymous", b""
+        self.security_mode, self.security_policy_uri = ua.MessageSecurityMode.None_, ""
         if external:
             self.iserver.register_external_session(self)
 
@@ -59,8 +64,11 @@ class Session(InternalSession):
     async def create_session(self, params: ua.CreateSessionParameters, sockname: Any = None) -> ua.CreateSessionResult:
         low, high = limits.SESSION_TIMEOUT_MS
         params.RequestedSessionTimeout = finite(params.RequestedSessionTimeout, low, high)
-        self.application_uri = str(params.ClientDescription.ApplicationUri or "")
+        self.client_description, self.session_name = params.ClientDescription, str(params.SessionName or "")
+        self.endpoint_url = str(params.EndpointUrl or "")
         result = await super().create_session(params, sockname)
+        self.iserver.diagnostics.totals.sessions += 1
+        self.calls.connected_ns = self.calls.seen_ns = self.iserver.face.now_ns()
         result.MaxRequestMessageSize = limits.MESSAGE_BYTES
         return result
 
@@ -192,7 +200,7 @@ class Session(InternalSession):
     def owner(self) -> Owner:
         """On whose behalf it speaks, for those who come after it."""
         user = "" if self.caller.user == ANONYMOUS else self.caller.user
-        return Owner(user, self.application_uri, self.secured)
+        return Owner(user, str(self.client_description.ApplicationUri or ""), self.secured)
 
     async def transfer_subscriptions(self, params: ua.TransferSubscriptionsParameters, *_: Any) -> list[ua.TransferResult]:
         """Part 4, 5.13.7. Its own ones may always be named, as after a reconnection."""
@@ -217,6 +225,7 @@ class Session(InternalSession):
         """Part 4, 5.6.4 and 5.13.1: the subscriptions of a session that timed out, or says so, outlive it."""
         if asyncio.current_task() is self._timeout_task:
             delete_subs = False
+            self.iserver.diagnostics.totals.timed_out_sessions += 1
         await super().close_session(delete_subs)
         if not delete_subs:
             await self.subscription_service.delete_subscriptions(self.subscription_service.leave(self.session_id))
