@@ -13,6 +13,7 @@ import numpy as np
 import structlog
 
 from gateway import __version__
+from gateway.access.people import People
 from gateway.access.roles import allowed
 from gateway.access.sessions import Sessions
 from gateway.contracts import ConfigError, Driver, Identity, SinkContext
@@ -35,6 +36,7 @@ from gateway.reload import plan, sinks_of
 from gateway.road import Clock, Inbox, Pending, Wake
 from gateway.runner import run_engine, run_store
 from gateway.settings import SettingsError, Site
+from gateway.signing import FIRST_USER, recorder
 from gateway.southbound import Southbound
 from gateway.status import Report
 from gateway.store.commit import Step
@@ -62,6 +64,7 @@ class Gateway:
         self.health = Health(now_ns)
         self.events = Events(site.events.max_events)
         self.say = Publisher("gateway", self.publish, now_ns)
+        self.people = People(store.people, recorder(store, self.say, now_ns), now_ns=now_ns, unavailable=(StoreUnavailable,))
         self.inbox, self.pending, self.committed = Inbox(), Pending(), Wake()
         self.engine = Engine(site.tags, site.rules, site.derived, site.sync)
         folder = Path(self.identity.data_dir) / "recordings"
@@ -83,9 +86,9 @@ class Gateway:
             urls=self.urls,
             now_ns=now_ns,
         )
-        self.page = Page(
-            site, self.identity, self.engine.view, store, self.door, self.report, self.events, Sessions(time.monotonic), now_ns
-        )
+        sessions = Sessions(time.monotonic)
+        self.people.on_revoked(sessions.revoke_user)
+        self.page = Page(site, self.identity, self.engine.view, store, self.door, self.report, self.events, sessions, self.people, now_ns)
         self.ended = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
         self._reloading = asyncio.Lock()
@@ -95,6 +98,7 @@ class Gateway:
     async def serve(self, stop: asyncio.Event, started: asyncio.Event) -> None:
         """Run until `stop`; `started` is set once everything listens. An unexpected error of engine or store ends it."""
         try:
+            await self.people.load()
             await self._restore()
             async with asyncio.TaskGroup() as group:
                 self._group = group
@@ -110,6 +114,8 @@ class Gateway:
         gc.enable()
         notify("READY=1", f"STATUS=running, {len(self.site.tags)} tags")
         log.info("ready", after_s=self.health.ready_after_s, tags=len(self.site.tags), **self.urls())
+        if self.people.setup:
+            log.warning("no users", hint=FIRST_USER)
         self.say.system("Digital twin initialized", tags=len(self.site.tags), version=__version__)
         started.set()
         await stop.wait()
@@ -318,6 +324,7 @@ class Gateway:
             report=unit,
             now_ns=self.clock.now_ns,
             figures=self.report.figures,
+            access=self.people,
         )
 
     # --- reload --------------------------------------------------------------------------------------------------------------------

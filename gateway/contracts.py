@@ -105,6 +105,9 @@ class Access(Protocol):
     async def recognise(self, certificate: bytes, origin: str) -> Caller:
         """By a user's X.509 certificate (DER), whose key the caller has proved to hold. Raises SignInRefused."""
 
+    def on_revoked(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """callback(user) when that one is to be signed out at once; returns what ends it."""
+
 
 class Nobody:
     """The Access of a gateway without users."""
@@ -114,6 +117,9 @@ class Nobody:
 
     async def recognise(self, certificate: bytes, origin: str) -> Caller:  # noqa: ARG002 the contract's
         raise SignInRefused("there are no users")
+
+    def on_revoked(self, callback: Callable[[str], None]) -> Callable[[], None]:  # noqa: ARG002 the contract's
+        return lambda: None
 
 
 class EventStream(Protocol):
@@ -317,7 +323,10 @@ class HistoryView(Protocol):
     """History on disk, by tag_id. Only committed samples are seen."""
 
     async def read(self, tag_id: int, start_ns: int, end_ns: int, limit: int | None = None) -> Series:
-        """start <= source time < end, oldest first."""
+        """start <= source time < end, oldest first; the first `limit` of them."""
+
+    async def read_before(self, tag_id: int, start_ns: int, end_ns: int, limit: int) -> Series:
+        """The last `limit` samples with start <= source time < end, oldest first."""
 
     async def read_at(self, tag_id: int, at_ns: int) -> Series:
         """The last sample at or before that time: one row or none."""

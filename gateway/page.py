@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gateway.access.people import People
 from gateway.access.sessions import Sessions
 from gateway.contracts import Commands, Delivery, Identity, TwinView
 from gateway.events import Events
@@ -57,6 +58,7 @@ class Page:
         report: Report,
         events: Events,
         sessions: Sessions,
+        people: People,
         now_ns: Callable[[], int],
     ) -> None:
         config = site.sections.get("web")
@@ -73,6 +75,7 @@ class Page:
             subscribe_events=events.subscribe,
             updates=self.updates,
             sessions=sessions,
+            people=people,
             config=self.config,
             now_ns=now_ns,
             unavailable=(StoreUnavailable,),

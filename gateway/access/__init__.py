@@ -1,1 +1,1 @@
-"""Who may do what: roles and permissions, and the sessions of people at the web page."""
+"""Who may come in, and who may do what: people, tokens, roles and permissions, and the sessions of people at the web page."""

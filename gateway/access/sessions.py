@@ -63,8 +63,13 @@ class Sessions:
         now_s = self._clock()
         if link is None or now_s >= link.until_s:
             return None
-        sid = secrets.token_urlsafe(_BYTES)
-        self._sessions[_hash(sid)] = Session(link.user, link.role, now_s, now_s)
+        return self.open(link.user, link.role)
+
+    def open(self, user: str, role: str) -> str:
+        """The secret of a new session for somebody who has signed in."""
+        self._purge()
+        sid, now_s = secrets.token_urlsafe(_BYTES), self._clock()
+        self._sessions[_hash(sid)] = Session(user, role, now_s, now_s)
         return sid
 
     def find(self, sid: str, *, touch: bool = True) -> Session | None:
@@ -79,6 +84,12 @@ class Sessions:
     def revoke(self, sid: str) -> None:
         """Signs out; nothing to do for a secret that opens nothing."""
         self._sessions.pop(_hash(sid), None)
+
+    def revoke_user(self, user: str) -> None:
+        """Signs that one out everywhere, links that are not used yet included."""
+        name = user.casefold()
+        self._sessions = {key: session for key, session in self._sessions.items() if session.user.casefold() != name}
+        self._links = {key: link for key, link in self._links.items() if link.user.casefold() != name}
 
     def __len__(self) -> int:
         now_s = self._clock()

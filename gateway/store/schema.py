@@ -60,5 +60,12 @@ EDGETWIN: Final = Schema(
             "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END",
             "CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END",
         ),
+        (
+            """CREATE TABLE users(name TEXT PRIMARY KEY, role TEXT NOT NULL, password TEXT NOT NULL, certificate TEXT NOT NULL,
+                                  disabled INTEGER NOT NULL, created_ns INTEGER NOT NULL, changed_ns INTEGER NOT NULL) WITHOUT ROWID""",
+            """CREATE TABLE tokens(token_id TEXT PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, owner TEXT NOT NULL,
+                                   key BLOB NOT NULL UNIQUE, created_ns INTEGER NOT NULL, expires_ns INTEGER NOT NULL) WITHOUT ROWID""",
+            "CREATE TABLE had_users(id INTEGER PRIMARY KEY)",  # one row once a user has existed: that is never undone
+        ),
     ),
 )

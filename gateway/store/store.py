@@ -1,4 +1,4 @@
-"""The disk: `plant.db` (tail, blocks, journal, outbox) and `edgetwin.db` (audit), one writer, one transaction per commit.
+"""The disk: `plant.db` (tail, blocks, journal, outbox) and `edgetwin.db` (people, audit), one writer, one transaction per commit.
 
 commit     every step's samples as one tail row, with its events and outbox rows; durable when it returns
 maintain   blocks are cut from the tail, then retention, bounds and shrinking, in slices beside the commits
@@ -35,6 +35,7 @@ from gateway.store.history import History
 from gateway.store.journal import Journal
 from gateway.store.lock import DirectoryLock
 from gateway.store.outbox import Outbox
+from gateway.store.people import PeopleTable
 from gateway.store.state import Names, UnitMemory
 from gateway.store.stats import Figures, StoreStats
 
@@ -97,6 +98,7 @@ class Store:
         self._closed = False
         self.history = History(lambda: self._plant, lambda: self._names.of_tag, FOR_PEOPLE)
         self.journal = Journal(lambda: self._plant, FOR_THE_ROAD)
+        self.people = PeopleTable(lambda: self._edgetwin)
         self.outbox = Outbox(lambda: self._plant, config.outbox, FOR_THE_ROAD, elapsed_ns)
 
     @classmethod

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mappi
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from gateway.access.people import People
 from gateway.access.sessions import Sessions
 from gateway.contracts import Commands, EventView, HistoryView, Identity, TwinView
 from gateway.model.event import Category, Event, Severity
@@ -29,6 +30,9 @@ class Health(Protocol):
         """Whether it does its work, and why not."""
 
     def metrics(self) -> Iterable[Metric]: ...
+
+    async def performance(self) -> dict[str, Any]:
+        """JSON values: how well the alarms serve (ISA-18.2, 16.5)."""
 
 
 class EventSubscription(Protocol):
@@ -60,6 +64,7 @@ class WebContext:
     subscribe_events: Subscribe
     updates: Updates
     sessions: Sessions
+    people: People = field(default_factory=People)
     config: WebConfig = field(default_factory=WebConfig)
     now_ns: Callable[[], int] = time.time_ns
     unavailable: tuple[type[Exception], ...] = ()  # what history and events raise while the disk refuses: 503, try again

@@ -1,0 +1,215 @@
+"""Who comes in (contracts.Access): by name and password, by certificate, by token. Each attempt is recorded; failures slow down the next.
+
+An unknown, disabled or passwordless name takes as long as a wrong password and is refused in the same words.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final
+
+from gateway.access.attempts import Backoff, Thrift, address_of
+from gateway.access.passwords import Hasher, outdated
+from gateway.access.tokens import Tokens
+from gateway.access.users import Nowhere, Repository, Unfit, Users
+from gateway.contracts import SignInRefused
+from gateway.model.command import Caller
+from gateway.model.people import User
+
+QUEUE: Final = 50  # sign-ins that wait for their turn
+_TOLD: Final = 100  # characters of a name that a stranger gave
+_KNOWN: Final = 1000  # (user, address) pairs that are remembered
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """One attempt. by: password, certificate, token or link; why: empty where it was let in; left_out: so many before it have no record."""
+
+    user: str
+    role: str
+    origin: str
+    by: str
+    why: str = ""
+    left_out: int = 0
+
+
+Record = Callable[[SignIn], Awaitable[None]]
+
+
+async def _unrecorded(_: SignIn) -> None:
+    """For those who keep no records."""
+
+
+class People:
+    """The Access of a gateway; users and tokens are changed through it. unavailable: what the repository raises while the disk refuses."""
+
+    def __init__(
+        self,
+        repository: Repository | None = None,
+        record: Record = _unrecorded,
+        *,
+        now_ns: Callable[[], int] = lambda: 0,
+        clock: Callable[[], float] = monotonic,
+        unavailable: tuple[type[Exception], ...] = (),
+    ) -> None:
+        self._repository: Repository = repository or Nowhere()
+        self._record, self._clock, self._unavailable = record, clock, unavailable
+        self._hasher = Hasher()
+        self.users = Users(self._repository, self._hasher, now_ns)
+        self.tokens = Tokens(self._repository, now_ns)
+        self._backoff = Backoff()
+        self._good, self._bad = Thrift(burst=100, interval_s=10.0), Thrift(burst=30, interval_s=60.0)
+        self._known: dict[tuple[str, str], None] = {}
+        self._turn = asyncio.Lock()
+        self._tries: set[asyncio.Task[Caller | SignInRefused]] = set()
+
+    async def load(self) -> None:
+        """What the disk knows, at the start."""
+        kept = await self._repository.load()
+        self.users.use(kept)
+        self.tokens.use(kept)
+
+    @property
+    def setup(self) -> bool:
+        """Whether there has never been a user."""
+        return not self.users.existed
+
+    def on_revoked(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """callback(user) when that one is to be signed out everywhere; returns what ends it."""
+        return self.users.on_revoked(callback)
+
+    # --- coming in -------------------------------------------------------------------------------------------------------------------
+
+    async def sign_in(self, user: str, password: str, origin: str) -> Caller:
+        """Raises SignInRefused. Whoever goes away meanwhile has tried all the same."""
+        if len(self._tries) >= QUEUE:
+            raise SignInRefused("too many sign-ins wait", 1.0)
+        attempt = asyncio.create_task(self._try(user, password, origin))
+        self._tries.add(attempt)
+        attempt.add_done_callback(self._tries.discard)
+        found = await asyncio.shield(attempt)
+        if isinstance(found, SignInRefused):
+            raise found
+        return found
+
+    async def recognise(self, certificate: bytes, origin: str) -> Caller:
+        """By the certificate's SHA-256. Raises SignInRefused."""
+        thumbprint = hashlib.sha256(certificate).hexdigest()
+        user = self.users.with_certificate(thumbprint)
+        if user is None or user.disabled:
+            await self._tell_bad(thumbprint, origin, "certificate", "nobody has this certificate" if user is None else "disabled")
+            raise SignInRefused("the certificate is nobody's")
+        return await self._welcome(user, origin, "certificate")
+
+    async def bearer(self, secret: str, origin: str) -> Caller | None:
+        """Who holds this token; None where it opens nothing (any more). Only failures are recorded: it comes with each request."""
+        keys = [f"address {address_of(origin)}"]
+        token = None if self._backoff.wait_s(keys, self._clock()) else self.tokens.find(secret)
+        if token is not None and not token.owner:
+            return Caller(f"token:{token.name}", token.role, origin)
+        owner = self.users.find(token.owner) if token is not None else None
+        if token is not None and owner is not None and not owner.disabled and token.created_ns >= owner.changed_ns:
+            return Caller(owner.name, token.role, origin)
+        self._backoff.failed(keys, self._clock())
+        await self._tell_bad(token.owner if token else "", origin, "token", "no such token, or not any more")
+        return None
+
+    async def told(self, caller: Caller, by: str, why: str = "") -> None:
+        """Records a sign-in that was decided elsewhere, such as by a one-time link; why: empty where it was let in."""
+        if why:
+            await self._tell_bad(caller.user, caller.origin, by, why)
+        else:
+            await self._tell_good(SignIn(caller.user, caller.role, caller.origin, by))
+
+    # --- passwords and delays --------------------------------------------------------------------------------------------------------
+
+    async def change_own_password(self, caller: Caller, present: str, new: str) -> None:
+        """By its owner, who proves to know the present one. Raises SignInRefused, NotDone."""
+        await self.sign_in(caller.user, present, caller.origin)
+        if present == new:
+            raise Unfit("the new password is the present one")
+        await self.users.set_password(caller.user, new)
+
+    def unlock(self, user: str) -> None:
+        """That account's delay ends at once. Raises Unknown."""
+        known = self.users.known(user)
+        self._backoff.forget(_account(known.name))
+        for name, address in self._known:
+            if name == known.name:
+                self._backoff.forget(_pair(name, address))
+
+    def locked_s(self, user: str) -> float:
+        """How long that account has to wait; 0 = not at all."""
+        return self._backoff.wait_s([_account(user)], self._clock())
+
+    def _keys(self, user: str, origin: str) -> list[str]:
+        """Under which an attempt is counted: the address, and the account.
+
+        An address from which this very user has come in before has a count of its own in place of the account's: others cannot shut the
+        user out there by guessing.
+        """
+        address, known = address_of(origin), self.users.find(user)
+        name = user[:_TOLD] if known is None else known.name
+        return [f"address {address}", _pair(name, address) if (name, address) in self._known else _account(name)]
+
+    async def _try(self, user: str, password: str, origin: str) -> Caller | SignInRefused:
+        async with self._turn:
+            keys = self._keys(user, origin)
+            wait_s = self._backoff.wait_s(keys, self._clock())
+            if wait_s <= 0:
+                known = self.users.find(user)
+                kept = "" if known is None or known.disabled else known.password
+                matches = await self._hasher.matches(kept, password)
+                if matches and known is not None and self.users.find(user) is known:
+                    self._backoff.forget(keys[1])
+                    self._remember(known.name, address_of(origin))
+                else:
+                    self._backoff.failed(keys, self._clock())
+                    known = None
+        if wait_s > 0:
+            await self._tell_bad(user, origin, "password", "too many failures")
+            return SignInRefused("too many failures", wait_s)
+        if known is None:
+            await self._tell_bad(user, origin, "password", "wrong name or password")
+            return SignInRefused("wrong name or password", self._backoff.wait_s(keys, self._clock()))
+        if outdated(known.password):
+            await self._renew(known, password)
+        return await self._welcome(known, origin, "password")
+
+    async def _renew(self, user: User, password: str) -> None:
+        try:
+            await self.users.rehash(user, password)
+        except self._unavailable:
+            return  # next time
+
+    def _remember(self, name: str, address: str) -> None:
+        self._known.pop((name, address), None)
+        self._known[name, address] = None
+        if len(self._known) > _KNOWN:
+            self._known.pop(next(iter(self._known)))
+
+    # --- records ---------------------------------------------------------------------------------------------------------------------
+
+    async def _welcome(self, user: User, origin: str, by: str) -> Caller:
+        await self._tell_good(SignIn(user.name, user.role, origin, by))
+        return Caller(user.name, user.role, origin)
+
+    async def _tell_good(self, sign_in: SignIn) -> None:
+        left_out = self._good.take(self._clock())
+        if left_out is not None:
+            await self._record(SignIn(sign_in.user, sign_in.role, sign_in.origin, sign_in.by, "", left_out))
+
+    async def _tell_bad(self, user: str, origin: str, by: str, why: str) -> None:
+        left_out = self._bad.take(self._clock())
+        if left_out is not None:
+            await self._record(SignIn(user[:_TOLD], "", origin, by, why, left_out))
+
+
+def _account(user: str) -> str:
+    return f"account {user.casefold()}"
+
+
+def _pair(user: str, address: str) -> str:
+    return f"account {user.casefold()} at {address}"

@@ -1,0 +1,37 @@
+"""Every sign-in leaves a record in the audit and an event, whichever face it came through."""
+
+from collections.abc import Callable
+from typing import Final
+
+from gateway.access.people import Record, SignIn
+from gateway.events import Publisher
+from gateway.model import quality
+from gateway.model.command import Caller, Command, Outcome
+from gateway.model.event import Severity
+from gateway.store.errors import StoreUnavailable
+from gateway.store.store import Store
+
+SIGN_IN: Final = "session.sign_in"
+BAD_IDENTITY_TOKEN_REJECTED: Final = 0x8021_0000
+
+FIRST_USER: Final = "there are no users yet: `edgetwin user add NAME --role admin` on this machine makes the first one"
+
+
+def recorder(store: Store, say: Publisher, now_ns: Callable[[], int]) -> Record:
+    """Writes the record and publishes the event; a disk that refuses is an event too, and keeps nobody out."""
+
+    async def record(sign_in: SignIn) -> None:
+        user = sign_in.user or "unknown"
+        args = {"by": sign_in.by} | ({"left_out": sign_in.left_out} if sign_in.left_out else {})
+        outcome = Outcome(BAD_IDENTITY_TOKEN_REJECTED if sign_in.why else quality.GOOD, sign_in.why or "done", {})
+        try:
+            await store.audit(Command(SIGN_IN, args, Caller(sign_in.user, sign_in.role, sign_in.origin)), outcome, now_ns())
+        except StoreUnavailable as fault:
+            say.error("AuditNotWritten", f"{SIGN_IN} by {user}: {fault}", Severity.CRITICAL)
+        details = {"user": sign_in.user, "origin": sign_in.origin, **args}
+        if sign_in.why:
+            say.system(f"sign-in refused: {user}", Severity.WARNING, why=sign_in.why, **details)
+        else:
+            say.user(f"{user} signed in", role=sign_in.role, **details)
+
+    return record
