@@ -7,7 +7,7 @@ from typing import Annotated, Any, Protocol, runtime_checkable
 
 from pydantic import BeforeValidator
 
-from gateway.model.alarm import Condition
+from gateway.model.alarm import AlarmRule, Condition
 from gateway.model.batch import Floats, SampleBatch, Times
 from gateway.model.command import Caller, Command, Outcome
 from gateway.model.duration import seconds
@@ -296,6 +296,15 @@ class TwinView(Protocol):
     def conditions(self) -> list[Condition]:
         """Each rule's condition."""
 
+    def condition(self, name: str) -> Condition:
+        """One condition. Raises KeyError where there is none of that name."""
+
+    def rules_of(self, tag_id: int) -> Sequence[AlarmRule]:
+        """The rules on a tag; SYSTEM_TAG: those on the gateway itself."""
+
+    def retained(self) -> list[Condition]:
+        """The conditions of interest now (Part 9, 5.5.2, Retain)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Series:
@@ -375,3 +384,6 @@ class Commands(Protocol):
 
     async def execute(self, command: Command) -> Outcome:
         """Permission, guard, execution, audit. Never raises for a refused command: its status says why."""
+
+    def permission(self, kind: str) -> str:
+        """What a caller needs for that kind of command. Raises KeyError where there is no such kind."""

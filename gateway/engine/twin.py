@@ -8,7 +8,7 @@ from gateway.engine.alarms import Alarms
 from gateway.engine.history import Frame, Past, Ring, frozen, tree
 from gateway.engine.where import ALWAYS, NEVER, Where
 from gateway.model import quality
-from gateway.model.alarm import Condition
+from gateway.model.alarm import AlarmRule, Condition
 from gateway.model.batch import Floats, Mask, Rows, Times
 from gateway.model.quality import Statuses
 from gateway.model.sync import Sync
@@ -149,6 +149,20 @@ class Twin:
     def conditions(self) -> list[Condition]:
         """Each rule's condition."""
         return list(self.alarms.conditions())
+
+    def condition(self, name: str) -> Condition:
+        """One condition. Raises KeyError."""
+        return self.alarms.conditions()[self.alarms.place[name]]
+
+    def rules_of(self, tag_id: int) -> tuple[AlarmRule, ...]:
+        """The rules on a tag."""
+        alarms = self.alarms
+        first, end = np.searchsorted(alarms.tag, [tag_id, tag_id + 1]).tolist()
+        return alarms.rules[first:end]
+
+    def retained(self) -> list[Condition]:
+        """The conditions of interest now."""
+        return [condition for condition in self.conditions() if condition.retained]
 
     def tree(self) -> dict[str, Any]:
         """The live hierarchical dictionary."""

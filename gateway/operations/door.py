@@ -51,6 +51,10 @@ class Door:
         """The gateway stops: what is asked for now could not be kept."""
         self._closed = True
 
+    def permission(self, kind: str) -> str:
+        """What a caller needs for it. Raises KeyError."""
+        return self.table[kind].permission
+
     async def execute(self, command: Command) -> Outcome:
         outcome = await self._outcome(command)
         await self._audit(command, outcome)
