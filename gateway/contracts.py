@@ -134,7 +134,10 @@ Figure = bool | int | float | str
 
 @dataclass(frozen=True, slots=True)
 class SinkContext:
-    """figures(): the gateway's own, cheap to ask: {"Twin": {"SyncMode": ...}, "Gateway": {"Ready": ...}}; names and types never change."""
+    """figures(): the gateway's own, cheap to ask: {"Twin": {"SyncMode": ...}, "Gateway": {"Ready": ...}, "Gateway/AlarmPerformance": {...}}.
+
+    A key with a slash is an Object below the one before it. Names and types never change.
+    """
 
     name: str
     gateway: Identity

@@ -12,11 +12,11 @@ Args = Mapping[str, Any]
 
 
 class Refused(Exception):
-    """The command is not done; status says why on OPC UA, message in words."""
+    """The command is not done; status says why on OPC UA, message in words, result (JSON values) in detail."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, result: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
-        self.status, self.message = status, message
+        self.status, self.message, self.result = status, message, result or {}
 
 
 class Commanded(Protocol):
@@ -73,7 +73,7 @@ class Door:
         try:
             return Outcome(quality.GOOD, "done", await operation.do(command.args, command.caller))
         except Refused as refused:
-            return Outcome(refused.status, refused.message, {})
+            return Outcome(refused.status, refused.message, refused.result)
 
 
 def text_of(args: Args, key: str, default: str | None = None) -> str:

@@ -90,12 +90,14 @@ class AddressSpace:
             "Gateway": Target("Gateway", NodeClass.OBJECT, "Gateway", BASE_OBJECT_TYPE),
         }
         self._figures = self._all_figures()
+        for key in self._figures.keys() - self._objects.keys():  # `Gateway/<Object>`: an Object below it
+            self._objects[key] = Target(key, NodeClass.OBJECT, key.rpartition("/")[2], BASE_OBJECT_TYPE)
         self._table: TagTable | None = None
         self._folders: dict[str, list[str | int]] = {}  # folder -> folders (by path) and tags (by tag_id) in it
 
     def roots(self) -> Sequence[Reference]:
         """What hangs below Objects: the asset tree and the fixed objects."""
-        return [Reference(ORGANIZES, True, target) for target in (self._root, *self._objects.values())]
+        return [Reference(ORGANIZES, True, target) for target in (self._root, self._objects["Twin"], self._objects["Gateway"])]
 
     def tag_id(self, key: str) -> int | None:
         return self._view.tags.index.get(key)
@@ -104,10 +106,11 @@ class AddressSpace:
         tag = self._view.tags.named(key)
         if tag is not None:
             return self._variable(tag)
-        if "/" in key and key != ROOT:
-            return self._below(*key.split("/", 1))
         if key in self._objects:
             return self._object(key)
+        if "/" in key and key != ROOT:
+            owner, _, name = key.rpartition("/")
+            return self._below(owner, name)
         return self._folder(key)
 
     def method(self, owner: Key, method: Key) -> Method | None:
@@ -200,7 +203,10 @@ class AddressSpace:
             Reference(HAS_COMPONENT, True, Target(f"{key}/{name}", NodeClass.VARIABLE, name, BASE_DATA_VARIABLE_TYPE))
             for name, _, _, _ in self._figures[key]
         ]
-        return Node(self._objects[key], [Reference(ORGANIZES, False, _OBJECTS), *figures])
+        parent = key.rpartition("/")[0]
+        above = Reference(HAS_COMPONENT, False, self._objects[parent]) if parent else Reference(ORGANIZES, False, _OBJECTS)
+        parts = [Reference(HAS_COMPONENT, True, part) for one, part in self._objects.items() if one.rpartition("/")[0] == key]
+        return Node(self._objects[key], [above, *parts, *figures])
 
     def _folder(self, path: str) -> Node | None:
         self._grow()
@@ -253,7 +259,7 @@ class AddressSpace:
         for key, own in self._own().items():
             for name, now in own.items():
                 kind = _KINDS[type(now)]
-                found[key].append((name, kind, False, figure(lambda key=key, name=name: self._own()[key][name], kind)))  # type: ignore[misc]
+                found.setdefault(key, []).append((name, kind, False, figure(lambda key=key, name=name: self._own()[key][name], kind)))  # type: ignore[misc]
         return found
 
 
