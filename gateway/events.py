@@ -164,7 +164,7 @@ def threshold_event(transition: Transition) -> Event:
         "comment": transition.comment,
     }
     level = rule.severity if comes else min(rule.severity, Severity.INFO.level)
-    return Event(str(uuid4()), transition.at_ns, category, level, rule.tag, _said(transition), details)
+    return Event(str(uuid4()), transition.at_ns, category, level, rule.tag, said(transition), details)
 
 
 def state_changed_event(update: TwinUpdate, tags: TagTable) -> Event:
@@ -184,7 +184,8 @@ def of_transitions(transitions: Sequence[Transition]) -> list[Event]:
     return [threshold_event(transition) for transition in transitions]
 
 
-def _said(transition: Transition) -> str:
+def said(transition: Transition) -> str:
+    """A transition in words: the message of its event on every face."""
     rule = transition.rule
     if transition.change is Change.ACKNOWLEDGED:
         return f"{rule.tag} {rule.limit.value} acknowledged by {transition.user or 'unknown'}"
