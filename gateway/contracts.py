@@ -152,6 +152,7 @@ class SinkContext:
     figures: Callable[[], Mapping[str, Mapping[str, Figure]]] = dict
     access: Access = field(default_factory=Nobody)
     subscribe_events: Callable[[], EventStream] | None = None  # all live events, conditions' transitions included
+    unavailable: tuple[type[Exception], ...] = ()  # what history and events raise while the disk is away
 
 
 # --- southbound ------------------------------------------------------------------------------------------------------------------------

@@ -10,9 +10,10 @@ import numpy as np
 
 from gateway.contracts import Buckets, Series
 from gateway.model.batch import TagIds
-from gateway.store import codec, state, tail
+from gateway.store import state, tail
 from gateway.store.database import Database
-from gateway.store.errors import DamagedBlock, Lost
+from gateway.store.errors import Lost
+from gateway.store.pages import block, first_page, last_page
 from gateway.store.series import EMPTY, between, downsample, merge, take
 
 CHUNK: Final = 200_000  # samples that a long read holds at once
@@ -27,17 +28,22 @@ class History:
         self.lost: Lost = deque(maxlen=100)  # blocks and rows whose checksum does not fit are left out
 
     async def read(self, tag_id: int, start_ns: int, end_ns: int, limit: int | None = None) -> Series:
-        """start <= source time < end, oldest first, at most `limit`."""
+        """start <= source time < end, oldest first, at most `limit`; with a limit, at the cost of what is returned."""
 
         def read(connection: sqlite3.Connection) -> Series:
-            parts, n = [], 0
-            for part in pieces(connection, self._store_id(tag_id), start_ns, end_ns, self.lost, min(limit or CHUNK, CHUNK)):
-                parts.append(part)
-                n += part.source_ns.size
-                if limit is not None and n >= limit:
-                    break
-            whole = merge(parts)
-            return whole if limit is None or whole.source_ns.size <= limit else take(whole, slice(0, limit))
+            store_id = self._store_id(tag_id)
+            if limit is None:
+                return merge(list(pieces(connection, store_id, start_ns, end_ns, self.lost)))
+            return first_page(connection, store_id, start_ns, end_ns, limit, _cut_for(connection, store_id), self.lost)
+
+        return await self._database().read(read, reader=self._reader)
+
+    async def read_before(self, tag_id: int, start_ns: int, end_ns: int, limit: int) -> Series:
+        """The last `limit` samples with start <= source time < end, oldest first, at the cost of what is returned."""
+
+        def read(connection: sqlite3.Connection) -> Series:
+            store_id = self._store_id(tag_id)
+            return last_page(connection, store_id, start_ns, end_ns, limit, _cut_for(connection, store_id), self.lost)
 
         return await self._database().read(read, reader=self._reader)
 
@@ -149,16 +155,6 @@ def _piece(connection: sqlite3.Connection, store_id: int, start_ns: int, end_ns:
     first = next(found, EMPTY)
     following = next(found, None)
     return first, None if following is None else int(following.source_ns[0])
-
-
-def block(connection: sqlite3.Connection, block_id: int, lost: Lost) -> Series:
-    """One block in order of time; nothing where it cannot be read, which is told in `lost`."""
-    columns = connection.execute("SELECT columns FROM blocks WHERE id=?", (block_id,)).fetchone()[0]
-    try:
-        return merge([codec.decode(columns)])
-    except DamagedBlock as damage:
-        lost.append(str(damage))
-        return EMPTY
 
 
 def _clip(series: Series, start_ns: int, end_ns: int) -> Series:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.contracts import Series
-from gateway.store import bounds, codec, history, journal, state, tail
+from gateway.store import bounds, codec, journal, pages, state, tail
 from gateway.store.ages import JUMP_NS, Ages
 from gateway.store.config import StoreConfig
 from gateway.store.database import Database, page_bytes
@@ -236,7 +236,7 @@ def _encode(
         block_id, held = small.get(store_id, (0, 0))
         before = EMPTY
         if 0 < held <= min(BLOCK_SAMPLES - series.source_ns.size, GROWTH * series.source_ns.size):
-            before = history.block(connection, block_id, lost)
+            before = pages.block(connection, block_id, lost)
         if before.source_ns.size:  # one that cannot be read stays as it is
             replaced.append(block_id)
         series = merge([before, series])

@@ -49,7 +49,7 @@ class Commands:
 class Face:
     """sink, engine and what they were told."""
 
-    def __init__(self, tags: Sequence[Tag], figures=dict, **config):
+    def __init__(self, tags: Sequence[Tag], figures=dict, history=None, events=None, **config):
         self.table = TagTable.of(tags)
         self.engine = Engine(self.table, [], [], Sync())
         self.report, self.commands = Report(), Commands()
@@ -58,8 +58,8 @@ class Face:
             name="opcua",
             gateway=Identity("line1", "acme/line1", "boot", "0.1.0", str(CACHE)),
             view=self.engine.view,
-            history=None,
-            events=None,
+            history=history,
+            events=events,
             commands=self.commands,
             units={"Cel": CELSIUS},
             memory=None,

@@ -11,6 +11,7 @@ from gateway.model.command import Caller, Command
 from gateway.model.quality import BAD
 from gateway.model.update import TwinUpdate
 from gateway.sinks.opcua.config import Config
+from gateway.sinks.opcua.history import TagHistory
 from gateway.sinks.opcua.items import TagItems
 from gateway.sinks.opcua.nodes import AddressSpace
 from gateway.sinks.opcua.queue import Budget
@@ -32,6 +33,7 @@ class OpcUaSink:
         self._config, self._context = config, context
         self._publishing_ms = (config.min_publishing_interval * 1000.0, _LONGEST_PUBLISHING_MS)
         self._space = AddressSpace(context.gateway.name, context.view, context.units, config.anonymous, context.now_ns, context.figures)
+        self._past = TagHistory(context.history, lambda: context.view.tags, context.unavailable)
         self._items: dict[TagItems, None] = {}
         self._budget = Budget()
         self._server = OpcUaServer(
@@ -77,6 +79,10 @@ class OpcUaSink:
     @property
     def columns(self) -> Columns:
         return self._context.view
+
+    @property
+    def past(self) -> TagHistory:
+        return self._past
 
     def open_subscription(self) -> tuple[Machine, Items]:
         machine = Subscription(self._publishing_ms)

@@ -26,6 +26,7 @@ from gateway.wire.opcua.call import Calls
 from gateway.wire.opcua.diagnostics import Diagnostics
 from gateway.wire.opcua.face import Face
 from gateway.wire.opcua.guards import GuardedProtocol, guard_codec
+from gateway.wire.opcua.historian import Historian
 from gateway.wire.opcua.limits import Limits
 from gateway.wire.opcua.nodes import Nodes
 from gateway.wire.opcua.processor import Processor
@@ -94,6 +95,7 @@ class Interior(InternalServer):
         self.started = now()
         self.aspace._nodes = nodes  # type: ignore[assignment]
         self.views = Views(nodes)
+        self.historian = Historian(face, nodes)
         self.calls = Calls(nodes, face, own_methods())
         self.diagnostics = Diagnostics(self)
         self.subscription_service = Publishing(self.aspace, self)

@@ -1,0 +1,38 @@
+"""What was, for HistoryRead (wire's Past): tags from the history on disk, events from the journal. Only what is committed is seen."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from gateway.contracts import HistoryView, Series
+from gateway.model.tag import TagTable
+from gateway.sinks.opcua.nodes import BUILTINS
+from gateway.sinks.opcua.raw import read_raw, without_bad
+from gateway.wire.opcua.face import Builtin
+from gateway.wire.opcua.past import HistoryRefused, Page, RawQuery, Samples, ValueQuery
+
+_BAD_HISTORY_OPERATION_UNSUPPORTED: Final = 0x8072_0000
+_BAD_RESOURCE_UNAVAILABLE: Final = 0x8004_0000
+
+
+class TagHistory:
+    """wire's Past. unavailable: what the history raises while the disk is away."""
+
+    def __init__(self, view: HistoryView, tags: Callable[[], TagTable], unavailable: tuple[type[Exception], ...]) -> None:
+        self._view, self._tags, self._unavailable = view, tags, unavailable
+
+    async def values(self, tag_id: int, query: ValueQuery, rest: Any, most: int) -> Page:
+        try:
+            return await self._values(tag_id, query, rest, most)
+        except self._unavailable as fault:
+            raise HistoryRefused(_BAD_RESOURCE_UNAVAILABLE) from fault
+
+    async def _values(self, tag_id: int, query: ValueQuery, rest: Any, most: int) -> Page:
+        kind = BUILTINS[self._tags()[tag_id].type]
+        if isinstance(query, RawQuery):
+            series, rest = await read_raw(self._view, tag_id, query, rest, most)
+            return Page(_samples(without_bad(series), kind), rest)
+        raise HistoryRefused(_BAD_HISTORY_OPERATION_UNSUPPORTED)
+
+
+def _samples(series: Series, kind: Builtin) -> Samples:
+    return Samples(kind, series.source_ns, series.value, series.status, series.text)

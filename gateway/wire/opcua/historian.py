@@ -1,0 +1,174 @@
+"""The HistoryRead service (Part 4, 5.11.3; Part 11, 6): what may be asked, of which node, by whom, and the continuation points.
+
+HistoryUpdate is not served: what the plant measured is not changed.
+"""
+
+import re
+import secrets
+import struct
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any, Final
+
+from asyncua import ua
+from asyncua.common.utils import Buffer, ServiceError
+
+from gateway.model.command import Caller
+from gateway.wire.opcua import limits
+from gateway.wire.opcua.face import Face
+from gateway.wire.opcua.nodes import OURS, Nodes
+from gateway.wire.opcua.past import HistoryRefused, Page, ValueQuery
+from gateway.wire.opcua.past_encode import history_data, refused, result
+from gateway.wire.opcua.past_requests import Details, EventDetails, HistoryRequest, Modified, NodeToRead, history_request
+
+_CODES: Final = ua.StatusCodes
+_PERMISSION: Final = "history:read"
+_NEITHER: Final = 3
+_SERVER: Final = 1
+_BINARY: Final = "Default Binary"
+_RANGE: Final = re.compile(r"(\d{1,9})(?::(\d{1,9}))?(?:,.*)?")
+_OVERHEAD_BYTES: Final = 8_192
+_NO_DIAGNOSTICS: Final = b"\xff\xff\xff\xff"
+_BYTES_PER_VALUE: Final = 22  # mask, type, value, status, time
+GOOD_NO_DATA: Final = 0x00A5_0000
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Where a node's answer goes on, and what was asked: a client sends both again, and ours is the one that counts."""
+
+    node: ua.NodeId
+    details: Details
+    rest: Any
+
+
+class HistoryPoints:
+    """The continuation points of one session: the oldest gives way (Part 4, 7.9)."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[bytes, Point] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def keep(self, point: Point) -> bytes:
+        name = secrets.token_bytes(8)
+        self._held[name] = point
+        if len(self._held) > limits.HISTORY_POINTS_PER_SESSION:
+            self._held.popitem(last=False)
+        return name
+
+    def take(self, name: bytes) -> Point | None:
+        return self._held.pop(name, None)
+
+
+@dataclass(slots=True)
+class _Room:
+    """What is left of a response: bytes, and the nodes that still want some."""
+
+    left_bytes: int
+    nodes: int
+
+    def share(self) -> int:
+        return max(self.left_bytes // max(self.nodes, 1), _BYTES_PER_VALUE)
+
+    def used(self, encoded: bytes) -> bytes:
+        self.left_bytes, self.nodes = max(self.left_bytes - len(encoded), 0), self.nodes - 1
+        return encoded
+
+
+class Historian:
+    """HistoryRead of one server. Continuation points belong to sessions."""
+
+    def __init__(self, face: Face, nodes: Nodes) -> None:
+        self._face, self._nodes = face, nodes
+
+    async def read(self, body: Buffer, caller: Caller, points: HistoryPoints, message_bytes: int) -> bytes:
+        """Results and diagnostics of a HistoryReadResponse of at most about message_bytes.
+
+        Raises ServiceError: BadNothingToDo, BadTooManyOperations, BadTimestampsToReturnInvalid, BadHistoryOperationInvalid,
+        BadAggregateListMismatch.
+        """
+        request = history_request(body)
+        if not 0 <= request.stamps < _NEITHER:
+            raise ServiceError(_CODES.BadTimestampsToReturnInvalid)
+        if request.release:
+            results = [self._release(wanted, points) for wanted in request.nodes]
+        else:
+            most = min(message_bytes - _OVERHEAD_BYTES, limits.HISTORY_VALUES * _BYTES_PER_VALUE)
+            room = _Room(max(most, _OVERHEAD_BYTES // 2), len(request.nodes))
+            results = [
+                room.used(await self._node(wanted, details, request, caller, points, room.share()))
+                for wanted, details in zip(request.nodes, request.details, strict=True)
+            ]
+        self._face.count("history_nodes_read", len(results))
+        return b"".join((struct.pack("<i", len(results)), *results, _NO_DIAGNOSTICS))
+
+    def _release(self, wanted: NodeToRead, points: HistoryPoints) -> bytes:
+        return refused(_CODES.Good if points.take(wanted.point) is not None else _CODES.BadContinuationPointInvalid)
+
+    async def _node(
+        self, wanted: NodeToRead, details: Details, request: HistoryRequest, caller: Caller, points: HistoryPoints, share: int
+    ) -> bytes:
+        try:
+            self._check(wanted, request.stamps, caller)
+            asked = self._asked(wanted, details, points)
+            page, history = await self._values(self._tag(wanted.node), _of_values(asked.details), asked.rest, share)
+        except HistoryRefused as why:
+            return refused(why.status)
+        name = points.keep(Point(wanted.node, asked.details, page.rest)) if page.rest is not None else b""
+        empty = not page.samples.source_ns.size and page.rest is None
+        return result(GOOD_NO_DATA if empty else _CODES.Good, name, history)
+
+    def _asked(self, wanted: NodeToRead, details: Details, points: HistoryPoints) -> Point:
+        """What this is a page of. Raises HistoryRefused."""
+        if not wanted.point:
+            return Point(wanted.node, details, None)
+        point = points.take(wanted.point)
+        if point is None or point.node != wanted.node or type(point.details) is not type(details):
+            raise HistoryRefused(_CODES.BadContinuationPointInvalid)
+        return point
+
+    async def _values(self, tag_id: int, query: ValueQuery, rest: Any, share: int) -> tuple[Page, bytes]:
+        """A page that fits its share: numbers do at once, texts are asked for again with fewer of them."""
+        most = max(share // _BYTES_PER_VALUE, 1)
+        while True:
+            page = await self._face.past.values(tag_id, query, rest, most)
+            history = history_data(page.samples)
+            n = page.samples.source_ns.size
+            if len(history) <= share + _OVERHEAD_BYTES // 4 or n <= 1:
+                return page, history
+            most = max(n * share // (2 * len(history)), 1)
+
+    def _check(self, wanted: NodeToRead, stamps: int, caller: Caller) -> None:
+        """Raises HistoryRefused."""
+        if not self._face.allowed(caller, _PERMISSION):
+            raise HistoryRefused(_CODES.BadUserAccessDenied if wanted.node in self._nodes else _CODES.BadNodeIdUnknown)
+        if wanted.encoding not in ("", _BINARY):
+            raise HistoryRefused(_CODES.BadDataEncodingInvalid)
+        if wanted.index_range:
+            raise HistoryRefused(_index_range(wanted.index_range))
+        if stamps == _SERVER:  # HistoryServerCapabilities: ServerTimestampSupported is false
+            raise HistoryRefused(_CODES.BadTimestampNotSupported)
+
+    def _tag(self, node: ua.NodeId) -> int:
+        """The tag whose Variable that is. Raises HistoryRefused."""
+        key = node.Identifier
+        tag_id = self._face.space.tag_id(key) if node.NamespaceIndex == OURS and isinstance(key, str) else None
+        if tag_id is None:
+            raise HistoryRefused(_CODES.BadHistoryOperationUnsupported if node in self._nodes else _CODES.BadNodeIdUnknown)
+        return tag_id
+
+
+def _of_values(details: Details) -> ValueQuery:
+    """What may be asked of a tag. Raises HistoryRefused."""
+    if isinstance(details, Modified | EventDetails):
+        raise HistoryRefused(_CODES.BadHistoryOperationUnsupported)
+    return details
+
+
+def _index_range(text: str) -> int:
+    """Part 4, 7.27: why not. No tag is an array."""
+    found = _RANGE.fullmatch(text)
+    wrong = found is None or (found[2] is not None and int(found[1]) >= int(found[2]))
+    return _CODES.BadIndexRangeInvalid if wrong else _CODES.BadIndexRangeNoData
