@@ -306,6 +306,9 @@ class TwinView(Protocol):
     def rules_of(self, tag_id: int) -> Sequence[AlarmRule]:
         """The rules on a tag; SYSTEM_TAG: those on the gateway itself."""
 
+    def ruled(self) -> list[int]:
+        """The tags that have rules, each once, ascending."""
+
     def retained(self) -> list[Condition]:
         """The conditions of interest now (Part 9, 5.5.2, Retain)."""
 

@@ -160,6 +160,11 @@ class Twin:
         first, end = np.searchsorted(alarms.tag, [tag_id, tag_id + 1]).tolist()
         return alarms.rules[first:end]
 
+    def ruled(self) -> list[int]:
+        """The tags that have rules, ascending."""
+        tags = np.unique(self.alarms.tag)
+        return tags[tags >= 0].tolist()
+
     def retained(self) -> list[Condition]:
         """The conditions of interest now."""
         return [condition for condition in self.conditions() if condition.retained]

@@ -7,12 +7,14 @@ path, a property `<tag>/<property>`. No name is a level of another and none hold
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from gateway.contracts import Figure
 from gateway.model import quality
 from gateway.model.tag import Tag, TagTable, TagType
 from gateway.model.unit import Unit
+from gateway.sinks.opcua.annex import Annex
 from gateway.wire.opcua.face import (
     Builtin,
     Columns,
@@ -94,6 +96,17 @@ class AddressSpace:
             self._objects[key] = Target(key, NodeClass.OBJECT, key.rpartition("/")[2], BASE_OBJECT_TYPE)
         self._table: TagTable | None = None
         self._folders: dict[str, list[str | int]] = {}  # folder -> folders (by path) and tags (by tag_id) in it
+        self.annexes: Sequence[Annex] = ()
+
+    @property
+    def root(self) -> Target:
+        """The asset tree."""
+        return self._root
+
+    @property
+    def objects(self) -> Mapping[str, Target]:
+        """The fixed objects by key."""
+        return self._objects
 
     def roots(self) -> Sequence[Reference]:
         """What hangs below Objects: the asset tree and the fixed objects."""
@@ -103,6 +116,13 @@ class AddressSpace:
         return self._view.tags.index.get(key)
 
     def node(self, key: str) -> Node | None:
+        node = self._made(key)
+        if node is None:
+            return next((found for annex in self.annexes if (found := annex.node(key)) is not None), None)
+        more = [reference for annex in self.annexes for reference in annex.references(node)]
+        return replace(node, references=[*node.references, *more]) if more else node
+
+    def _made(self, key: str) -> Node | None:
         tag = self._view.tags.named(key)
         if tag is not None:
             return self._variable(tag)
@@ -115,7 +135,9 @@ class AddressSpace:
 
     def method(self, owner: Key, method: Key) -> Method | None:
         """A Method of an Object by its own identifier there, or by that in the Object's type."""
-        return None
+        if isinstance(owner, int):
+            return None
+        return next((found for annex in self.annexes if (found := annex.method(owner, method)) is not None), None)
 
     def properties(self, tag: Tag) -> list[Property]:
         """The properties that a tag's VariableType asks for (Part 8, 5.3)."""
@@ -166,7 +188,7 @@ class AddressSpace:
         return tag.write_rule is not None and self._rank >= _ROLES.index(tag.write_rule.role)
 
     def _variable(self, tag: Tag) -> Node:
-        target = _target(tag)
+        target = tag_target(tag)
         parent = tag.name.rpartition(".")[0]
         references = [Reference(HAS_COMPONENT, False, self._folder_target(parent))]
         references += [
@@ -191,7 +213,7 @@ class AddressSpace:
             tag = self._view.tags.named(owner)
             if tag is None:
                 return None
-            figures, kind, reference, above = self.properties(tag), PROPERTY_TYPE, HAS_PROPERTY, _target(tag)
+            figures, kind, reference, above = self.properties(tag), PROPERTY_TYPE, HAS_PROPERTY, tag_target(tag)
         for found, data_type, array, read in figures:
             if found == name:
                 target = Target(f"{owner}/{name}", NodeClass.VARIABLE, name, kind, standard=kind == PROPERTY_TYPE)
@@ -218,7 +240,7 @@ class AddressSpace:
         below = [
             Reference(ORGANIZES, True, self._folder_target(child))
             if isinstance(child, str)
-            else Reference(HAS_COMPONENT, True, _target(tags[child]))
+            else Reference(HAS_COMPONENT, True, tag_target(tags[child]))
             for child in children
         ]
         return Node(self._folder_target("" if path == ROOT else path), [above, *below])
@@ -277,7 +299,8 @@ def type_definition(tag: Tag) -> int:
     return BASE_DATA_VARIABLE_TYPE
 
 
-def _target(tag: Tag) -> Target:
+def tag_target(tag: Tag) -> Target:
+    """A tag's Variable."""
     return Target(tag.name, NodeClass.VARIABLE, tag.name.rpartition(".")[2], type_definition(tag))
 
 

@@ -10,9 +10,12 @@ from gateway.contracts import Delivery, SignInRefused, SinkContext
 from gateway.model.command import Caller, Command
 from gateway.model.quality import BAD
 from gateway.model.update import TwinUpdate
+from gateway.sinks.opcua.condition_methods import ConditionMethods
+from gateway.sinks.opcua.conditions import Conditions, retained
 from gateway.sinks.opcua.config import Config
 from gateway.sinks.opcua.history import TagHistory
 from gateway.sinks.opcua.items import TagItems
+from gateway.sinks.opcua.methods import OwnMethods
 from gateway.sinks.opcua.nodes import AddressSpace
 from gateway.sinks.opcua.queue import Budget
 from gateway.sinks.opcua.subscriptions import Subscription
@@ -34,6 +37,11 @@ class OpcUaSink:
         self._publishing_ms = (config.min_publishing_interval * 1000.0, _LONGEST_PUBLISHING_MS)
         self._space = AddressSpace(context.gateway.name, context.view, context.units, config.anonymous, context.now_ns, context.figures)
         self._past = TagHistory(context.history, lambda: context.view.tags, context.unavailable)
+        objects = self._space.objects
+        self._space.annexes = (
+            Conditions(context.view, ConditionMethods(context.commands), self._space.root, objects["Gateway"], context.now_ns),
+            OwnMethods(context.commands, objects),
+        )
         self._items: dict[TagItems, None] = {}
         self._budget = Budget()
         self._server = OpcUaServer(
@@ -107,7 +115,8 @@ class OpcUaSink:
         return allowed(caller.role, permission)
 
     def retained(self) -> Iterable[Occurrence]:
-        return ()
+        view, now_ns = self._context.view, self._context.now_ns()
+        return (retained(condition, view.tags, now_ns) for condition in view.retained())
 
     def event_types(self) -> Sequence[EventType]:
         return ()

@@ -33,6 +33,18 @@ _TYPES: Final = {
     2373: _type(2373, "TwoStateDiscreteType"),
     2376: _type(2376, "MultiStateDiscreteType"),
     11238: _type(11238, "MultiStateValueDiscreteType"),
+    2760: _type(2760, "FiniteStateVariableType"),
+    8995: _type(8995, "TwoStateVariableType"),
+    9002: _type(9002, "ConditionVariableType"),
+    2929: _type(2929, "ShelvedStateMachineType", NodeClass.OBJECT_TYPE),
+    9318: _type(9318, "ExclusiveLimitStateMachineType", NodeClass.OBJECT_TYPE),
+    9482: _type(9482, "ExclusiveLevelAlarmType", NodeClass.OBJECT_TYPE),
+    10060: _type(10060, "NonExclusiveLevelAlarmType", NodeClass.OBJECT_TYPE),
+    10214: _type(10214, "NonExclusiveRateOfChangeAlarmType", NodeClass.OBJECT_TYPE),
+    10368: _type(10368, "NonExclusiveDeviationAlarmType", NodeClass.OBJECT_TYPE),
+    10637: _type(10637, "OffNormalAlarmType", NodeClass.OBJECT_TYPE),
+    11753: _type(11753, "SystemOffNormalAlarmType", NodeClass.OBJECT_TYPE),
+    17080: _type(17080, "DiscrepancyAlarmType", NodeClass.OBJECT_TYPE),
 }
 
 
