@@ -28,7 +28,7 @@ from gateway.model.command import Command, Outcome
 from gateway.model.event import Event, Severity
 from gateway.model.update import TwinUpdate
 from gateway.northbound import Northbound, nothing
-from gateway.operations import Door, Operation, Refused, admin, alarms
+from gateway.operations import Door, Operation, Refused, admin, alarms, people
 from gateway.operations.setpoints import Setpoints
 from gateway.page import Page
 from gateway.recordings import Recordings
@@ -66,6 +66,8 @@ class Gateway:
         self.say = Publisher("gateway", self.publish, now_ns)
         self.people = People(store.people, recorder(store, self.say, now_ns), now_ns=now_ns, unavailable=(StoreUnavailable,))
         self.inbox, self.pending, self.committed = Inbox(), Pending(), Wake()
+        self.sessions = Sessions(time.monotonic)
+        self.people.on_revoked(self.sessions.revoke_user)
         self.engine = Engine(site.tags, site.rules, site.derived, site.sync)
         folder = Path(self.identity.data_dir) / "recordings"
         self.recordings = Recordings(self.engine, lambda: self.site, folder, now_ns, store.config.record)
@@ -86,9 +88,10 @@ class Gateway:
             urls=self.urls,
             now_ns=now_ns,
         )
-        sessions = Sessions(time.monotonic)
-        self.people.on_revoked(sessions.revoke_user)
-        self.page = Page(site, self.identity, self.engine.view, store, self.door, self.report, self.events, sessions, self.people, now_ns)
+        self.page = Page(
+            site, self.identity, self.engine.view, store, self.door, self.report, self.events, self.sessions, self.people, now_ns
+        )
+        self._own_alarms = own_alarms.OwnAlarms(self.engine, self.health, store.outbox, lambda: self.site, self._commanded, now_ns)
         self.ended = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
         self._reloading = asyncio.Lock()
@@ -136,6 +139,15 @@ class Gateway:
 
     async def _start(self, group: asyncio.TaskGroup) -> dict[str, "asyncio.Task[None]"]:
         """Sinks, then engine, then drivers."""
+        await self._recall()
+
+    async def _recall(self) -> None:
+        """The figures of the alarms go on from the journal."""
+        now_ns = self.clock.now_ns()
+        with suppress(StoreUnavailable):  # they begin anew
+            past = await self.store.journal.query(categories=(Category.THRESHOLD, Category.USER), start_ns=now_ns - DAY_NS, limit=RECALLED)
+            self.performance.recall(reversed(past), now_ns)
+        self.performance.seed(self.engine.view.conditions())
         now_ns, pending = self.clock.now_ns, self.pending
         await self.store.retire([unit.name for unit in self.site.upstream])
         sources = self.south.build(self.site.sources, self.site.tags)
@@ -284,6 +296,7 @@ class Gateway:
         self.recordings.command(kind, update.now_ns, **args)
         self._take(update, None, None)
         self.pending.snapshot_wanted = True
+            **people.operations(self.people, self.sessions.link),
         self.pending.hurry()
         self.inbox.wake()
 

@@ -76,6 +76,7 @@ class Page:
             updates=self.updates,
             sessions=sessions,
             people=people,
+            audit=store,
             config=self.config,
             now_ns=now_ns,
             unavailable=(StoreUnavailable,),

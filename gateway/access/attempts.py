@@ -20,7 +20,7 @@ class _Failures:
 class Backoff:
     """Delays by key (an account, an address): none for the first failures, then 1, 2, 4 ... seconds, 15 minutes at most.
 
-    A delay passes by itself, so nobody is locked out for good. Beyond 10 000 keys the one with the fewest failures gives way.
+    A delay passes by itself, so nobody is locked out for good. Beyond 10 000 keys those with the fewest failures give way.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,9 @@ class Backoff:
         for key in [key for key, known in self._kept.items() if now_s >= known.until_s + _FORGET_S]:
             del self._kept[key]
         if len(self._kept) >= _KEYS:
-            del self._kept[min(self._kept, key=lambda key: self._kept[key].count)]
+            fewest = sorted(self._kept, key=lambda key: self._kept[key].count)  # stable: the oldest of those with as few
+            for key in fewest[: _KEYS // 10]:
+                del self._kept[key]
 
 
 class Thrift:

@@ -76,6 +76,10 @@ class People:
         """Whether there has never been a user."""
         return not self.users.existed
 
+    def anyone(self) -> bool:
+        """Whether there is somebody who could sign in."""
+        return any(not user.disabled for user in self.users.all())
+
     def on_revoked(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """callback(user) when that one is to be signed out everywhere; returns what ends it."""
         return self.users.on_revoked(callback)
@@ -106,15 +110,24 @@ class People:
     async def bearer(self, secret: str, origin: str) -> Caller | None:
         """Who holds this token; None where it opens nothing (any more). Only failures are recorded: it comes with each request."""
         keys = [f"address {address_of(origin)}"]
-        token = None if self._backoff.wait_s(keys, self._clock()) else self.tokens.find(secret)
-        if token is not None and not token.owner:
+        waits = self._backoff.wait_s(keys, self._clock()) > 0
+        caller = None if waits else self.holder(secret, origin)
+        if caller is None:
+            if not waits:
+                self._backoff.failed(keys, self._clock())
+            await self._tell_bad("", origin, "token", "too many failures" if waits else "no such token, or not any more")
+        return caller
+
+    def holder(self, secret: str, origin: str) -> Caller | None:
+        """Who holds this token now, without a record: for what lasts longer than a request."""
+        token = self.tokens.find(secret)
+        if token is None:
+            return None
+        if not token.owner:
             return Caller(f"token:{token.name}", token.role, origin)
-        owner = self.users.find(token.owner) if token is not None else None
-        if token is not None and owner is not None and not owner.disabled and token.created_ns >= owner.changed_ns:
-            return Caller(owner.name, token.role, origin)
-        self._backoff.failed(keys, self._clock())
-        await self._tell_bad(token.owner if token else "", origin, "token", "no such token, or not any more")
-        return None
+        owner = self.users.find(token.owner)
+        good = owner is not None and not owner.disabled and token.created_ns >= owner.changed_ns
+        return Caller(owner.name, token.role, origin) if owner is not None and good else None
 
     async def told(self, caller: Caller, by: str, why: str = "") -> None:
         """Records a sign-in that was decided elsewhere, such as by a one-time link; why: empty where it was let in."""
@@ -173,7 +186,7 @@ class People:
             return SignInRefused("too many failures", wait_s)
         if known is None:
             await self._tell_bad(user, origin, "password", "wrong name or password")
-            return SignInRefused("wrong name or password", self._backoff.wait_s(keys, self._clock()))
+            return SignInRefused("wrong name or password")
         if outdated(known.password):
             await self._renew(known, password)
         return await self._welcome(known, origin, "password")

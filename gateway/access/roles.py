@@ -14,6 +14,7 @@ PERMISSIONS: Final[Mapping[str, str]] = MappingProxyType(
         "history:read": "viewer",
         "event:read": "viewer",
         "status:read": "viewer",
+        "account:own": "viewer",
         "alarm:ack": "operator",
         "event:ack": "operator",
         "tag:write": "operator",

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from gateway.access.roles import ROLES
@@ -75,18 +75,6 @@ class Tokens:
         await self._remove([token for token in self._tokens.values() if 0 < token.expires_ns <= now_ns])
         if len(self._tokens) >= MOST:
             raise Conflict(f"there are {MOST} tokens: revoke some of them first")
-
-
-def described(token: Token) -> Mapping[str, str | int]:
-    """All but its hash."""
-    return {
-        "token_id": token.token_id,
-        "name": token.name,
-        "role": token.role,
-        "owner": token.owner,
-        "created_ns": token.created_ns,
-        "expires_ns": token.expires_ns,
-    }
 
 
 def _key(secret: str) -> bytes:

@@ -73,6 +73,9 @@ class _Report:
     def metrics(self) -> list[Metric]:
         return []
 
+    async def performance_report(self) -> dict[str, Any]:
+        return {}
+
 
 def run() -> dict[str, Any]:
     """Encoding of one update for all pages with the same wish, and the whole server under pages with different ones."""
@@ -186,6 +189,7 @@ def _context(engine: Engine, updates: Updates, store: Store) -> WebContext:
         subscribe_events=Events().subscribe,
         updates=updates,
         sessions=Sessions(time.monotonic),
+        audit=store,
         config=WebConfig(port=0, insecure=True, anonymous="viewer"),
     )
 

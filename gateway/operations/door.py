@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from gateway.model import quality
 from gateway.model.command import Caller, Command, Outcome
 from gateway.model.update import TwinUpdate
+from gateway.operations.redact import redacted
 
 Args = Mapping[str, Any]
 
@@ -57,7 +58,7 @@ class Door:
 
     async def execute(self, command: Command) -> Outcome:
         outcome = await self._outcome(command)
-        await self._audit(command, outcome)
+        await self._audit(redacted(command), outcome)
         return outcome
 
     async def _outcome(self, command: Command) -> Outcome:

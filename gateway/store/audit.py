@@ -7,36 +7,15 @@ that none was cut off its end shows only where its head is kept elsewhere too.
 import hashlib
 import json
 import sqlite3
-from dataclasses import dataclass
 from typing import Any, Final
 
+from gateway.model.audit import AuditCheck, AuditRecord
 from gateway.model.command import Command, Outcome
 from gateway.store.packing import to_bytes
 
 _FIRST: Final = bytes(32)
+_LAST: Final = 2**63 - 1
 _COLUMNS: Final = "seq, at_ns, user, role, origin, command, args, status, message, prev_hash, hash"
-
-
-@dataclass(frozen=True, slots=True)
-class AuditCheck:
-    """records that were read; broken_at = the first seq whose hash or place does not fit, None where all do; head = the last hash."""
-
-    records: int
-    broken_at: int | None
-    head: str
-
-
-@dataclass(frozen=True, slots=True)
-class AuditRecord:
-    seq: int
-    at_ns: int
-    user: str
-    role: str
-    origin: str
-    command: str
-    args: str  # JSON
-    status: int
-    message: str
 
 
 def append(connection: sqlite3.Connection, command: Command, outcome: Outcome, at_ns: int) -> int:
@@ -63,9 +42,10 @@ def verify(connection: sqlite3.Connection) -> AuditCheck:
     return AuditCheck(expected - 1, None, before.hex())
 
 
-def newest(connection: sqlite3.Connection, limit: int) -> list[AuditRecord]:
-    """Newest first."""
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM audit ORDER BY seq DESC LIMIT ?", (limit,))  # noqa: S608  # as above
+def newest(connection: sqlite3.Connection, limit: int, before: int | None = None, user: str | None = None) -> list[AuditRecord]:
+    """Newest first; those with a smaller seq than `before`, and of one user, where that is given."""
+    sql = f"SELECT {_COLUMNS} FROM audit WHERE seq < ? AND (? IS NULL OR user = ?) ORDER BY seq DESC LIMIT ?"  # noqa: S608  # as above
+    rows = connection.execute(sql, (_LAST if before is None else min(max(before, 0), _LAST), user, user, limit))
     return [AuditRecord(*row[:9]) for row in rows]
 
 

@@ -16,13 +16,13 @@ from typing import Final, Self, TypeVar
 
 import numpy as np
 
+from gateway.model.audit import AuditCheck, AuditRecord
 from gateway.model.batch import SampleBatch
 from gateway.model.command import Command, Outcome
 from gateway.model.event import Category, Event, Severity
 from gateway.model.tag import DERIVED, TagTable
 from gateway.store import audit, bounds, journal, maintenance, opening, outbox, state, tail
 from gateway.store.ages import Ages
-from gateway.store.audit import AuditCheck, AuditRecord
 from gateway.store.commit import Commit as Commit
 from gateway.store.commit import Step as Step
 from gateway.store.config import StoreConfig
@@ -241,9 +241,9 @@ class Store:
         """Read the whole chain."""
         return await self._edgetwin.read(audit.verify)
 
-    async def audit_log(self, limit: int = 100) -> list[AuditRecord]:
-        """The newest records, newest first."""
-        return await self._edgetwin.read(audit.newest, limit)
+    async def audit_log(self, limit: int = 100, before: int | None = None, user: str | None = None) -> list[AuditRecord]:
+        """The newest records, newest first: those with a smaller seq than `before`, and of one user, where that is given."""
+        return await self._edgetwin.read(audit.newest, limit, before, user)
 
     async def maintain(self, now_ns: int) -> None:
         """Upkeep, in slices between commits: call it every few seconds. Raises StoreUnavailable."""

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from gateway.web import problems, schema
 from gateway.web.context import WebContext
 from gateway.web.guard import Guard
-from gateway.web.routes import commands, diagnostics, events, history, pages, signin, status, twin
+from gateway.web.routes import audit, commands, diagnostics, events, history, pages, people, signin, status, twin
 from gateway.web.stream import Hub
 from gateway.web.stream import router as stream
 
@@ -31,10 +31,21 @@ def build(context: WebContext) -> FastAPI:
     problems.install(app, context.unavailable)
     app.state.exports = asyncio.Semaphore(history.EXPORTS)
     app.state.hub = Hub(context.view, context.updates)
-    for router in (status.router, diagnostics.router, twin.router, events.router, history.router, commands.router, signin.router, stream):
+    for router in (
+        status.router,
+        diagnostics.router,
+        twin.router,
+        events.router,
+        history.router,
+        commands.router,
+        signin.router,
+        people.router,
+        audit.router,
+        stream,
+    ):
         app.include_router(router, prefix=PREFIX)
     app.include_router(twin.state, prefix="/api")
     for router in (status.probes, signin.page, pages.router):
         app.include_router(router)
-    app.add_middleware(Guard, config=context.config, sessions=context.sessions)
+    app.add_middleware(Guard, config=context.config, sessions=context.sessions, people=context.people)
     return app

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from gateway.access.people import People
 from gateway.access.sessions import Sessions
 from gateway.contracts import Commands, EventView, HistoryView, Identity, TwinView
+from gateway.model.audit import AuditCheck, AuditRecord
 from gateway.model.event import Category, Event, Severity
 from gateway.model.unit import Unit
 from gateway.web.config import WebConfig
@@ -52,6 +53,16 @@ class Subscribe(Protocol):
     ) -> EventSubscription: ...
 
 
+class AuditView(Protocol):
+    """The audit of commands and sign-ins, read only."""
+
+    async def audit_log(self, limit: int = 100, before: int | None = None, user: str | None = None) -> list[AuditRecord]:
+        """The newest first: those with a smaller seq than `before`, and of one user, where that is given."""
+
+    async def audit_verify(self) -> AuditCheck:
+        """Reads the whole chain."""
+
+
 @dataclass(frozen=True, slots=True)
 class WebContext:
     identity: Identity
@@ -64,6 +75,7 @@ class WebContext:
     subscribe_events: Subscribe
     updates: Updates
     sessions: Sessions
+    audit: AuditView
     people: People = field(default_factory=People)
     config: WebConfig = field(default_factory=WebConfig)
     now_ns: Callable[[], int] = time.time_ns

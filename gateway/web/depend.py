@@ -29,7 +29,7 @@ def caller_of(connection: HTTPConnection) -> Caller:
     caller = getattr(connection.state, "caller", None)
     if not isinstance(caller, Caller):
         raise Problem(
-            401, "sign in first: `edgetwin user link` on the gateway's machine makes a one-time link; its local socket needs none"
+            401, "sign in first: with name and password, a token, or the one-time link that `edgetwin user link` makes on its machine"
         )
     return caller
 
@@ -50,6 +50,7 @@ TwinReader = Annotated[Caller, Depends(need("twin:read"))]
 HistoryReader = Annotated[Caller, Depends(need("history:read"))]
 EventReader = Annotated[Caller, Depends(need("event:read"))]
 StatusReader = Annotated[Caller, Depends(need("status:read"))]
+AuditReader = Annotated[Caller, Depends(need("audit:read"))]
 UserManager = Annotated[Caller, Depends(need("user:manage"))]
 
 

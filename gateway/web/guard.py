@@ -4,11 +4,12 @@ import ipaddress
 import re
 import socket
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.access.people import People
 from gateway.access.sessions import Session, Sessions
 from gateway.model.command import Caller
 from gateway.web import problems
@@ -31,8 +32,8 @@ _HEADERS: Final = {
 class Guard:
     """The ASGI application around the routes. Puts `caller` (or None) and `alive` (is the session still open?) into the request's state."""
 
-    def __init__(self, app: ASGIApp, config: WebConfig, sessions: Sessions) -> None:
-        self._app, self._config, self._sessions = app, config, sessions
+    def __init__(self, app: ASGIApp, config: WebConfig, sessions: Sessions, people: People) -> None:
+        self._app, self._config, self._sessions, self._people = app, config, sessions, people
         self._names = {"localhost", socket.gethostname().lower(), config.host.lower(), *(name.lower() for name in config.names)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,7 +46,7 @@ class Guard:
             status, why = refusal
             await problems.answer(status, why, scope["path"])(scope, receive, _with_headers(scope, send))
             return
-        caller, alive = self._caller(scope, headers)
+        caller, alive = await self._caller(scope, headers)
         scope["state"] = {**scope.get("state", {}), "caller": caller, "alive": alive}
         await self._app(scope, _bounded(receive), _with_headers(scope, send))
 
@@ -72,11 +73,14 @@ class Guard:
             return False
         return True
 
-    def _caller(self, scope: Scope, headers: Headers) -> tuple[Caller | None, Callable[[], bool]]:
-        address = scope["client"][0] if scope.get("client") else "unknown"
+    async def _caller(self, scope: Scope, headers: Headers) -> tuple[Caller | None, Callable[[], bool]]:
+        origin = origin_of(scope)
         if _is_local(scope):
-            return Caller(address, "admin", address), lambda: True
-        origin = f"web:{address}"
+            return Caller(origin, "admin", origin), lambda: True
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":  # RFC 6750, 2.1
+            holder = await self._people.bearer(token.strip(), origin)
+            return holder, lambda: self._people.holder(token.strip(), origin) is not None
         match = _COOKIE.search(headers.get("cookie", ""))
         sid = match[1] if match else ""
         session: Session | None = self._sessions.find(sid) if sid else None
@@ -85,6 +89,12 @@ class Guard:
         if self._config.anonymous is not None:
             return Caller("anonymous", self._config.anonymous, origin), lambda: True
         return None, lambda: False
+
+
+def origin_of(scope: Mapping[str, Any]) -> str:
+    """Where a request comes from, as in Caller."""
+    address = str(scope["client"][0]) if scope.get("client") else "unknown"
+    return address if address.partition(":")[0] == LOCAL else f"web:{address}"
 
 
 def _is_local(scope: Scope) -> bool:

@@ -20,10 +20,16 @@ class Problem(Exception):
     """A request that cannot be served. errors: what is wrong with which field; more: further members of the document."""
 
     def __init__(
-        self, status: int, detail: str, *, errors: Sequence[Mapping[str, str]] = (), more: Mapping[str, Any] | None = None
+        self,
+        status: int,
+        detail: str,
+        *,
+        errors: Sequence[Mapping[str, str]] = (),
+        more: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
-        self.status, self.detail, self.errors, self.more = status, detail, tuple(errors), more or {}
+        self.status, self.detail, self.errors, self.more, self.headers = status, detail, tuple(errors), more or {}, headers
 
     @classmethod
     def field(cls, name: str, why: str) -> "Problem":
@@ -66,7 +72,7 @@ def install(app: FastAPI, unavailable: Sequence[type[Exception]] = ()) -> None:
 
 async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    return answer(error.status, error.detail, request.url.path, errors=error.errors, more=error.more)
+    return answer(error.status, error.detail, request.url.path, errors=error.errors, more=error.more, headers=error.headers)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

@@ -104,7 +104,7 @@ async def test_the_anonymous_role_holds_where_the_configuration_gives_one(tmp_pa
         assert (await client.get("/api/v1/session")).json() == {
             "user": "anonymous",
             "role": "viewer",
-            "permissions": ["event:read", "history:read", "status:read", "twin:read"],
+            "permissions": ["account:own", "event:read", "history:read", "status:read", "twin:read"],
         }
         assert (await client.delete("/api/v1/events")).status_code == 403
 

@@ -24,6 +24,7 @@ _HTTP: Final[Mapping[int, int]] = MappingProxyType(
     {
         quality.BAD_USER_ACCESS_DENIED: 403,
         quality.BAD_NOT_WRITABLE: 403,
+        0x8021_0000: 403,  # BadIdentityTokenRejected
         quality.BAD_NODE_ID_UNKNOWN: 404,
         quality.BAD_NO_DATA: 404,
         0x8075_0000: 404,  # BadMethodInvalid
@@ -88,6 +89,11 @@ def validated(model: type[Model], body: Any) -> Model:
     """The body as that model; Problem 422 with one entry per fault."""
     try:
         return model.model_validate(body)
+    return Json(_shown(kind, await execute(context, caller, kind, args)))
+
+
+async def execute(context: WebContext, caller: Caller, kind: str, args: Mapping[str, Any]) -> Outcome:
+    """Through the one door; Problem where the outcome is Bad."""
     except ValidationError as error:
         errors = [{"field": ".".join(map(str, fault["loc"])) or "body", "detail": fault["msg"]} for fault in error.errors()]
         raise Problem(422, "; ".join(f"{fault['field']}: {fault['detail']}" for fault in errors), errors=errors) from None

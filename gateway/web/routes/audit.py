@@ -1,0 +1,75 @@
+"""The audit: who asked for what, from where, and what became of it."""
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from gateway.model import quality
+from gateway.model.audit import AuditRecord
+from gateway.web import schema
+from gateway.web.depend import AuditReader, Context
+from gateway.web.encode import Json
+from gateway.web.times import iso
+
+router = APIRouter(prefix="/audit", tags=["audit"], default_response_class=Json)
+
+
+class Record(schema.Shape):
+    seq: int
+    time: str | None
+    user: str
+    role: str
+    origin: str = Field(description="local:<uid>, web:<address>, opcua:<address> or mqtt")
+    command: str
+    args: dict[str, Any] = Field(description="without secrets")
+    status: str = Field(description="OPC UA StatusCode by name")
+    message: str
+
+
+class Audit(schema.Shape):
+    records: list[Record]
+    next: int | None = Field(description="`before` of the next page; null = this was the last one")
+
+
+class Check(BaseModel):
+    intact: bool
+    records: int = Field(description="that were read")
+    broken_at: int | None = Field(description="the first seq that does not fit")
+    head: str = Field(description="the last hash: kept elsewhere, it shows whether records were cut off the end")
+
+
+@router.get("", response_model=None, responses=schema.of(Audit))
+async def records(
+    context: Context,
+    caller: AuditReader,  # noqa: ARG001 - asked for its permission
+    before: Annotated[int | None, Query(ge=1, description="only records with a smaller seq")] = None,
+    user: Annotated[str | None, Query(max_length=100)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Json:
+    """The newest records, newest first, page by page."""
+    found = await context.audit.audit_log(limit, before, user)
+    return Json({"records": [record_row(record) for record in found], "next": found[-1].seq if len(found) == limit else None})
+
+
+@router.get("/verify", response_model=None, responses=schema.of(Check))
+async def verify(context: Context, caller: AuditReader) -> Json:  # noqa: ARG001 - asked for its permission
+    """Reads the whole chain: is any record changed, missing or out of place?"""
+    check = await context.audit.audit_verify()
+    return Json({"intact": check.broken_at is None, "records": check.records, "broken_at": check.broken_at, "head": check.head})
+
+
+def record_row(record: AuditRecord) -> dict[str, Any]:
+    """A record as JSON values."""
+    return {
+        "seq": record.seq,
+        "time": iso(record.at_ns),
+        "user": record.user,
+        "role": record.role,
+        "origin": record.origin,
+        "command": record.command,
+        "args": json.loads(record.args),
+        "status": quality.name(record.status),
+        "message": record.message,
+    }
