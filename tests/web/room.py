@@ -18,7 +18,6 @@ from gateway.model.batch import SampleBatch
 from gateway.model.sync import Sync
 from gateway.model.tag import Tag, TagTable, TagType
 from gateway.operations import Door, Operation, Refused, alarms, people
-from gateway.performance import AlarmPerformance
 from gateway.settings import read_units
 from gateway.store.commit import Commit, Step
 from gateway.store.config import StoreConfig
@@ -96,19 +95,19 @@ class Room:
         self.events, self.updates, self.health = Events(), Updates(), Health()
         self.clock_s = 0.0
         self.sessions = Sessions(lambda: self.clock_s)
+        self.signed_in: list = []
+        self.people = People(store.people, self._sign_in, now_ns=lambda: self.now_ns, clock=lambda: self.clock_s)
+        self.people.on_revoked(self.sessions.revoke_user)
         self.executed: list[str] = []
         self.refuse: set[str] = set()  # tags that take no value
         table_of_operations = alarms.operations(
             self.engine, store.journal, lambda _kind, update, **_args: self._take(update), lambda: self.now_ns, self._durable
-        self.signed_in: list = []
-        self.people = People(store.people, self._sign_in, now_ns=lambda: self.now_ns, clock=lambda: self.clock_s)
-        self.people.on_revoked(self.sessions.revoke_user)
         )
+        table_of_operations |= people.operations(self.people, self.sessions.link)
         self.door = Door({**table_of_operations, "tag.write": Operation("tag:write", self._write, "")}, allowed, self._audit)
         self.context = WebContext(
             identity=Identity("line1", "acme/line1", store.boot, "0.1.0", str(store.path)),
             view=self.engine.view,
-        table_of_operations |= people.operations(self.people, self.sessions.link)
             history=store.history,
             events=store.journal,
             commands=self.door,
@@ -117,25 +116,25 @@ class Room:
             subscribe_events=self.events.subscribe,
             updates=self.updates,
             sessions=self.sessions,
+            people=self.people,
+            audit=store,
             config=config,
             now_ns=lambda: self.now_ns,
             unavailable=(StoreUnavailable,),
         )
-            people=self.people,
-            audit=store,
         self.app = build(self.context)
         self._waiting: list = []
 
     async def _audit(self, command, outcome):
         self.executed.append(command.kind)
-
-    async def _durable(self):
-        await self.store.flush()
-        return True
         await self.store.audit(command, outcome, self.now_ns)
 
     async def _sign_in(self, sign_in):
         self.signed_in.append(sign_in)
+
+    async def _durable(self):
+        await self.store.flush()
+        return True
 
     async def _write(self, args, caller):
         if args["tag"] in self.refuse:
