@@ -65,9 +65,9 @@ class Gateway:
         self.events = Events(site.events.max_events)
         self.say = Publisher("gateway", self.publish, now_ns)
         self.people = People(store.people, recorder(store, self.say, now_ns), now_ns=now_ns, unavailable=(StoreUnavailable,))
-        self.inbox, self.pending, self.committed = Inbox(), Pending(), Wake()
         self.sessions = Sessions(time.monotonic)
         self.people.on_revoked(self.sessions.revoke_user)
+        self.inbox, self.pending, self.committed = Inbox(), Pending(), Wake()
         self.engine = Engine(site.tags, site.rules, site.derived, site.sync)
         folder = Path(self.identity.data_dir) / "recordings"
         self.recordings = Recordings(self.engine, lambda: self.site, folder, now_ns, store.config.record)
@@ -139,15 +139,6 @@ class Gateway:
 
     async def _start(self, group: asyncio.TaskGroup) -> dict[str, "asyncio.Task[None]"]:
         """Sinks, then engine, then drivers."""
-        await self._recall()
-
-    async def _recall(self) -> None:
-        """The figures of the alarms go on from the journal."""
-        now_ns = self.clock.now_ns()
-        with suppress(StoreUnavailable):  # they begin anew
-            past = await self.store.journal.query(categories=(Category.THRESHOLD, Category.USER), start_ns=now_ns - DAY_NS, limit=RECALLED)
-            self.performance.recall(reversed(past), now_ns)
-        self.performance.seed(self.engine.view.conditions())
         now_ns, pending = self.clock.now_ns, self.pending
         await self.store.retire([unit.name for unit in self.site.upstream])
         sources = self.south.build(self.site.sources, self.site.tags)
@@ -289,6 +280,7 @@ class Gateway:
             **alarms.operations(self.engine, self.store.journal, self._commanded, now_ns, self._durable),
             **Setpoints(self.engine, self.south.writer, self.inbox.put, self._commanded, now_ns).operations(),
             **admin.operations(self.reload, self.recordings, self._commit_twin),
+            **people.operations(self.people, self.sessions.link),
         }
 
     def _commanded(self, kind: str, update: TwinUpdate, **args: Any) -> None:
@@ -296,7 +288,6 @@ class Gateway:
         self.recordings.command(kind, update.now_ns, **args)
         self._take(update, None, None)
         self.pending.snapshot_wanted = True
-            **people.operations(self.people, self.sessions.link),
         self.pending.hurry()
         self.inbox.wake()
 

@@ -89,11 +89,6 @@ def validated(model: type[Model], body: Any) -> Model:
     """The body as that model; Problem 422 with one entry per fault."""
     try:
         return model.model_validate(body)
-    return Json(_shown(kind, await execute(context, caller, kind, args)))
-
-
-async def execute(context: WebContext, caller: Caller, kind: str, args: Mapping[str, Any]) -> Outcome:
-    """Through the one door; Problem where the outcome is Bad."""
     except ValidationError as error:
         errors = [{"field": ".".join(map(str, fault["loc"])) or "body", "detail": fault["msg"]} for fault in error.errors()]
         raise Problem(422, "; ".join(f"{fault['field']}: {fault['detail']}" for fault in errors), errors=errors) from None
@@ -101,10 +96,15 @@ async def execute(context: WebContext, caller: Caller, kind: str, args: Mapping[
 
 async def perform(context: WebContext, caller: Caller, kind: str, args: Mapping[str, Any]) -> Json:
     """Through the one door; the outcome as JSON, Problem where it is Bad."""
+    return Json(_shown(kind, await execute(context, caller, kind, args)))
+
+
+async def execute(context: WebContext, caller: Caller, kind: str, args: Mapping[str, Any]) -> Outcome:
+    """Through the one door; Problem where the outcome is Bad."""
     outcome = await context.commands.execute(Command(kind, args, caller))
     if quality.word(outcome.status) == "bad":
         raise _refused(kind, outcome)
-    return Json(_shown(kind, outcome))
+    return outcome
 
 
 def _shown(kind: str, outcome: Outcome) -> dict[str, Any]:
