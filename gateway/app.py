@@ -91,7 +91,6 @@ class Gateway:
         self.page = Page(
             site, self.identity, self.engine.view, store, self.door, self.report, self.events, self.sessions, self.people, now_ns
         )
-        self._own_alarms = own_alarms.OwnAlarms(self.engine, self.health, store.outbox, lambda: self.site, self._commanded, now_ns)
         self.ended = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
         self._reloading = asyncio.Lock()
