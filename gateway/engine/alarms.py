@@ -1,111 +1,161 @@
-"""Limit, state and quality alarms as columns: one row per rule (IEC 62682, 5.4; OPC UA Part 9, 5.8).
+"""The live conditions as columns, one row per rule: what samples and time do to them (IEC 62682, 5.4; OPC UA Part 9, 5.5 to 5.8).
 
-A limit rule looks at x = value, or x = -value for the low limits, so that every limit is a high one: it raises at x > edge, and returns at
-x <= edge - hysteresis. What the value must do next to matter is kept per tag as one closed band [calm_low, calm_high]: while a sample
-that is not Bad stays in it, no condition of the tag can change, whatever delays are running.
+What the value must do next to matter is kept per tag as one closed band [calm_low, calm_high]: while a sample that is not Bad stays in it,
+no condition can change by it, whatever delays are running. A tag that is the setpoint or command of another's rule is calm while it stands
+still; one with a rate of change is never calm.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gateway.engine.limits import NAME, Levels, Limits, rises
+from gateway.engine.related import Related
 from gateway.engine.where import NEVER, Where, every, least, some
-from gateway.model.alarm import AlarmRule, Change, Condition, Limit, Transition
+from gateway.model.alarm import AlarmRule, Change, Condition, Limit, Shelving, Transition
 from gateway.model.batch import Floats, Mask, Rows, Times
 from gateway.model.quality import BAD, Statuses
 
 _BAD: Final = np.uint32(BAD)
-COLUMNS: Final = ("active", "acknowledged", "due_ns", "since_ns", "shown")  # the state of a condition
-_LOW: Final = frozenset({Limit.LO, Limit.LOLO})
+COLUMNS: Final[dict[str, tuple[type[Any], Any]]] = {  # the state of a condition: type, and value before anything happened
+    "active": (np.bool_, False),
+    "acknowledged": (np.bool_, True),
+    "confirmed": (np.bool_, True),
+    "latched": (np.bool_, False),
+    "enabled": (np.bool_, True),
+    "suppressed": (np.bool_, False),
+    "out_of_service": (np.bool_, False),
+    "level": (np.int32, 0),  # where the process stands, see limits
+    "want": (np.int32, 0),  # the level that a running delay leads to
+    "shown_level": (np.int32, 0),  # the last one that was not normal
+    "shelving": (np.int32, 0),
+    "due_ns": (np.int64, NEVER),  # the delay that is running ends
+    "fade_ns": (np.int64, NEVER),  # a rate of change is over, unless a sample comes
+    "unshelve_ns": (np.int64, NEVER),
+    "again_ns": (np.int64, NEVER),  # the re-alarm
+    "since_ns": (np.int64, 0),
+    "active_ns": (np.int64, 0),
+    "serial": (np.int64, 0),
+    "raised_serial": (np.int64, 0),
+    "shown": (np.float64, np.nan),  # value and status of the tag at the last change of active or level
+    "shown_status": (np.uint32, 0),
+    "last": (np.float64, np.nan),  # the value that a rate is taken from; a command's value; what was said of a system alarm
+    "last_ns": (np.int64, 0),
+}
+_TIMES: Final = ("due_ns", "fade_ns", "unshelve_ns", "again_ns")
+_SHOWN: Final = (
+    "active", "acknowledged", "since_ns", "shown", "shown_status", "enabled", "confirmed", "latched", "shelving", "unshelve_ns",
+    "suppressed", "out_of_service", "shown_level", "active_ns", "serial", "raised_serial",
+)  # fmt: skip
+_SHELVING: Final = tuple(Shelving)
+_STILL: Final = np.zeros(1, np.int64)
+
+
+class Live(Protocol):
+    """The twin's columns, read in place."""
+
+    value: Floats
+    status: Statuses
+    source_ns: Times
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Who acknowledged, and what they said."""
+    """Who acted last, and what they said."""
 
     user: str = ""
     comment: str = ""
 
 
 class Alarms:
-    """The conditions of all rules, grouped by tag.
+    """The conditions of all rules, grouped by tag; those of the gateway itself at the end.
 
-    per rule: tag, sign, edge, back (edge less hysteresis, in x), on_ns, off_ns; state: active, acknowledged, due_ns (a delay is running
-    until then, NEVER otherwise), since_ns, shown (value at the last transition)
-    per tag: first, count (its rows), calm_low, calm_high, was_bad (when last weighed)
+    per rule: rules, tag (-1 of the gateway itself), on_ns, off_ns, again_after_ns, latching, confirming, and the columns of COLUMNS
+    per tag: first, count (its rows), watched (it has rules, or others' look at it), calm_low, calm_high, was_bad (when last weighed)
+    notes, said: by row, what a person said last, and what the gateway said of a system alarm
     """
+
+    active: Mask
+    acknowledged: Mask
+    confirmed: Mask
+    latched: Mask
+    enabled: Mask
+    suppressed: Mask
+    out_of_service: Mask
+    level: Levels
+    want: Levels
+    shown_level: Levels
+    shelving: Levels
+    due_ns: Times
+    fade_ns: Times
+    unshelve_ns: Times
+    again_ns: Times
+    since_ns: Times
+    active_ns: Times
+    serial: Times
+    raised_serial: Times
+    shown: Floats
+    shown_status: Statuses
+    last: Floats
+    last_ns: Times
 
     def __init__(self, rules: Sequence[AlarmRule], tags: int) -> None:
         """Raises ValueError where a condition's name stands twice or a rule's tag is not in the table."""
-        order = sorted(range(len(rules)), key=lambda k: rules[k].tag_id)
-        self.rules = tuple(rules[k] for k in order)
+        ordered = sorted(rules, key=lambda rule: (rule.limit is Limit.SYSTEM, rule.tag_id))
+        self.rules = tuple(ordered)
         self.place = {rule.condition: row for row, rule in enumerate(self.rules)}
         if len(self.place) != len(self.rules):
             raise ValueError("two alarm rules make the same condition; a tag has one of each limit")
-        if any(not 0 <= rule.tag_id < tags for rule in self.rules):
+        own = [rule.tag_id for rule in self.rules if rule.limit is not Limit.SYSTEM]
+        if any(not 0 <= tag_id < tags for tag_id in own):
             raise ValueError("an alarm rule names a tag_id outside the table")
-        self.tag: NDArray[np.intp] = np.array([rule.tag_id for rule in self.rules], np.intp)
-        low = np.array([rule.limit in _LOW for rule in self.rules], bool)
-        self.is_state: Mask = np.array([rule.limit is Limit.STATE for rule in self.rules], bool)
-        self.is_bad: Mask = np.array([rule.limit is Limit.BAD for rule in self.rules], bool)
-        self.sign: Floats = np.where(low, -1.0, 1.0)
-        self.edge: Floats = self.sign * np.array([rule.threshold for rule in self.rules], np.float64)
-        self.back: Floats = self.edge - np.array([0.0 if rule.limit is Limit.STATE else rule.hysteresis for rule in self.rules])
+        size = len(self.rules)
+        self.tag: Rows = np.array(own + [-1] * (size - len(own)), np.intp)
+        self.limits, self.related = Limits(self.rules), Related(self.rules, tags)
         self.on_ns: Times = np.array([rule.on_delay_ns for rule in self.rules], np.int64)
         self.off_ns: Times = np.array([rule.off_delay_ns for rule in self.rules], np.int64)
-        size = len(self.rules)
-        self.active: Mask = np.zeros(size, bool)
-        self.acknowledged: Mask = np.ones(size, bool)
-        self.due_ns: Times = np.full(size, NEVER, np.int64)
-        self.since_ns: Times = np.zeros(size, np.int64)
-        self.shown: Floats = np.full(size, np.nan)
+        self.again_after_ns: Times = np.array([rule.re_alarm_ns for rule in self.rules], np.int64)
+        self.latching: Mask = np.array([rule.latch for rule in self.rules], bool)
+        self.confirming: Mask = np.array([rule.confirm for rule in self.rules], bool)
+        for name, (kind, initial) in COLUMNS.items():
+            setattr(self, name, np.full(size, initial, kind))
         self.notes: dict[int, Note] = {}
-        self.count: NDArray[np.intp] = np.bincount(self.tag, minlength=tags).astype(np.intp)
-        self.first: NDArray[np.intp] = np.cumsum(self.count) - self.count
-        ruled = self.count > 0
-        self.calm_low: Floats = np.where(ruled, np.inf, -np.inf)
-        self.calm_high: Floats = np.where(ruled, -np.inf, np.inf)
+        self.said: dict[int, str] = {}
+        self.count: Rows = np.bincount(self.tag[: len(own)], minlength=tags).astype(np.intp)
+        self.first: Rows = np.cumsum(self.count) - self.count
+        self.watched: Mask = (self.count > 0) | self.related.aimed_at
+        self.calm_low: Floats = np.where(self.watched, np.inf, -np.inf)
+        self.calm_high: Floats = np.where(self.watched, -np.inf, np.inf)
         self.was_bad: Mask = np.zeros(tags, bool)
         self.due_min = NEVER
 
-    def evaluate(
-        self, where: Where, rows: Rows, value: Floats, status: Statuses, source_ns: Times, now_ns: int, plain: bool
-    ) -> list[Transition]:
-        """k samples, each tag once (rows = where as indices); plain: all are plain Good. The transitions, in order of rows and rules."""
+    # --- samples ------------------------------------------------------------------------------------------------------------------------
+
+    def evaluate(self, where: Where, rows: Rows, value: Floats, status: Statuses, now_ns: int, plain: bool, live: Live) -> list[Transition]:
+        """k samples, each tag once (rows = where as indices), that live shows already; plain: all are plain Good. In order of rows."""
         calm = (value >= self.calm_low[where]) & (value <= self.calm_high[where])
         if not plain:
             bad = status >= _BAD
             calm = np.where(bad, self.was_bad[where], calm)  # Bad again: what holds goes on holding, what is delayed runs on
         if every(calm):
             return []
-        pick = np.flatnonzero(~calm & (self.count[where] > 0))
-        if not pick.size:
-            return []
-        return self._weigh(rows[pick], value[pick], status[pick], source_ns[pick], now_ns)
+        pick = np.flatnonzero(~calm & self.watched[where])
+        return self.weigh(rows[pick], now_ns, live) if pick.size else []
 
-    def _weigh(self, tags: Rows, value: Floats, status: Statuses, source_ns: Times, now_ns: int) -> list[Transition]:
-        """The slow road: every rule of these tags."""
-        rules, sample = self._expand(tags)
-        bad = (status >= _BAD)[sample]
-        x, quality_rule = value[sample], self.is_bad[rules]
-        active = self.active[rules]
-        wanted = self._wanted(rules, x, active)
-        wanted = np.where(quality_rule, bad, np.where(bad, active, wanted))  # Bad: a limit keeps its state, and its delay is over
-        changes = wanted != active
-        self.due_ns[rules[~changes]] = NEVER
+    def weigh(self, tags: Rows, now_ns: int, live: Live) -> list[Transition]:
+        """The slow road: every rule of these tags (each once), and the rules of others that look at them."""
+        tags = self.related.followed(tags)
+        ruled = tags[self.count[tags] > 0]
         found: list[Transition] = []
-        if some(changes):
-            turn, at = rules[changes], sample[changes]
-            delay = np.where(wanted[changes], self.on_ns[turn], self.off_ns[turn])
-            now = delay == 0
-            due = np.minimum(self.due_ns[turn], np.minimum(delay, NEVER - now_ns) + now_ns)
-            self.due_ns[turn] = np.where(now, NEVER, due)
-            self.due_min = min(self.due_min, least(due[~now]))
-            found = self._turn(turn[now], value[at[now]], status[at[now]], source_ns[at[now]], now_ns)
-        self._calm(tags, rules, x, bad)
+        if ruled.size:
+            rules, sample = self._expand(ruled)
+            bad = (live.status[ruled] >= _BAD)[sample]
+            goal, idle = self._goals(rules, bad, now_ns, live)
+            found = self.move(rules, goal, idle, now_ns, live)
+            self._calm(ruled, rules, bad, live)
+        self._aimed(tags, live)
         return found
 
     def _expand(self, tags: Rows) -> tuple[Rows, Rows]:
@@ -115,45 +165,90 @@ class Alarms:
         starts = np.cumsum(count) - count
         return np.arange(sample.size) - starts[sample] + self.first[tags][sample], sample
 
-    def _wanted(self, rules: Rows, value: Floats, active: Mask) -> Mask:
-        """Which limit and state rules the values speak for."""
-        over: Mask = self.sign[rules] * value > np.where(active, self.back[rules], self.edge[rules])
-        return np.where(self.is_state[rules], value == self.edge[rules], over)
+    def _goals(self, rules: Rows, bad: Mask, now_ns: int, live: Live) -> tuple[Levels, Mask]:
+        """The level that each rule is to have, and which rules are left as they are, delays included.
 
-    def _turn(self, rules: Rows, value: Floats, status: Statuses, source_ns: Times, now_ns: int) -> list[Transition]:
-        """These rules change: state and records."""
+        Bad: a limit keeps its state, and its delay is over. The same holds while a setpoint or command is Bad.
+        """
+        level, x, hold, idle = self.level[rules], live.value[self.tag[rules]], bad, np.zeros(rules.size, bool)
+        if self.related.any:
+            x, hold, idle = self.related.look(self, rules, x, bad, now_ns, live)
+        goal = np.where(hold | idle, level, self.limits.wanted(rules, x, level))
+        goal = np.where(self.limits.is_bad[rules], bad, goal)
+        return np.where(self.enabled[rules], goal, 0).astype(np.int32), idle
+
+    def move(self, rules: Rows, goal: Levels, idle: Mask | None, now_ns: int, live: Live) -> list[Transition]:
+        """These rules go to these levels, at once or after their delays.
+
+        A delay runs on while the goal stays on the same side of things (away from normal, or back to it); the goal at its end counts.
+        """
+        level = self.level[rules]
+        changes = (goal != level) | (self.latched[rules] & ~self.latching[rules])
+        self.due_ns[rules[~changes if idle is None else ~changes & ~idle]] = NEVER
+        if not some(changes):
+            return []
+        turn, goal, level = rules[changes], goal[changes], level[changes]
+        up = rises(level, goal)
+        delay = np.where(up, self.on_ns[turn], self.off_ns[turn])
+        running = np.where(rises(level, self.want[turn]) == up, self.due_ns[turn], NEVER)
+        due = np.minimum(running, np.minimum(delay, NEVER - now_ns) + now_ns)
+        at_once = delay == 0
+        self.want[turn], self.due_ns[turn] = goal, np.where(at_once, NEVER, due)
+        self.due_min = min(self.due_min, least(due[~at_once]))
+        return self._turn(turn[at_once], goal[at_once], now_ns, live)
+
+    def _turn(self, rules: Rows, goal: Levels, now_ns: int, live: Live) -> list[Transition]:
+        """These rules change their level now: state and records."""
         if not rules.size:
             return []
-        raised = ~self.active[rules]
-        self.active[rules] = raised
-        self.acknowledged[rules] &= ~raised
+        before, on = self.level[rules], goal != 0
+        anew, latch = on & (before == 0), ~on & self.latching[rules]
+        worse = (np.sign(goal) != np.sign(before)) | (self.limits.rank(rules, goal) > self.limits.rank(rules, before))
+        self.level[rules] = self.want[rules] = goal
+        self.active[rules], self.latched[rules] = on | latch, latch
+        self.shown_level[rules[on]], self.active_ns[rules[anew]] = goal[on], now_ns
         self.due_ns[rules] = NEVER
-        self.since_ns[rules], self.shown[rules] = now_ns, value
-        for row in rules[raised].tolist():
-            self.notes.pop(row, None)
-        columns = zip(rules.tolist(), source_ns.tolist(), value.tolist(), status.tolist(), strict=True)
-        return [self.record(row, now_ns, source, number, code) for row, source, number, code in columns]
+        self.fade_ns[rules[~on]] = self.again_ns[rules[~on]] = NEVER
+        value, status, source_ns = self._readings(rules, live)
+        self.shown[rules], self.shown_status[rules] = value, status
+        raised = on & worse
+        words = np.where(anew, 0, np.where(on, 1, np.where(latch, 2, 3))).tolist()
+        found = self.tell(rules, [_TURNS[word] for word in words], now_ns, source_ns, rules[raised])
+        ended = rules[~on & ~latch]
+        over = ended[self.shelving[ended] == Shelving.ONE_SHOT]
+        return found + self.unshelve(over, now_ns) if over.size else found
 
-    def record(self, row: int, now_ns: int, source_ns: int, value: float, status: int) -> Transition:
-        """The condition of a row as it stands, as a record."""
-        active, note = bool(self.active[row]), self.notes.get(row, Note())
-        change = Change.ACTIVE if active else Change.INACTIVE
-        acknowledged = bool(self.acknowledged[row])
-        after = Condition(self.rules[row], active, acknowledged, now_ns, value, note.user, note.comment, status)
-        return Transition(after, change, now_ns, source_ns)
+    def _readings(self, rules: Rows, live: Live) -> tuple[Floats, Statuses, Times]:
+        """What a rule's tag shows; the time is that of the newer of tag and setpoint. 1 or 0 of the gateway itself."""
+        own = rules.size and int(self.tag[rules].min()) >= 0
+        if not own:
+            system = self.tag[rules] < 0
+            value, status = self.last[rules].copy(), np.zeros(rules.size, np.uint32)
+            source_ns = np.zeros(rules.size, np.int64)
+            rest = np.flatnonzero(~system)
+            if rest.size:
+                value[rest], status[rest], source_ns[rest] = self._readings(rules[rest], live)
+            return value, status, source_ns
+        tags = self.tag[rules]
+        return live.value[tags], live.status[tags], self.related.newest(rules, live.source_ns[tags], live)
 
-    def _calm(self, tags: Rows, rules: Rows, value: Floats, bad: Mask) -> None:
-        """The bands of some tags anew; rules, value and bad: per rule of theirs. A Bad tag has none: its next sample is weighed."""
-        active = self.active[rules]
-        edge = np.where(active, self.back[rules], self.edge[rules]) * self.sign[rules]  # in units of the value again
-        state, high = self.is_state[rules], self.sign[rules] > 0
-        above = np.where(state | high, value > edge, value >= edge)  # a high limit holds at its edge, a low one leaves there
-        low = np.where(above, np.where(state | high, np.nextafter(edge, np.inf), edge), -np.inf)
-        top = np.where(above, np.inf, np.where(high & ~state, edge, np.nextafter(edge, -np.inf)))
-        hit = state & (value == edge)
-        low, top = np.where(hit, edge, low), np.where(hit, edge, top)
-        quality_rule = self.is_bad[rules]
-        low, top = np.where(quality_rule, -np.inf, low), np.where(quality_rule, np.inf, top)
+    # --- bands --------------------------------------------------------------------------------------------------------------------------
+
+    def settle(self, tags: Rows, live: Live) -> None:
+        """The bands of some tags (each once), where their conditions changed by other means than a sample."""
+        tags = tags[self.count[tags] > 0]
+        if tags.size:
+            rules, sample = self._expand(tags)
+            self._calm(tags, rules, (live.status[tags] >= _BAD)[sample], live)
+
+    def _calm(self, tags: Rows, rules: Rows, bad: Mask, live: Live) -> None:
+        """The bands of some tags anew; rules and bad: per rule of theirs. A Bad tag has none: its next sample is weighed."""
+        value = live.value[self.tag[rules]]
+        low, top = self.limits.band(rules, value, self.level[rules])
+        if self.related.any:
+            self.related.narrow(self, rules, value, low, top, live)
+        free = self.limits.is_bad[rules] | ~self.enabled[rules]
+        low, top = np.where(free, -np.inf, low), np.where(free, np.inf, top)
         unknown = bad | np.isnan(value)
         low, top = np.where(unknown, np.inf, low), np.where(unknown, -np.inf, top)
         count = self.count[tags]
@@ -161,60 +256,168 @@ class Alarms:
         self.was_bad[tags] = bad[starts]
         self.calm_low[tags] = np.maximum.reduceat(low, starts)
         self.calm_high[tags] = np.minimum.reduceat(top, starts)
+        aims = tags[self.related.aimed_at[tags]]
+        if aims.size:
+            self.calm_low[aims] = np.fmax(self.calm_low[aims], live.value[aims])
+            self.calm_high[aims] = np.fmin(self.calm_high[aims], live.value[aims])
 
-    def expire(self, now_ns: int, value: Floats, status: Statuses, source_ns: Times) -> list[Transition]:
-        """The delays that are over, oldest first; columns of the twin."""
+    def _aimed(self, tags: Rows, live: Live) -> None:
+        """The bands of tags that have no rules, but are looked at by others'."""
+        aims = tags[self.count[tags] == 0]
+        if aims.size:
+            value, bad = live.value[aims], live.status[aims] >= _BAD
+            unknown = bad | np.isnan(value)
+            self.was_bad[aims] = bad
+            self.calm_low[aims], self.calm_high[aims] = np.where(unknown, np.inf, value), np.where(unknown, -np.inf, value)
+
+    # --- time ---------------------------------------------------------------------------------------------------------------------------
+
+    def expire(self, now_ns: int, live: Live) -> list[Transition]:
+        """What time alone does: rates that are over, delays (oldest first), the end of shelving, alarms that ask for attention again."""
         if now_ns < self.due_min:
             return []
+        self._fade(now_ns)
         due = np.flatnonzero(self.due_ns <= now_ns)
         due = due[np.argsort(self.due_ns[due], kind="stable")]
+        found = self._turn(due, self.want[due], now_ns, live)
+        over = np.flatnonzero(self.unshelve_ns <= now_ns)
+        if over.size:
+            found += self.unshelve(over, now_ns)
+        again = np.flatnonzero(self.again_ns <= now_ns)
+        if again.size:
+            found += self._re_alarm(again, now_ns)
+        self.due_min = self.deadline()
         tags = self.tag[due]
-        found = self._turn(due, value[tags], status[tags], source_ns[tags], now_ns)
-        self.due_min = least(self.due_ns)
-        self.settle(np.unique(tags), value, status)
+        self.settle(np.unique(tags[tags >= 0]), live)
         return found
 
-    def settle(self, tags: Rows, value: Floats, status: Statuses) -> None:
-        """The bands of some tags (each once) from the twin's columns, where their conditions changed by other means than a sample."""
-        tags = tags[self.count[tags] > 0]
-        if tags.size:
-            rules, sample = self._expand(tags)
-            self._calm(tags, rules, value[tags][sample], (status[tags] >= _BAD)[sample])
+    def deadline(self) -> int:
+        """The earliest of all that waits."""
+        return min(least(getattr(self, name)) for name in _TIMES)
 
-    def acknowledge(self, condition: str, now_ns: int, user: str, comment: str, value: float, status: int) -> list[Transition]:
-        """Acknowledged; nothing where there is nothing to acknowledge. value, status: the tag's. Raises KeyError for an unknown name."""
-        row = self.place[condition]
-        if self.acknowledged[row]:
-            return []
-        self.acknowledged[row] = True
-        self.notes[row] = Note(user, comment)
-        after = Condition(self.rules[row], bool(self.active[row]), True, now_ns, value, user, comment, status)
-        return [Transition(after, Change.ACKNOWLEDGED, now_ns)]
+    def _fade(self, now_ns: int) -> None:
+        """No sample came for so long that the mean rate since the last one is back: an alarm returns, a delay towards one is over."""
+        over = np.flatnonzero(self.fade_ns <= now_ns)
+        if not over.size:
+            return
+        back = over[self.level[over] != 0]
+        at_ns = self.fade_ns[back]
+        self.want[back], self.due_ns[over] = 0, NEVER
+        self.due_ns[back] = np.minimum(self.off_ns[back], NEVER - at_ns) + at_ns
+        self.fade_ns[over] = NEVER
 
-    def close(self, row: int, now_ns: int, value: float, status: int) -> list[Transition]:
-        """The rule of an active condition is gone: it returns, and is over."""
-        self.acknowledged[row] = True
-        rows = np.array([row], np.intp)
-        return self._turn(rows, np.array([value]), np.array([status], np.uint32), np.zeros(1, np.int64), now_ns)
+    def _re_alarm(self, rules: Rows, now_ns: int) -> list[Transition]:
+        """Part 9, 5.8.2 (ReAlarmTime): as if it had just come; while it is silenced it waits for another time (IEC 62682, 11)."""
+        loud = rules[~self.silenced(rules)]
+        self.again_ns[rules] = now_ns + self.again_after_ns[rules]
+        self.active_ns[loud] = now_ns
+        return self.tell(loud, [Change.RE_ALARMED] * loud.size, now_ns, None, loud)
 
-    def standing(self) -> Rows:
-        """The rows whose condition is of interest: active, or not acknowledged (Part 9, 5.5.2, Retain)."""
-        found: Rows = np.flatnonzero(self.active | ~self.acknowledged)
+    def silenced(self, rules: Rows) -> Mask:
+        """Part 9, 5.8.2 (SuppressedOrShelved)."""
+        found: Mask = self.suppressed[rules] | self.out_of_service[rules] | (self.shelving[rules] != 0)
         return found
 
-    def conditions(self) -> list[Condition]:
-        """Each rule's condition, in order of tags."""
-        columns = zip(
-            self.rules, self.active.tolist(), self.acknowledged.tolist(), self.since_ns.tolist(), self.shown.tolist(), strict=True
-        )
-        found = []
-        for row, (rule, active, acknowledged, since, shown) in enumerate(columns):
-            note = self.notes.get(row, Note())
-            found.append(Condition(rule, active, acknowledged, since, shown, note.user, note.comment))
-        return found
+    def unshelve(self, rules: Rows, now_ns: int) -> list[Transition]:
+        """Shelving is over, by time or because the alarm is (Part 9, 5.8.17)."""
+        self.shelving[rules], self.unshelve_ns[rules] = 0, NEVER
+        self.forget(rules)
+        return self.tell(rules, [Change.UNSHELVED] * rules.size, now_ns)
 
     def shift(self, delta_ns: int) -> None:
-        """The wall clock stepped: running delays end as much later."""
-        running = self.due_ns != NEVER
-        self.due_ns[running] += delta_ns
-        self.due_min = least(self.due_ns)
+        """The wall clock stepped: what waits ends as much later; rates are learned anew."""
+        for name in _TIMES:
+            column = getattr(self, name)
+            column[column != NEVER] += delta_ns
+        self.last_ns[self.related.is_rate] = 0
+        self.due_min = self.deadline()
+
+    def adapt(self) -> None:
+        """The state came from elsewhere, perhaps of rules that were configured otherwise: what they no longer ask for is over."""
+        self.confirmed |= ~self.confirming
+        again = self.active & ~self.latched & (self.again_after_ns > 0)
+        begun = np.minimum(self.again_after_ns, NEVER - self.active_ns) + self.active_ns
+        self.again_ns[:] = np.where(again, np.where(self.again_ns == NEVER, begun, self.again_ns), NEVER)
+        self.due_min = self.deadline()
+
+    def touched(self) -> Mask:
+        """The rows whose state is not that of the beginning."""
+        found: Mask = (self.serial > 0) | (self.due_ns != NEVER) | ~np.isnan(self.last)
+        return found
+
+    # --- records ------------------------------------------------------------------------------------------------------------------------
+
+    def tell(
+        self, rules: Rows, changes: Sequence[Change], now_ns: int, source_ns: Times | None = None, raised: Rows | None = None
+    ) -> list[Transition]:
+        """One transition for each rule (each once), whose state is as it is to be; raised: those that ask for an acknowledgement."""
+        self.serial[rules] += 1
+        self.since_ns[rules] = now_ns
+        if raised is not None and raised.size:
+            self.acknowledged[raised] = False
+            self.confirmed[raised[self.confirming[raised]]] = False
+            self.raised_serial[raised] = self.serial[raised]
+            after = self.again_after_ns[raised]
+            self.again_ns[raised] = np.where(after > 0, np.minimum(after, NEVER - now_ns) + now_ns, NEVER)
+            self.due_min = min(self.due_min, least(self.again_ns[raised]))
+            self.forget(raised)
+        times = [0] * rules.size if source_ns is None else source_ns.tolist()
+        columns = zip(self.states(rules), changes, times, strict=True)
+        return [Transition(condition, change, now_ns, source) for condition, change, source in columns]
+
+    def forget(self, rules: Rows) -> None:
+        """What was said before is of another time."""
+        if self.notes:
+            for row in rules.tolist():
+                self.notes.pop(row, None)
+
+    def states(self, rules: Rows) -> list[Condition]:
+        """The conditions of these rows as they stand."""
+        columns = [getattr(self, name)[rules].tolist() for name in _SHOWN]
+        found, nobody = [], Note()
+        for (
+            row,
+            active,
+            acked,
+            since,
+            shown,
+            status,
+            enabled,
+            confirmed,
+            latched,
+            shelved,
+            until,
+            suppressed,
+            out,
+            level,
+            begun,
+            serial,
+            raised,
+        ) in zip(rules.tolist(), *columns, strict=True):
+            rule, note = self.rules[row], self.notes.get(row, nobody)
+            severity, limit = rule.severity, None
+            if active and self.limits.wide[row]:
+                severity, limit = self.limits.severity(row, level), NAME[level]
+            found.append(
+                Condition(
+                    rule, active, acked, since, shown, note.user, note.comment, status, enabled, confirmed, latched, _SHELVING[shelved],
+                    0 if until == NEVER else until, suppressed, out, limit, severity, begun, serial, raised, self.said.get(row, ""),
+                )
+            )  # fmt: skip
+        return found
+
+    def condition(self, name: str) -> Condition:
+        """One condition. Raises KeyError."""
+        return self.states(np.array([self.place[name]], np.intp))[0]
+
+    def conditions(self) -> list[Condition]:
+        """Each rule's condition, in order of tags, those of the gateway itself last."""
+        return self.states(np.arange(len(self.rules)))
+
+    def standing(self) -> Rows:
+        """The rows whose condition is of interest (Part 9, 5.5.2, Retain)."""
+        found: Rows = np.flatnonzero(self.enabled & (self.active | ~self.acknowledged | ~self.confirmed))
+        return found
+
+
+_TURNS: Final = (Change.ACTIVE, Change.LEVEL, Change.LATCHED, Change.INACTIVE)

@@ -8,6 +8,7 @@ import numpy as np
 from gateway.engine.where import every, occurrence
 from gateway.model.batch import Floats, Mask, Rows, SampleBatch, TagIds, Times
 from gateway.model.quality import Statuses
+from gateway.model.update import Columns
 
 _FEW: Final = 32  # below it, Python's own min and max are faster
 YEAR_NS: Final = 365 * 86_400 * 1_000_000_000
@@ -74,3 +75,11 @@ def overtaken(batch: SampleBatch, made: Mask, source_ns: Times) -> Mask:
     rows = np.where((batch.tag_id >= 0) & (batch.tag_id < made.size), batch.tag_id, 0).astype(np.intp)
     found: Mask = (rows == batch.tag_id) & made[rows] & (batch.source_ns > 0) & (batch.source_ns < source_ns[rows])
     return found
+
+
+def part(batch: SampleBatch, turn: Round, pick: Rows) -> Columns:
+    """Some rows of a round, with their texts."""
+    text: dict[int, str] = {}
+    if batch.text:
+        text = {place: batch.text[row] for place, row in enumerate(turn.row[pick].tolist()) if row in batch.text}
+    return Columns(turn.tag_id[pick], turn.value[pick], turn.status[pick], turn.source_ns[pick], text)

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from gateway.engine import align, keep, reload, runs
-from gateway.engine.alarms import Alarms
+from gateway.engine import actions, align, hold, keep, reload, runs
+from gateway.engine.alarms import Alarms, Note
 from gateway.engine.deadband import Deadband
 from gateway.engine.derived import Derived, Results
 from gateway.engine.hold import Held
@@ -21,7 +21,7 @@ from gateway.engine.twin import Twin
 from gateway.engine.validity import Validity
 from gateway.engine.where import ALWAYS, NEVER, Where, distinct, every, some
 from gateway.model import quality
-from gateway.model.alarm import AlarmRule
+from gateway.model.alarm import Action, AlarmRule, Condition, ConditionRefused
 from gateway.model.batch import Mask, Origin, Rows, SampleBatch
 from gateway.model.derived import DerivedRule
 from gateway.model.quality import Statuses
@@ -73,7 +73,7 @@ class Engine:
                 self._late(outcome, batch, align.whole(batch), np.flatnonzero(older))
                 self._sources(outcome, batch.pick(np.flatnonzero(~older)), received_ns)
             elif by_hand:
-                self._manual(outcome, batch, received_ns)
+                hold.manual(self, outcome, batch, received_ns)
             else:
                 self._gateway(outcome, batch)
         if not by_hand:
@@ -98,21 +98,49 @@ class Engine:
         due = self.now_ns if self.owed is not None else min(self.alarms.due_min, self.stale.due_min, self.pace.deadline(self.twin.dirty))
         return None if due == NEVER else max(due, self.now_ns)
 
-    def acknowledge(self, condition: str, now_ns: int, user: str, comment: str) -> TwinUpdate:
-        """Acknowledge a condition by its name; no transition where it is acknowledged already. Raises KeyError for an unknown name."""
-        row = self.alarms.place[condition]
+    def operate(
+        self, condition: str, action: Action, now_ns: int, *, user: str = "", comment: str = "", duration_ns: int = 0
+    ) -> TwinUpdate:
+        """Do what a person asks to a condition, by its name; duration_ns: of SHELVE.
+
+        Raises KeyError for an unknown name, ConditionRefused where its state forbids it; then nothing has happened. Where what falls due at
+        this very moment leaves nothing to do, the update has no transition of it.
+        """
+        actions.check(self.alarms.condition(condition), action, duration_ns)
         outcome = self._begin(now_ns)
-        tag_id = int(self.alarms.tag[row])
-        value, status = self.twin.value.item(tag_id), self.twin.status.item(tag_id)
-        outcome.transitions += self.alarms.acknowledge(condition, now_ns, user, comment, value, status)
+        try:
+            actions.check(self.alarms.condition(condition), action, duration_ns)
+        except ConditionRefused:
+            return self._end(outcome)
+        outcome.transitions += actions.act(self.alarms, condition, action, now_ns, Note(user, comment), duration_ns, self.twin)
         return self._end(outcome)
+
+    def acknowledge(self, condition: str, now_ns: int, user: str, comment: str) -> TwinUpdate:
+        """ACKNOWLEDGE, without a transition where it is acknowledged already or disabled. Raises KeyError for an unknown name."""
+        try:
+            return self.operate(condition, Action.ACKNOWLEDGE, now_ns, user=user, comment=comment)
+        except ConditionRefused:
+            return self._end(self._begin(now_ns))
+
+    def system(self, condition: str, active: bool, now_ns: int, message: str = "") -> TwinUpdate:
+        """How it stands with the gateway itself, for a rule of kind SYSTEM; no transition where nothing changes.
+
+        message says what, while it comes. Raises KeyError where there is no such rule.
+        """
+        outcome = self._begin(now_ns)
+        outcome.transitions += actions.system(self.alarms, condition, active, now_ns, message, self.twin)
+        return self._end(outcome)
+
+    def condition(self, name: str) -> Condition:
+        """One condition as it stands, O(1). Raises KeyError."""
+        return self.alarms.condition(name)
 
     def release(self, tag_ids: Iterable[int], now_ns: int) -> TwinUpdate:
         """End manual input: the newest sample that was kept aside is shown. Tags that are not overridden, or have no source, stay."""
         outcome = self._begin(now_ns)
         for tag_id in dict.fromkeys(tag_ids):
             if tag_id in self.held and self.twin.tags[tag_id].source != MANUAL:
-                self._release(outcome, tag_id, self.held.pop(tag_id))
+                hold.release(self, outcome, tag_id, self.held.pop(tag_id))
         return self._end(outcome)
 
     def commit(self, now_ns: int) -> TwinUpdate:
@@ -197,7 +225,7 @@ class Engine:
     def _sort_out(self, outcome: Outcome, batch: SampleBatch, received_ns: int) -> None:
         """The slow road: repeated or unknown tags, doubtful times."""
         source_ns, outcome.n_skewed = align.corrected(batch, received_ns)
-        rows = self._known(outcome, batch)
+        rows = self.known(outcome, batch)
         parted = runs.split(batch, source_ns, rows, self.twin, self.validity, self.alarms, self.derived.feeds)
         if parted is not None:
             self._run(outcome, parted, received_ns)
@@ -214,7 +242,7 @@ class Engine:
         outcome.rows.append(columns)
         outcome.reported.append(runs.report(self.deadband, columns, last))
 
-    def _known(self, outcome: Outcome, batch: SampleBatch) -> Rows:
+    def known(self, outcome: Outcome, batch: SampleBatch) -> Rows:
         """The batch's rows of tags that are in the table and enabled; the others are counted."""
         inside = (batch.tag_id >= 0) & (batch.tag_id < self.twin.value.size)
         inside[inside] = self.twin.tags.enabled[batch.tag_id[inside]]
@@ -228,7 +256,7 @@ class Engine:
         if some(barred):
             held = barred & self.twin.overridden[rows]
             outcome.n_refused += int(np.count_nonzero(barred & ~held))
-            self._set_aside(outcome, batch, turn, np.flatnonzero(held))
+            hold.set_aside(self, outcome, align.part(batch, turn, np.flatnonzero(held)))
             self.twin.received_ns[rows[held]] = received_ns
         old = np.flatnonzero(~fresh & ~barred)
         if old.size:
@@ -242,20 +270,11 @@ class Engine:
             self._late(outcome, batch, turn, old)
         new = np.flatnonzero(fresh)
         if new.size:
-            self._accept(outcome, rows[new], rows[new], _part(batch, turn, new), received_ns)
-
-    def _set_aside(self, outcome: Outcome, batch: SampleBatch, turn: align.Round, pick: Rows) -> None:
-        sample, rows = _part(batch, turn, pick), turn.tag_id[pick].astype(np.intp)
-        value, status, refused, _ = self.validity.check(rows, sample.value, sample.status, self.twin.value)
-        outcome.n_refused += refused
-        outcome.n_overridden += pick.size
-        columns = zip(rows.tolist(), value.tolist(), status.tolist(), sample.source_ns.tolist(), strict=True)
-        for row, (tag_id, number, code, at_ns) in enumerate(columns):
-            self.held[tag_id] = self.held[tag_id].newer(number, code, at_ns, sample.text.get(row))
+            self._accept(outcome, rows[new], rows[new], align.part(batch, turn, new), received_ns)
 
     def _late(self, outcome: Outcome, batch: SampleBatch, turn: align.Round, pick: Rows) -> None:
         """Not newer than the newest: an exact duplicate of it is dropped, the rest is for history."""
-        sample, twin = _part(batch, turn, pick), self.twin
+        sample, twin = align.part(batch, turn, pick), self.twin
         rows = sample.tag_id.astype(np.intp)
         value, status, refused, _ = self.validity.check(rows, sample.value, sample.status, twin.value)
         value = np.where(status < np.uint32(quality.BAD), value, np.nan)
@@ -270,43 +289,9 @@ class Engine:
             texts = {place: sample.text[row] for place, row in enumerate(late.tolist()) if row in sample.text}
             outcome.add_late(Columns(sample.tag_id[late], value[late], status[late], sample.source_ns[late], texts))
 
-    def _manual(self, outcome: Outcome, batch: SampleBatch, received_ns: int) -> None:
-        """Manual input: always the newest, GoodLocalOverride; what is no value of the tag's type is refused."""
-        source_ns, outcome.n_skewed = align.corrected(batch, received_ns)
-        for turn in align.rounds(batch, source_ns, self._known(outcome, batch)):
-            rows = turn.tag_id.astype(np.intp)
-            value, status, _, _ = self.validity.check(rows, turn.value, np.zeros(rows.size, np.uint32), self.twin.value)
-            usable = np.flatnonzero(status < np.uint32(quality.BAD))
-            outcome.n_refused += rows.size - usable.size
-            if usable.size:
-                sample, rows = _part(batch, turn, usable), rows[usable]
-                self._override(rows)
-                self.twin.received_ns[rows] = received_ns
-                status = np.full(rows.size, quality.GOOD_LOCAL_OVERRIDE, np.uint32)
-                self.apply(outcome, rows, rows, Columns(sample.tag_id, value[usable], status, sample.source_ns, sample.text))
-
-    def _override(self, rows: Rows) -> None:
-        twin = self.twin
-        for row in rows.tolist():
-            if row not in self.held:
-                state = twin.value.item(row), twin.status.item(row), twin.source_ns.item(row), twin.gate_ns.item(row), twin.made.item(row)
-                self.held[row] = Held(*state, twin.text.get(row))
-        twin.gate_ns[rows], twin.made[rows], twin.overridden[rows] = NEVER, False, True
-        self.strays.forget(rows)
-
-    def _release(self, outcome: Outcome, tag_id: int, held: Held) -> None:
-        twin, rows = self.twin, np.array([tag_id], np.intp)
-        twin.gate_ns[rows], twin.made[rows], twin.overridden[rows] = held.gate_ns, held.made, False
-        self.stale.heard(twin.received_ns.item(tag_id))
-        value = twin.value.item(tag_id) if np.isnan(held.value) else held.value
-        source_ns = held.source_ns if held.source_ns > twin.source_ns.item(tag_id) else outcome.now_ns
-        columns = np.array([value]), np.array([held.status], np.uint32), np.array([source_ns], np.int64)
-        text = {} if held.text is None else {0: held.text}
-        self.apply(outcome, rows, rows, Columns(rows.astype(np.int32), *columns, text))
-
     def _gateway(self, outcome: Outcome, batch: SampleBatch) -> None:
         """The gateway's word on links: changes the status; keeps value, source time and the order of source times."""
-        for turn in align.rounds(batch, batch.source_ns, self._known(outcome, batch)):
+        for turn in align.rounds(batch, batch.source_ns, self.known(outcome, batch)):
             rows = turn.tag_id.astype(np.intp)
             take = ~self.computed[rows]
             outcome.n_refused += rows.size - int(np.count_nonzero(take))
@@ -336,7 +321,7 @@ class Engine:
         also = self._texts(rows, sample) if sample.text else None
         twin.put(where, rows, sample.value, sample.status, sample.source_ns)
         reported = self.deadband.report(where, sample.value, sample.status, also)
-        outcome.transitions += self.alarms.evaluate(where, rows, sample.value, sample.status, sample.source_ns, outcome.now_ns, plain)
+        outcome.transitions += self.alarms.evaluate(where, rows, sample.value, sample.status, outcome.now_ns, plain, twin)
         outcome.rows.append(sample)
         outcome.reported.append(reported)
         if follow and some(self.derived.feeds[where]):
@@ -375,7 +360,7 @@ class Engine:
         if now_ns < self.now_ns - keep.MINUTE_NS:
             self.rebase(now_ns - self.now_ns)
         self.now_ns = twin.at_ns = now_ns
-        outcome.transitions += self.alarms.expire(now_ns, twin.value, twin.status, twin.source_ns)
+        outcome.transitions += self.alarms.expire(now_ns, twin)
         if self.owed is not None and not by_hand:
             reload.pay(self, self.owed, outcome)
         if self.constants_due:
@@ -390,11 +375,3 @@ class Engine:
         self.pace.committed(outcome.now_ns)
         rows = twin.commit(outcome.now_ns)
         return outcome.update(twin.version, rows, rows.size)
-
-
-def _part(batch: SampleBatch, turn: align.Round, pick: Rows) -> Columns:
-    """Some rows of a round, with their texts."""
-    text: dict[int, str] = {}
-    if batch.text:
-        text = {place: batch.text[row] for place, row in enumerate(turn.row[pick].tolist()) if row in batch.text}
-    return Columns(turn.tag_id[pick], turn.value[pick], turn.status[pick], turn.source_ns[pick], text)

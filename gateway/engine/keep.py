@@ -16,9 +16,9 @@ from gateway.engine.hold import Held
 from gateway.engine.reload import Owed, conditions, over
 from gateway.engine.stray import Strays
 from gateway.engine.twin import shut
-from gateway.engine.where import ALWAYS, NEVER, least
+from gateway.engine.where import ALWAYS, NEVER
 from gateway.model import quality
-from gateway.model.alarm import AlarmRule, Limit
+from gateway.model.alarm import SYSTEM_TAG, AlarmRule, Limit
 from gateway.model.batch import Origin, Rows, SampleBatch
 from gateway.model.tag import TagTable
 
@@ -30,6 +30,7 @@ _STRAYS: Final = ("since_ns", "last_ns", "gate_ns")
 _MEMORY: Final = (("output", np.float64), ("last", np.float64), ("at_ns", np.int64), ("known", np.bool_), ("ready", np.bool_))
 _HELD: Final = (("value", np.float64), ("status", np.uint32), ("source_ns", np.int64), ("gate_ns", np.int64), ("made", np.bool_))
 
+_LIMITS: Final = frozenset(limit.value for limit in Limit)
 MINUTE_NS: Final = 60_000_000_000
 Column = NDArray[Any]
 
@@ -119,7 +120,9 @@ def _state(engine: "Engine") -> tuple[bytes, dict[str, Any], dict[str, Column]]:
     strays = np.flatnonzero(engine.strays.running(twin.gate_ns)[names.tags])
     columns |= {"stray.place": strays.astype(np.int32)}
     columns |= {f"stray.{name}": getattr(engine.strays, name)[names.tags[strays]] for name in _STRAYS}
-    columns |= {f"alarm.{name}": getattr(alarms, name)[names.rules] for name in COLUMNS}
+    touched = np.flatnonzero(alarms.touched()[names.rules])  # most conditions never had anything happen to them
+    columns |= {"alarm.place": touched.astype(np.int32)}
+    columns |= {f"alarm.{name}": getattr(alarms, name)[names.rules[touched]] for name in COLUMNS}
     formulas = sorted(engine.derived.formulas, key=lambda formula: formula.tag)
     memories = [memory for formula in formulas for memory in formula.memories]
     columns |= {f"memory.{name}": np.array([getattr(memory, name) for memory in memories], kind) for name, kind in _MEMORY}
@@ -138,17 +141,19 @@ def _state(engine: "Engine") -> tuple[bytes, dict[str, Any], dict[str, Column]]:
         "now_ns": engine.now_ns,
         "at_ns": twin.at_ns,
         "constants": engine.constants_due,
+        "said": dict(sorted((alarms.rules[row].condition, words) for row, words in alarms.said.items())),
         "standing": _standing(engine),
     }
     return names.text, head, columns
 
 
 def _standing(engine: "Engine") -> dict[str, list[float]]:
-    """Threshold and severity of the conditions that stand: another configuration may not know them, and still has to end them."""
-    rules = [engine.alarms.rules[row] for row in engine.alarms.standing().tolist()]
+    """Threshold, severity and serial of the conditions that stand: another configuration may not know them, and still has to end them."""
+    rows = engine.alarms.standing()
+    ending = [(engine.alarms.rules[row], serial) for row, serial in zip(rows.tolist(), engine.alarms.serial[rows].tolist(), strict=True)]
     if engine.owed is not None:
-        rules += [transition.rule for transition in engine.owed.ended]
-    return dict(sorted((rule.condition, [rule.threshold, rule.severity]) for rule in rules))
+        ending += [(one.rule, one.condition.serial - 1) for one in engine.owed.ended]
+    return dict(sorted((rule.condition, [rule.threshold, rule.severity, serial]) for rule, serial in ending))
 
 
 # --- in ---------------------------------------------------------------------------------------------------------------------------------
@@ -233,25 +238,44 @@ def _restore_alarms(alarms: Alarms, head: dict[str, Any], columns: dict[str, Col
     names = head["conditions"]
     pairs = conditions({name: row for row, name in enumerate(names)}, alarms, tags)
     old, new = np.array(pairs, np.intp).reshape(-1, 2).T
+    state = _alarm_columns(columns, len(names))
     for column in COLUMNS:
-        getattr(alarms, column)[new] = columns[f"alarm.{column}"][old]
-    alarms.due_min = least(alarms.due_ns)
-    standing = {names[row] for row in np.flatnonzero(columns["alarm.active"] | ~columns["alarm.acknowledged"]).tolist()}
+        getattr(alarms, column)[new] = state[column][old]
+    alarms.adapt()
+    retained = state["enabled"] & (state["active"] | ~state["acknowledged"] | ~state["confirmed"])
+    standing = {names[row] for row in np.flatnonzero(retained).tolist()}
     standing |= (known := head.get("standing", {})).keys()
-    wanted = standing | head["notes"].keys()
+    wanted = standing | head["notes"].keys() | (said := head.get("said", {})).keys()
     now = {names[before]: row for before, row in pairs if names[before] in wanted} if wanted else {}
     alarms.notes.update({now[name]: Note(*note) for name, note in head["notes"].items() if name in now})
+    alarms.said.update({now[name]: words for name, words in said.items() if name in now})
     ended = sorted(name for name in standing if name not in now or alarms.rules[now[name]].condition != name)
     place = {name: row for row, name in enumerate(head["tags"])}
     owed = Owed(moved=[alarms.rules[now[name]].condition for name in ended if name in now])
     for name in ended:
         tag, _, limit = name.rpartition("/Alarms/")
-        threshold, severity = known.get(name, (0.0, 500))
-        rule = AlarmRule(tags.index.get(tag, -1), tag, Limit(limit), threshold, severity=int(severity))
+        threshold, severity, serial = (*known.get(name, (0.0, 500)), 0)[:3]
+        own = limit not in _LIMITS  # the gateway's
+        tag_id, kind = (SYSTEM_TAG, Limit.SYSTEM) if own else (tags.index.get(tag, -1), Limit(limit))
+        rule = AlarmRule(tag_id, tag, kind, threshold, severity=int(severity), subject=limit if own else "")
         at = place.get(tag)
-        shown = (np.nan, quality.BAD_NO_DATA) if at is None else (columns["tag.value"].item(at), columns["tag.status"].item(at))
-        owed.ended.append(over(rule, *shown))
+        value, status = (np.nan, quality.BAD_NO_DATA) if at is None else (columns["tag.value"].item(at), columns["tag.status"].item(at))
+        owed.ended.append(over(rule, value, status, int(serial)))
     return owed if owed.ended else None
+
+
+def _alarm_columns(columns: dict[str, Column], size: int) -> dict[str, Column]:
+    """Whole columns in order of names; older snapshots know fewer of them, and have all rows."""
+    place, state = columns.get("alarm.place", np.arange(size)), {}
+    for name, (kind, initial) in COLUMNS.items():
+        state[name] = np.full(size, initial, kind)
+        if f"alarm.{name}" in columns:
+            state[name][place] = columns[f"alarm.{name}"]
+    if "alarm.level" not in columns:
+        active = state["active"].astype(np.int32)
+        state["level"], state["shown_level"] = active, active.copy()
+        state["want"] = np.where(state["due_ns"] != NEVER, 1 - active, active)
+    return state
 
 
 def _restore_memories(derived: Derived, head: dict[str, Any], columns: dict[str, Column]) -> None:

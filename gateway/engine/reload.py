@@ -11,9 +11,9 @@ from gateway.engine.derived import Derived
 from gateway.engine.stale import Staleness
 from gateway.engine.stray import Strays
 from gateway.engine.validity import Validity
-from gateway.engine.where import ALWAYS, NEVER, least
+from gateway.engine.where import ALWAYS, NEVER
 from gateway.model import quality
-from gateway.model.alarm import AlarmRule, Change, Condition, Transition
+from gateway.model.alarm import AlarmRule, Change, Condition, Limit, Transition
 from gateway.model.tag import DERIVED, Tag, TagTable
 from gateway.model.update import Columns
 
@@ -105,11 +105,14 @@ def _carry_alarms(engine: "Engine", owed: Owed, alarms: Alarms) -> None:
     old, twin = engine.alarms, engine.twin
     pairs = conditions(old.place, alarms, twin.tags)
     standing = set(old.standing().tolist())
+    kept, rows = np.array(pairs, np.intp).reshape(-1, 2).T
+    for column in COLUMNS:
+        getattr(alarms, column)[rows] = getattr(old, column)[kept]
     for before, row in pairs:
-        for column in COLUMNS:
-            getattr(alarms, column)[row] = getattr(old, column)[before]
         if before in old.notes:
             alarms.notes[row] = old.notes[before]
+        if before in old.said:
+            alarms.said[row] = old.said[before]
         name = alarms.rules[row].condition
         if name == old.rules[before].condition:
             standing.discard(before)
@@ -117,26 +120,31 @@ def _carry_alarms(engine: "Engine", owed: Owed, alarms: Alarms) -> None:
             owed.moved.append(name)
     for before in sorted(standing):
         rule = old.rules[before]
-        owed.ended.append(over(rule, twin.value.item(rule.tag_id), twin.status.item(rule.tag_id)))
-    alarms.due_min = least(alarms.due_ns)
+        shown = (0.0, 0) if rule.limit is Limit.SYSTEM else (twin.value.item(rule.tag_id), twin.status.item(rule.tag_id))
+        owed.ended.append(over(rule, *shown, old.serial.item(before)))
+    alarms.adapt()
     engine.alarms = engine.twin.alarms = alarms
 
 
 def conditions(old: dict[str, int], alarms: Alarms, tags: TagTable) -> list[tuple[int, int]]:
     """(old row, new row) of each condition that goes on: under its name, or the one that its tag had before."""
-    pairs, enabled = [], tags.enabled[alarms.tag].tolist()
+    pairs = []
     for name, row in alarms.place.items():
-        before = old.get(name)
-        if before is None and (was := tags[alarms.rules[row].tag_id].was):
-            before = old.get(f"{was}/Alarms/{alarms.rules[row].limit.value}")
-        if before is not None and enabled[row]:
+        rule, before = alarms.rules[row], old.get(name)
+        if rule.limit is not Limit.SYSTEM:
+            tag = tags[rule.tag_id]
+            if not tag.enabled:
+                continue
+            if before is None and tag.was:
+                before = old.get(f"{tag.was}/Alarms/{rule.limit.value}")
+        if before is not None:
             pairs.append((before, row))
     return pairs
 
 
-def over(rule: AlarmRule, value: float, status: int) -> Transition:
-    """The end of a condition whose rule is gone; its time is that of the call that tells it."""
-    return Transition(Condition(rule, False, True, 0, value, status=status), Change.INACTIVE, at_ns=0)
+def over(rule: AlarmRule, value: float, status: int, serial: int) -> Transition:
+    """The end of a condition whose rule is gone, and which stood at that serial; its time is that of the call that tells it."""
+    return Transition(Condition(rule, False, True, 0, value, status=status, severity=rule.severity, serial=serial + 1), Change.INACTIVE, 0)
 
 
 # --- what is to be told of it -----------------------------------------------------------------------------------------------------------
@@ -144,13 +152,13 @@ def over(rule: AlarmRule, value: float, status: int) -> Transition:
 
 def pay(engine: "Engine", owed: Owed, outcome: "Outcome") -> None:
     """What a reload or a restart left to tell."""
-    twin, alarms, engine.owed = engine.twin, engine.alarms, None
-    outcome.transitions += [replace(transition, at_ns=outcome.now_ns) for transition in owed.ended]
+    alarms, engine.owed = engine.alarms, None
+    now_ns = outcome.now_ns
+    outcome.transitions += [replace(one, at_ns=now_ns, condition=replace(one.condition, since_ns=now_ns)) for one in owed.ended]
     for name in owed.moved:
-        row = alarms.place.get(name)
-        if row is not None:
-            tag_id = int(alarms.tag[row])
-            outcome.transitions.append(alarms.record(row, outcome.now_ns, 0, twin.value.item(tag_id), twin.status.item(tag_id)))
+        if name in alarms.place:
+            rows = np.array([alarms.place[name]], np.intp)
+            outcome.transitions += alarms.tell(rows, [Change.ACTIVE if alarms.active[rows[0]] else Change.INACTIVE], now_ns)
     if owed.anew:
         _anew(engine, owed, outcome)
 
@@ -168,7 +176,4 @@ def _anew(engine: "Engine", owed: Owed, outcome: "Outcome") -> None:
     ruled = ruled[twin.status[ruled] != quality.BAD_WAITING_FOR_INITIAL_DATA]
     ruled = ruled[twin.tags.enabled[ruled]]
     if ruled.size:
-        found = engine.alarms.evaluate(
-            ruled, ruled, twin.value[ruled], twin.status[ruled], twin.source_ns[ruled], outcome.now_ns, plain=False
-        )
-        outcome.transitions += found
+        outcome.transitions += engine.alarms.weigh(ruled, outcome.now_ns, twin)

@@ -8,7 +8,7 @@ from gateway.engine.alarms import Alarms
 from gateway.engine.history import Frame, Past, Ring, frozen, tree
 from gateway.engine.where import ALWAYS, NEVER, Where
 from gateway.model import quality
-from gateway.model.alarm import AlarmRule, Condition
+from gateway.model.alarm import SYSTEM_TAG, AlarmRule, Condition
 from gateway.model.batch import Floats, Mask, Rows, Times
 from gateway.model.quality import Statuses
 from gateway.model.sync import Sync
@@ -152,22 +152,24 @@ class Twin:
 
     def condition(self, name: str) -> Condition:
         """One condition. Raises KeyError."""
-        return self.alarms.conditions()[self.alarms.place[name]]
+        return self.alarms.condition(name)
 
     def rules_of(self, tag_id: int) -> tuple[AlarmRule, ...]:
-        """The rules on a tag."""
+        """The rules on a tag, or on the gateway itself (SYSTEM_TAG)."""
         alarms = self.alarms
-        first, end = np.searchsorted(alarms.tag, [tag_id, tag_id + 1]).tolist()
-        return alarms.rules[first:end]
+        if tag_id == SYSTEM_TAG:
+            return alarms.rules[int(alarms.count.sum()) :]
+        first = alarms.first.item(tag_id)
+        return alarms.rules[first : first + alarms.count.item(tag_id)]
 
     def ruled(self) -> list[int]:
         """The tags that have rules, ascending."""
-        tags = np.unique(self.alarms.tag)
-        return tags[tags >= 0].tolist()
+        found: list[int] = np.flatnonzero(self.alarms.count > 0).tolist()
+        return found
 
     def retained(self) -> list[Condition]:
         """The conditions of interest now."""
-        return [condition for condition in self.conditions() if condition.retained]
+        return self.alarms.states(self.alarms.standing())
 
     def tree(self) -> dict[str, Any]:
         """The live hierarchical dictionary."""

@@ -31,7 +31,8 @@ class Change(StrEnum):
 
     ACTIVE = "active"
     INACTIVE = "inactive"
-    LEVEL = "level"  # an exclusive condition that stays active went to another limit
+    LEVEL = "level"  # a condition of several limits that stays active went to another one
+    LATCHED = "latched"  # the process is back to normal, the condition stays active until its reset
     ACKNOWLEDGED = "acknowledged"
     CONFIRMED = "confirmed"
     COMMENTED = "commented"
@@ -137,7 +138,7 @@ class Condition:
     confirmed: bool = True
     latched: bool = False  # the process is back to normal, the condition waits for its reset
     shelving: Shelving = Shelving.UNSHELVED
-    unshelve_ns: int = 0  # engine time at which a timed shelving ends
+    unshelve_ns: int = 0  # engine time at which the shelving ends at the latest, 0 where there is none
     suppressed: bool = False
     out_of_service: bool = False
     level: Limit | None = None  # which limit holds: HIHI to LOLO of LEVEL, HI or LO of DEV and ROC
@@ -145,6 +146,7 @@ class Condition:
     active_ns: int = 0  # when it became active last
     serial: int = 0  # counts the transitions: the EventId is made of it
     raised_serial: int = 0  # that of the last transition that asked for an acknowledgement
+    message: str = ""  # of SYSTEM: what was said as it came
 
     @property
     def retained(self) -> bool:

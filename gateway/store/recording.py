@@ -23,6 +23,7 @@ from zlib import crc32
 import numpy as np
 
 from gateway.engine.engine import Engine
+from gateway.model.alarm import Action, ConditionRefused
 from gateway.model.batch import Origin, SampleBatch
 from gateway.model.update import TwinUpdate
 from gateway.store.packing import pack, to_bytes, to_text, unpack
@@ -46,6 +47,8 @@ class Kind(IntEnum):
     RELEASE = 3
     COMMIT = 4
     REBASE = 5
+    OPERATE = 6
+    SYSTEM = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +66,30 @@ class Entry:
             return engine.step(self.batch, self.now_ns)
         if self.kind is Kind.TICK:
             return engine.tick(self.now_ns)
-        if self.kind is Kind.ACKNOWLEDGE:
-            return engine.acknowledge(self.args["condition"], self.now_ns, self.args["user"], self.args["comment"])
+        if self.kind in _CONDITIONS:
+            return self._condition(engine)
         if self.kind is Kind.RELEASE:
             return engine.release(self.args["tag_ids"], self.now_ns)
         if self.kind is Kind.COMMIT:
             return engine.commit(self.now_ns)
         engine.rebase(self.args["delta_ns"])
         return None
+
+    def _condition(self, engine: Engine) -> TwinUpdate:
+        """A command on a condition; where the engine has no such condition, or it stands otherwise, time alone passes."""
+        args = dict(self.args)
+        try:
+            if self.kind is Kind.ACKNOWLEDGE:
+                return engine.acknowledge(args["condition"], self.now_ns, args["user"], args["comment"])
+            if self.kind is Kind.SYSTEM:
+                return engine.system(args["condition"], args["active"], self.now_ns, args.get("message", ""))
+            name, action = args.pop("condition"), Action(args.pop("action"))
+            return engine.operate(name, action, self.now_ns, **args)
+        except (KeyError, ConditionRefused):
+            return engine.tick(self.now_ns)
+
+
+_CONDITIONS: Final = frozenset({Kind.ACKNOWLEDGE, Kind.OPERATE, Kind.SYSTEM})
 
 
 class Recorder:
@@ -101,7 +120,7 @@ class Recorder:
         self._add(Kind.TICK, now_ns, b"")
 
     def command(self, kind: str, now_ns: int, args: Mapping[str, Any]) -> None:
-        """acknowledge, release, commit or rebase, with the engine's arguments by name."""
+        """operate, system, release, commit or rebase, with the engine's arguments by name."""
         self._add(Kind[kind.upper()], now_ns, json.dumps(dict(args)).encode())
 
     def flush(self) -> None:
