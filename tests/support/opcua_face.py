@@ -6,13 +6,16 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from gateway.access.roles import allowed
 from gateway.contracts import Identity, SinkContext
 from gateway.engine.engine import Engine
+from gateway.model.alarm import AlarmRule
 from gateway.model.batch import Origin, SampleBatch
 from gateway.model.command import Command, Outcome
 from gateway.model.sync import Sync
 from gateway.model.tag import Tag, TagTable
 from gateway.model.unit import Unit
+from gateway.operations import Door, alarms
 from gateway.sinks.opcua.config import Config
 from gateway.sinks.opcua.sink import OpcUaSink
 
@@ -34,25 +37,43 @@ class Report:
         self.problems[subject] = why
 
 
-class Commands:
-    """The door for changes: notes what is asked and gives the answer that the test wants."""
+PERMISSIONS = {
+    "tag.write": "tag:write",
+    "tag.override": "tag:override",
+    "tag.release": "tag:override",
+    "twin.commit": "twin:commit",
+    "config.reload": "config:write",
+    "record.start": "record:start",
+    "record.stop": "record:start",
+}
 
-    def __init__(self):
+
+class Commands:
+    """The door for changes: notes what is asked and gives the answer that the test wants. Commands on conditions are really done."""
+
+    def __init__(self, conditions: Door):
         self.asked: list[Command] = []
         self.status = 0
+        self.result = {}
+        self._conditions = conditions
+
+    def permission(self, kind):
+        return PERMISSIONS[kind] if kind in PERMISSIONS else self._conditions.permission(kind)
 
     async def execute(self, command):
         self.asked.append(command)
-        return Outcome(self.status, "", {})
+        if self.status or command.kind in PERMISSIONS:
+            return Outcome(self.status, "", self.result)
+        return await self._conditions.execute(command)
 
 
 class Face:
     """sink, engine and what they were told."""
 
-    def __init__(self, tags: Sequence[Tag], figures=dict, history=None, events=None, **config):
+    def __init__(self, tags: Sequence[Tag], rules: Sequence[AlarmRule] = (), figures=dict, history=None, events=None, **config):
         self.table = TagTable.of(tags)
-        self.engine = Engine(self.table, [], [], Sync())
-        self.report, self.commands = Report(), Commands()
+        self.engine = Engine(self.table, rules, [], Sync())
+        self.report, self.commands = Report(), Commands(self._door())
         CACHE.mkdir(exist_ok=True)
         context = SinkContext(
             name="opcua",
@@ -82,10 +103,28 @@ class Face:
         return update
 
 
+    def _door(self) -> Door:
+        """The real commands on conditions, over the engine; what they change goes to the sink."""
+        changed = []
+
+        def commanded(kind, update, **args):  # noqa: ARG001 what a recording would keep
+            changed.append(update)
+
+        async def durable():
+            while changed:
+                await self.sink.write(changed.pop(0))
+            return True
+
+        async def audit(command, outcome):
+            pass
+
+        return Door(alarms.operations(self.engine, None, commanded, time.time_ns, durable), allowed, audit)
+
+
 @asynccontextmanager
-async def opcua_face(tags: Sequence[Tag], **config) -> AsyncIterator[Face]:
+async def opcua_face(tags: Sequence[Tag], rules: Sequence[AlarmRule] = (), **config) -> AsyncIterator[Face]:
     """A running server; `face.sink.url`."""
-    face = Face(tags, **config)
+    face = Face(tags, rules, **config)
     await face.sink.connect()
     try:
         yield face
