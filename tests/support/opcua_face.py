@@ -107,7 +107,7 @@ class Face:
         """The real commands on conditions, over the engine; what they change goes to the sink."""
         changed = []
 
-        def commanded(kind, update, **args):  # noqa: ARG001 what a recording would keep
+        def commanded(kind, update, **args): 
             changed.append(update)
 
         async def durable():
