@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import structlog
 
-from gateway import __version__
+from gateway import __version__, own_alarms
 from gateway.access.people import People
 from gateway.access.roles import allowed
 from gateway.access.sessions import Sessions
@@ -25,12 +25,13 @@ from gateway.model import quality
 from gateway.model.alarm import Change
 from gateway.model.batch import Origin, SampleBatch
 from gateway.model.command import Command, Outcome
-from gateway.model.event import Event, Severity
+from gateway.model.event import Category, Event, Severity
 from gateway.model.update import TwinUpdate
 from gateway.northbound import Northbound, nothing
 from gateway.operations import Door, Operation, Refused, admin, alarms, people
 from gateway.operations.setpoints import Setpoints
 from gateway.page import Page
+from gateway.performance import DAY_NS, RECALLED, AlarmPerformance
 from gateway.recordings import Recordings
 from gateway.reload import plan, sinks_of
 from gateway.road import Clock, Inbox, Pending, Wake
@@ -68,7 +69,8 @@ class Gateway:
         self.sessions = Sessions(time.monotonic)
         self.people.on_revoked(self.sessions.revoke_user)
         self.inbox, self.pending, self.committed = Inbox(), Pending(), Wake()
-        self.engine = Engine(site.tags, site.rules, site.derived, site.sync)
+        self.performance = AlarmPerformance(now_ns())
+        self.engine = Engine(site.tags, own_alarms.rules(site), site.derived, site.sync)
         folder = Path(self.identity.data_dir) / "recordings"
         self.recordings = Recordings(self.engine, lambda: self.site, folder, now_ns, store.config.record)
         self.south = Southbound(self.identity, store.memory, self.engine.view, self.inbox, self.health, now_ns, self._unknown)
@@ -85,12 +87,14 @@ class Gateway:
             counts=self.counts,
             north=self.north,
             south=self.south,
+            performance=self.performance,
             urls=self.urls,
             now_ns=now_ns,
         )
         self.page = Page(
             site, self.identity, self.engine.view, store, self.door, self.report, self.events, self.sessions, self.people, now_ns
         )
+        self._own_alarms = own_alarms.OwnAlarms(self.engine, self.health, store.outbox, lambda: self.site, self._commanded, now_ns)
         self.ended = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
         self._reloading = asyncio.Lock()
@@ -135,6 +139,15 @@ class Gateway:
                 self.say.error("StateNotRestored", str(damaged))
         for at_ns, batch in restored.steps:
             self.engine.replay(batch, at_ns)
+        await self._recall()
+
+    async def _recall(self) -> None:
+        """The figures of the alarms go on from the journal."""
+        now_ns = self.clock.now_ns()
+        with suppress(StoreUnavailable):  # they begin anew
+            past = await self.store.journal.query(categories=(Category.THRESHOLD, Category.USER), start_ns=now_ns - DAY_NS, limit=RECALLED)
+            self.performance.recall(reversed(past), now_ns)
+        self.performance.seed(self.engine.view.conditions())
 
     async def _start(self, group: asyncio.TaskGroup) -> dict[str, "asyncio.Task[None]"]:
         """Sinks, then engine, then drivers."""
@@ -191,6 +204,7 @@ class Gateway:
             await self.recordings.look()
             self.health.note("recordings", self.recordings.fault)
             self.health.note("store", self.store.damage)
+            await self._own_alarms.look()
             await asyncio.sleep(LOOK_EVERY_S)
 
     def urls(self) -> dict[str, str]:
@@ -203,6 +217,8 @@ class Gateway:
         """Where an update goes: events, outbox and history into the next commit; LATEST sinks and the page at once."""
         rules = self.site.events
         self._count(update, batch)
+        if update.transitions:
+            self.performance.take(update.transitions)
         events = of_transitions(update.transitions)
         if rules.publish_threshold_breaches:
             for event in events:
@@ -266,6 +282,7 @@ class Gateway:
         """The wall clock was set: pending engine times move with it."""
         self.recordings.command("rebase", self.clock.now_ns(), delta_ns=jump_ns)
         self.engine.rebase(jump_ns)
+        self.performance.rebase(jump_ns)
         self.pending.snapshot_wanted = True
         self.pending.hurry()
         self.inbox.wake()
@@ -354,9 +371,10 @@ class Gateway:
             return shown
         sources = self.south.build(new.sources, new.tags)
         faces = self.north.build(change.sinks)
-        if change.tags:
-            self.engine.retable(new.tags, new.rules, new.derived)
+        if change.tags or own_alarms.rules(new) != own_alarms.rules(self.site):
+            self.engine.retable(new.tags, own_alarms.rules(new), new.derived)
             self.store.retable(new.tags)
+            self.performance.seed(self.engine.view.conditions())
         self.site = new
         log_config = new.sections["log"]
         assert isinstance(log_config, LogConfig)

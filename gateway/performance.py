@@ -5,7 +5,7 @@ suppressed or out of service. Memory is bounded by the intervals of a day and by
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ FLEETING_NS: Final = 10_000_000_000  # back to normal before anybody could have 
 TOP: Final = 10
 RUNS: Final = 100  # of one chattering condition, kept for a recommendation,
 CHATTERERS: Final = 100  # of so many conditions
+RECALLED: Final = 20_000  # events of the journal, at a start
 _INTERVALS: Final = DAY_NS // INTERVAL_NS
 _SLOTS: Final = INTERVAL_NS // SLOT_NS
 _ASKING: Final = frozenset({Change.ACTIVE, Change.RE_ALARMED})
@@ -236,6 +237,22 @@ class AlarmPerformance:
             **{f"Severity{word.value.capitalize()}": severity[word.value] for word in Severity},
         }
 
+    def metrics(self, now_ns: int) -> Iterator[tuple[str, Mapping[str, str], float, str]]:
+        """The same for Prometheus: name, labels, value, type."""
+        found = self.report(now_ns)
+        for name, key in _GAUGES.items():
+            yield f"edgetwin_{name}", {}, float(found[key] or 0.0), "gauge"
+        yield "edgetwin_alarms_chattering", {}, float(len(found["chattering"])), "gauge"
+        for state in ("shelved", "suppressed", "out_of_service", "disabled"):
+            yield "edgetwin_alarms_silenced", {"state": state}, float(found[state]), "gauge"
+        for word, count in found["severity"].items():
+            yield "edgetwin_alarms_last_day", {"severity": word}, float(count), "gauge"
+
+    def runs(self, condition: str) -> Sequence[Run]:
+        """The last times that a condition stood, oldest first; many of one that chattered."""
+        trail = self._trails.get(condition)
+        return () if trail is None else tuple(trail.runs)
+
     def _computed(self, now_ns: int) -> dict[str, Any]:
         present, oldest = now_ns // INTERVAL_NS, now_ns // INTERVAL_NS - _INTERVALS
         kept = {number: one for number, one in sorted(self._intervals.items()) if oldest < number <= present}
@@ -279,6 +296,18 @@ class AlarmPerformance:
         return found
 
 
+_GAUGES: Final = {
+    "alarms_last_10_minutes": "last_10_min",
+    "alarms_per_hour": "per_hour",
+    "alarms_peak_per_10_minutes": "peak_10_min",
+    "alarm_flood": "flood_now",
+    "alarm_flood_ratio": "flood_share",
+    "alarms_standing": "standing",
+    "alarms_stale": "stale",
+    "alarms_fleeting": "fleeting",
+    "alarms_top_ten_ratio": "top_share",
+    "alarm_acknowledge_seconds": "acknowledge_s",
+}
 _CHANGES: Final = {change.value: change for change in Change}
 _SILENCES: Final = ("shelved", "suppressed", "out_of_service", "silenced")
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from gateway import own_alarms
 from gateway.engine.engine import Engine
 from gateway.events import of_transitions
 from gateway.launch import load_site
@@ -23,7 +24,7 @@ def replay(recording: Path, config: Path) -> dict[str, Any]:
     `*.etrec` is exact; CSV and Parquet (columns tag, timestamp, value) are one batch per distinct timestamp, the engine's time too.
     """
     site = load_site(config)
-    engine = Engine(site.tags, site.rules, site.derived, site.sync)
+    engine = Engine(site.tags, own_alarms.rules(site), site.derived, site.sync)
     report = _recorded(engine, site.tags, recording) if recording.suffix == ".etrec" else _imported(engine, site.tags, recording)
     return {"recording": str(recording), **report}
 

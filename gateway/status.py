@@ -3,21 +3,28 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from gateway.contracts import Figure, Identity, TwinView
 from gateway.health import Health, Unit
+from gateway.model.alarm import Limit
 from gateway.model.instant import iso
 from gateway.model.sync import Sync
 from gateway.northbound import Northbound
+from gateway.performance import AlarmPerformance
 from gateway.road import Inbox, Pending
 from gateway.southbound import Southbound
+from gateway.store.errors import StoreUnavailable
 from gateway.store.store import Store
+from gateway.tuning import hysteresis
 from gateway.watch import process_figures
 
 Metric = tuple[str, Mapping[str, str], float, str]
+LOW: Final = frozenset({Limit.LO, Limit.LOLO})
+LIMITS: Final = LOW | {Limit.HI, Limit.HIHI}
+HISTORY_ROWS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,7 @@ class Report:
     counts: Counter[str]
     north: Northbound
     south: Southbound
+    performance: AlarmPerformance
     urls: Callable[[], Mapping[str, str]]
     now_ns: Callable[[], int]
 
@@ -59,6 +67,7 @@ class Report:
                 "AlarmsRaised": self.counts["alarms_raised"],
                 "Events": self.counts["events"],
             },
+            "Gateway/AlarmPerformance": self.performance.figures(now_ns),
         }
 
     def status(self) -> dict[str, Any]:
@@ -80,7 +89,7 @@ class Report:
             "reasons": reasons + degraded,
             "urls": dict(self.urls()),
             "twin": self._twin(),
-            "alarms": self._alarms(),
+            "alarms": self._alarms() | {"performance": self.performance.report(now_ns)},
             "sources": {
                 name: self._unit(source.unit) | {"kind": source.section.kind, "tags": len(source.tags)}
                 for name, source in self.south.sources.items()
@@ -112,6 +121,7 @@ class Report:
             yield "edgetwin_tags", {"quality": word}, float(number), "gauge"
         for word, number in self._alarms().items():
             yield "edgetwin_conditions", {"state": word}, float(number), "gauge"
+        yield from self.performance.metrics(self.now_ns())
         for name, number in self.counts.items():
             yield f"edgetwin_{name}_total", {}, float(number), "counter"
         for unit in self.health.units.values():
@@ -126,6 +136,22 @@ class Report:
             yield "edgetwin_outbox_bytes", labels, float(fill.bytes), "gauge"
             yield "edgetwin_outbox_dropped_total", labels, float(fill.dropped), "counter"
             yield "edgetwin_outbox_quarantined_total", labels, float(fill.quarantined), "counter"
+
+    async def performance_report(self) -> dict[str, Any]:
+        """What the alarms' figures say, and for what chatters the hysteresis that its history asks for."""
+        report = self.performance.report(self.now_ns())
+        return report | {"chattering": [one | {"hysteresis": await self._hysteresis(one["condition"])} for one in report["chattering"]]}
+
+    async def _hysteresis(self, name: str) -> float | None:
+        runs = self.performance.runs(name)
+        try:
+            rule = self.view.condition(name).rule
+            if rule.limit not in LIMITS or not runs:
+                return None
+            past = await self.store.history.read(rule.tag_id, runs[0].began_ns, runs[-1].ended_ns + 1, limit=HISTORY_ROWS)
+        except (KeyError, StoreUnavailable):
+            return None
+        return hysteresis(runs, past.source_ns, past.value, rule.threshold, low=rule.limit in LOW)
 
     def _twin(self) -> dict[str, Any]:
         severity = self.view.status >> np.uint32(30)

@@ -69,6 +69,7 @@ class Events(Model):
     publish_state_changes: bool = True
     publish_threshold_breaches: bool = True
     publish_simulation_results: bool = True
+    system_alarms: bool = True
 
 
 class Shift(Model):

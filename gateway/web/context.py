@@ -32,7 +32,7 @@ class Health(Protocol):
 
     def metrics(self) -> Iterable[Metric]: ...
 
-    async def performance(self) -> dict[str, Any]:
+    async def performance_report(self) -> dict[str, Any]:
         """JSON values: how well the alarms serve (ISA-18.2, 16.5)."""
 
 

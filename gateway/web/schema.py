@@ -50,9 +50,21 @@ class Alarm(Shape):
     message: str
     active: bool
     acknowledged: bool
-    retained: bool = Field(description="active or not acknowledged")
+    confirmed: bool
+    latched: bool = Field(description="back to normal, and waits for its reset")
+    enabled: bool
+    shelving: str = Field(description="unshelved, timed or one_shot")
+    unshelve_at: str | None = Field(description="when a timed shelving ends")
+    shelve_max_s: float
+    suppressed: bool
+    out_of_service: bool
+    retained: bool = Field(description="active, not acknowledged or not confirmed")
+    holds: str | None = Field(description="which limit holds, of a condition with several")
     value: float | None
-    since: str | None
+    status: str
+    since: str | None = Field(description="of the last transition")
+    active_since: str | None
+    serial: int = Field(description="counts the transitions")
     user: str
     comment: str
     cause: str
@@ -62,6 +74,47 @@ class Alarm(Shape):
 
 class Alarms(Shape):
     alarms: list[Alarm]
+
+
+class Frequent(Shape):
+    condition: str
+    count: int
+    share: float
+
+
+class Chattering(Shape):
+    condition: str
+    on_delay_s: float | None = Field(description="the least delay that would have ended the chatter")
+    off_delay_s: float | None
+    hysteresis: float | None = Field(description="in engineering units; null where history does not tell")
+
+
+class AlarmPerformance(Shape):
+    """Of the alarms that were annunciated in the last 24 hours: not of shelved, suppressed and disabled ones."""
+
+    observed_h: float
+    last_10_min: int
+    last_day: int
+    per_10_min: float
+    per_hour: float
+    per_day: float
+    peak_10_min: int
+    flood_now: bool
+    flood_share: float = Field(
+        description="of the regular intervals of 10 minutes, those in a flood: from more than 10 alarms to fewer than 5"
+    )
+    standing: int
+    stale: int = Field(description="active for more than 24 hours")
+    chattering: list[Chattering] = Field(description="three times within a minute")
+    fleeting: int = Field(description="back to normal within 10 seconds")
+    top: list[Frequent]
+    top_share: float
+    severity: dict[str, int]
+    acknowledge_s: float | None
+    shelved: int
+    suppressed: int
+    out_of_service: int
+    disabled: int
 
 
 class EventRow(Shape):

@@ -18,7 +18,8 @@ from gateway.model.batch import TagIds
 from gateway.model.event import Event
 from gateway.model.tag import TagTable
 from gateway.web.encode import dumps, numbers
-from gateway.web.routes.events import condition_row, event_row, transition_row
+from gateway.web.routes.alarms import condition_row, transition_row
+from gateway.web.routes.events import event_row
 from gateway.web.updates import Updates
 
 QUEUE: Final = 1000
@@ -118,7 +119,9 @@ class Encoder:
         watch.key = watch.tag_id.tobytes()
 
     def _alarms(self) -> bytes:
-        rows = [condition_row(condition) for condition in self._view.conditions() if condition.retained]
+        """Those of interest, and those that were silenced: what is kept from people is said to them."""
+        shown = (one for one in self._view.conditions() if one.retained or one.silenced or not one.enabled)
+        rows = [condition_row(condition) for condition in shown]
         return dumps({"type": "alarms", "seq": self._updates.seq, "conditions": rows})
 
     def _values(self, watch: Watch) -> list[bytes]:

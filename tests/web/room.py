@@ -18,6 +18,7 @@ from gateway.model.batch import SampleBatch
 from gateway.model.sync import Sync
 from gateway.model.tag import Tag, TagTable, TagType
 from gateway.operations import Door, Operation, Refused, alarms, people
+from gateway.performance import AlarmPerformance
 from gateway.settings import read_units
 from gateway.store.commit import Commit, Step
 from gateway.store.config import StoreConfig
@@ -44,6 +45,7 @@ class Health:
     """What the daemon would say of itself: reasons as the test sets them."""
 
     def __init__(self) -> None:
+        self.performance = AlarmPerformance(START)
         self.reasons: list[str] = []
         self.sources: dict[str, dict] = {
             "plc1": {"state": "up", "reason": "", "kind": "opcua", "problems": {"oven.temperature": "no such node"}}
@@ -77,6 +79,9 @@ class Health:
 
     def ready(self):
         return not self.reasons, self.reasons
+
+    async def performance_report(self):
+        return self.performance.report(START)
 
     def metrics(self):
         return [

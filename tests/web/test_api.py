@@ -178,7 +178,7 @@ async def test_an_alarm_is_listed_acknowledged_and_gone(local, room):
     (alarm,) = (await local.get("/api/v1/alarms", params={"state": "active"})).json()["alarms"]
     assert (alarm["condition"], alarm["severity"], alarm["acknowledged"]) == ("line.temperature/Alarms/HI", "warning", False)
     done = await local.post("/api/v1/alarms/line.temperature/Alarms/HI/acknowledge", json={"comment": "seen"})
-    assert done.json()["result"] == {"acknowledged": ["line.temperature/Alarms/HI"], "durable": True}
+    assert done.json()["result"] == {"done": ["line.temperature/Alarms/HI"], "refused": [], "durable": True}
     (alarm,) = (await local.get("/api/v1/alarms")).json()["alarms"]
     assert (alarm["acknowledged"], alarm["user"], alarm["comment"]) == (True, "local:1000", "seen")
     await room.feed({"line.temperature": 20.0})

@@ -31,6 +31,7 @@ _HTTP: Final[Mapping[int, int]] = MappingProxyType(
         0x809A_0000: 404,  # BadEventIdUnknown
         quality.BAD_INVALID_STATE: 409,
         0x80CF_0000: 409,  # BadConditionBranchAlreadyAcked
+        0x80D4_0000: 422,  # BadShelvingTimeOutOfRange
         quality.BAD_OUT_OF_SERVICE: 409,
         quality.BAD_OUT_OF_RANGE: 422,
         quality.BAD_TYPE_MISMATCH: 422,
@@ -55,14 +56,6 @@ class CommandBody(BaseModel):
 
     command: str = Field(min_length=1, max_length=100, description="for example alarm.acknowledge")
     args: dict[str, Any] = Field(default_factory=dict)
-
-
-class CommentBody(BaseModel):
-    """What a person says with an acknowledgement."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    comment: str = Field(default="", max_length=1000)
 
 
 async def json_body(request: Request) -> Any:
@@ -124,7 +117,6 @@ def _refused(kind: str, outcome: Outcome) -> Problem:
 
 
 _BODY: Final = {"requestBody": {"content": {"application/json": {"schema": CommandBody.model_json_schema()}}, "required": True}}
-COMMENT: Final = {"requestBody": {"content": {"application/json": {"schema": CommentBody.model_json_schema()}}}}
 
 
 @router.post("/commands", response_model=None, responses=schema.of(schema.Outcome), openapi_extra=_BODY)

@@ -1,38 +1,18 @@
-"""Alarms (conditions as they stand) and events (the journal)."""
+"""Events: the journal."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from gateway.model.alarm import Condition, Limit, Transition
 from gateway.model.event import Category, Event, Severity
 from gateway.web import schema
-from gateway.web.depend import Anyone, Context, EventReader, TwinReader, moment
+from gateway.web.depend import Anyone, Context, EventReader, moment
 from gateway.web.encode import Json
-from gateway.web.routes.commands import COMMENT, Body, CommentBody, perform, validated
+from gateway.web.routes.commands import perform
 from gateway.web.times import iso
 
 router = APIRouter(tags=["alarms and events"], default_response_class=Json)
-
-
-@router.get("/alarms", response_model=None, responses=schema.of(schema.Alarms))
-async def alarms(
-    context: Context,
-    caller: TwinReader,  # noqa: ARG001 - asked for its permission
-    state: Annotated[Literal["active", "retained", "all"], Query(description="retained: active or not acknowledged")] = "retained",
-) -> Json:
-    """Conditions as they stand, the most severe first."""
-    wanted = {"active": lambda c: c.active, "retained": lambda c: c.retained, "all": lambda _: True}[state]
-    found = sorted(filter(wanted, context.view.conditions()), key=lambda c: (-c.rule.severity, -c.since_ns))
-    return Json({"alarms": [condition_row(condition) for condition in found]})
-
-
-@router.post("/alarms/{condition:path}/acknowledge", response_model=None, responses=schema.of(schema.Outcome), openapi_extra=COMMENT)
-async def acknowledge_alarm(condition: str, context: Context, caller: Anyone, body: Body) -> Json:
-    """Acknowledges one condition, named `<tag>/Alarms/<limit>`."""
-    comment = validated(CommentBody, body).comment
-    return await perform(context, caller, "alarm.acknowledge", {"condition": condition, "comment": comment})
 
 
 @router.get("/events", response_model=None, responses=schema.of(schema.Events))
@@ -73,45 +53,6 @@ async def clear_events(
     """Removes events from the journal: those older than so many days, or all of them; the result says how many."""
     args: Mapping[str, Any] = {} if older_than_days is None else {"older_than_days": older_than_days}
     return await perform(context, caller, "event.clear", args)
-
-
-def condition_row(condition: Condition) -> dict[str, Any]:
-    """A condition as JSON values."""
-    return _rule_row(condition) | {
-        "since": iso(condition.since_ns),
-        "retained": condition.retained,
-    }
-
-
-def transition_row(transition: Transition) -> dict[str, Any]:
-    """A transition as JSON values: those of the condition after it, what changed, and when."""
-    return _rule_row(transition) | {
-        "change": transition.change.value,
-        "since": iso(transition.at_ns),
-        "timestamp": iso(transition.source_ns) or iso(transition.at_ns),
-        "retained": transition.active or not transition.acknowledged,
-    }
-
-
-def _rule_row(condition: Condition | Transition) -> dict[str, Any]:
-    rule = condition.rule
-    return {
-        "condition": rule.condition,
-        "tag": rule.tag,
-        "limit": rule.limit.value,
-        "threshold": None if rule.limit is Limit.BAD else rule.threshold,
-        "severity": Severity.of_level(rule.severity).value,
-        "level": rule.severity,
-        "message": rule.message,
-        "active": condition.active,
-        "acknowledged": condition.acknowledged,
-        "value": condition.value,
-        "user": condition.user,
-        "comment": condition.comment,
-        "cause": rule.cause,
-        "consequence": rule.consequence,
-        "action": rule.action,
-    }
 
 
 def event_row(event: Event) -> dict[str, Any]:

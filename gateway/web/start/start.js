@@ -5,6 +5,7 @@ const ROWS = 500;
 const RETRY_MS = [500, 1000, 2000, 5000, 10000];
 const STATUS_MS = 5000;
 const SILENCE_MS = 15000;
+const SHELVES = [["10 min", 600], ["1 h", 3600]];
 
 const at = (id) => document.getElementById(id);
 const tags = new Map();       // tag_id -> {name, symbol, labels, type, value, status, time, row}
@@ -134,21 +135,61 @@ async function describe() {
 
 // --- alarms ---------------------------------------------------------------------------------------------------------------------------
 
-function drawAlarms() {
-  const rows = [...alarms.values()].sort((a, b) => b.level - a.level || (a.since < b.since ? 1 : -1));
-  const body = at("alarms");
-  body.replaceChildren();
-  for (const alarm of rows) {
-    const row = body.insertRow();
-    cell(row, `${alarm.severity} ${alarm.level}`);
-    cell(row, alarm.message || alarm.condition).title = alarm.condition;
-    cell(row, (alarm.active ? "active" : "returned") + (alarm.acknowledged ? "" : ", not acknowledged")).dataset.state = alarm.active ? "bad" : "";
-    const tag = named.get(alarm.tag);
-    cell(row, [shown(alarm.value, tag), alarm.value === null ? "" : symbol(tag)].join(" ").trim(), "number");
-    cell(row, alarm.since ? alarm.since.slice(11, 19) + " UTC" : "–");
-    const last = cell(row, "");
-    if (!alarm.acknowledged && !unknown && permissions.includes("alarm:ack")) last.append(button("Acknowledge", () => acknowledge(alarm.condition)));
+const silenced = (alarm) => alarm.shelving !== "unshelved" || alarm.suppressed || alarm.out_of_service || !alarm.enabled;
+
+// The state in words: never by colour alone.
+function state(alarm) {
+  const words = [alarm.latched ? "latched" : alarm.active ? "active" : "returned"];
+  if (!alarm.acknowledged) words.push("not acknowledged");
+  else if (!alarm.confirmed) words.push("not confirmed");
+  if (alarm.shelving === "timed") words.push(`shelved until ${clock(alarm.unshelve_at)}`);
+  if (alarm.shelving === "one_shot") words.push("shelved until it returns");
+  if (alarm.suppressed) words.push("suppressed");
+  if (alarm.out_of_service) words.push("out of service");
+  if (!alarm.enabled) words.push("disabled");
+  return words.join(", ");
+}
+
+function clock(time) {
+  return time ? time.slice(11, 19) + " UTC" : "–";
+}
+
+// What this person may do to it now: label, verb, arguments.
+function actions(alarm) {
+  const found = [];
+  if (permissions.includes("alarm:ack")) {
+    if (!alarm.acknowledged) found.push(["Acknowledge", "acknowledge", { serial: alarm.serial }]);
+    else if (!alarm.confirmed) found.push(["Confirm", "confirm", { serial: alarm.serial }]);
   }
+  if (permissions.includes("alarm:shelve")) {
+    if (alarm.shelving !== "unshelved") found.push(["Unshelve", "unshelve", {}]);
+    else if (alarm.retained && !silenced(alarm))
+      for (const [word, duration] of SHELVES) if (duration <= alarm.shelve_max_s) found.push([`Shelve ${word}`, "shelve", { duration }]);
+  }
+  return found;
+}
+
+function drawAlarm(body, alarm) {
+  const row = body.insertRow();
+  cell(row, `${alarm.severity} ${alarm.level}`);
+  cell(row, alarm.message || alarm.condition).title = alarm.condition;
+  cell(row, state(alarm)).dataset.state = alarm.active && !silenced(alarm) ? "bad" : "";
+  const tag = named.get(alarm.tag);
+  cell(row, [shown(alarm.value, tag), alarm.value === null ? "" : symbol(tag)].join(" ").trim(), "number");
+  cell(row, clock(alarm.since));
+  const last = cell(row, "");
+  if (!unknown) for (const [text, verb, args] of actions(alarm)) last.append(button(text, (made) => operate(made, alarm.condition, verb, args)), " ");
+}
+
+function drawAlarms() {
+  const all = [...alarms.values()].sort((a, b) => b.level - a.level || (a.since < b.since ? 1 : -1));
+  const rows = all.filter((alarm) => !silenced(alarm)), apart = all.filter(silenced);
+  at("alarms").replaceChildren();
+  for (const alarm of rows) drawAlarm(at("alarms"), alarm);
+  at("silenced-alarms").replaceChildren();
+  for (const alarm of apart) drawAlarm(at("silenced-alarms"), alarm);
+  at("silenced").hidden = !apart.length;
+  at("silenced-count").textContent = String(apart.length);
   at("alarm-count").textContent = rows.length ? String(rows.length) : "";
   const known = at("alarms-known");
   known.hidden = !unknown && rows.length > 0;
@@ -160,21 +201,25 @@ function button(text, action) {
   const made = document.createElement("button");
   made.type = "button";
   made.textContent = text;
-  made.addEventListener("click", action);
+  made.addEventListener("click", () => action(made));
   return made;
 }
 
-async function acknowledge(condition) {
+// The row changes when the transition arrives, not before.
+async function operate(made, condition, verb, args) {
+  made.disabled = true;
   try {
-    await ask(`/alarms/${condition.split("/").map(encodeURIComponent).join("/")}/acknowledge`, { method: "POST" });
+    const path = `/alarms/${condition.split("/").map(encodeURIComponent).join("/")}/${verb}`;
+    await ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(args) });
     notice("");
   } catch (error) {
     notice(error.message);
   }
+  made.disabled = false;
 }
 
 function change(alarm) {
-  if (alarm.retained) alarms.set(alarm.condition, alarm);
+  if (alarm.retained || silenced(alarm)) alarms.set(alarm.condition, alarm);
   else alarms.delete(alarm.condition);
   drawAlarms();
 }

@@ -1,0 +1,166 @@
+"""Alarms: conditions as they stand, what a person may do to them, and how well they serve (Part 9; IEC 62682)."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.model import quality
+from gateway.model.alarm import Condition, Limit, Transition
+from gateway.model.event import Severity
+from gateway.web import schema
+from gateway.web.depend import Anyone, Context, TwinReader
+from gateway.web.encode import Json
+from gateway.web.routes.commands import Body, perform, validated
+from gateway.web.times import iso
+
+router = APIRouter(tags=["alarms and events"], default_response_class=Json)
+
+_STATES: Final[dict[str, Callable[[Condition], bool]]] = {
+    "active": lambda c: c.active,
+    "retained": lambda c: c.retained,
+    "all": lambda _: True,
+}
+_NO_THRESHOLD: Final = frozenset({Limit.BAD, Limit.SYSTEM})
+
+
+class SaidBody(BaseModel):
+    """What a person says with it, and which state they saw."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    comment: str = Field(default="", max_length=1000)
+    serial: int | None = Field(default=None, description="of the transition that was seen: refused where a newer one asks for attention")
+
+
+class ShelveBody(SaidBody):
+    """For how long: one of the two."""
+
+    duration: float | None = Field(default=None, gt=0, allow_inf_nan=False, description="seconds, at most the rule's shelve_max")
+    once: bool = Field(default=False, description="until it returns to normal")
+
+
+@router.get("/alarms", response_model=None, responses=schema.of(schema.Alarms))
+async def alarms(
+    context: Context,
+    caller: TwinReader,  # noqa: ARG001 - asked for its permission
+    state: Annotated[
+        Literal["active", "retained", "all"] | None,
+        Query(description="retained: active, not acknowledged or not confirmed; all where another filter is given"),
+    ] = None,
+    active: bool | None = None,
+    unacknowledged: bool | None = None,
+    shelved: bool | None = None,
+    suppressed: Annotated[bool | None, Query(description="suppressed or out of service")] = None,
+    tag: Annotated[list[str] | None, Query(max_length=200)] = None,
+    severity: Annotated[list[Severity] | None, Query(max_length=20)] = None,
+) -> Json:
+    """Conditions as they stand, the most severe first."""
+    flags = (active, unacknowledged, shelved, suppressed)
+    wanted = _STATES[state or ("retained" if flags == (None,) * 4 else "all")]
+    tags, words = frozenset(tag or ()), frozenset(severity or ())
+    found = [
+        condition
+        for condition in context.view.conditions()
+        if wanted(condition)
+        and _matches(condition, flags)
+        and (not tags or condition.rule.tag in tags)
+        and (not words or Severity.of_level(condition.severity) in words)
+    ]
+    found.sort(key=lambda c: (-c.severity, -c.since_ns))
+    return Json({"alarms": [condition_row(condition) for condition in found]})
+
+
+def _matches(condition: Condition, flags: tuple[bool | None, ...]) -> bool:
+    now = (condition.active, not condition.acknowledged, bool(condition.shelving), condition.suppressed or condition.out_of_service)
+    return all(flag is None or flag is there for flag, there in zip(flags, now, strict=True))
+
+
+@router.get("/alarms/performance", response_model=None, responses=schema.of(schema.AlarmPerformance))
+async def performance(context: Context, caller: TwinReader) -> Json:  # noqa: ARG001 - asked for its permission
+    """How well the alarms serve their operator, over the last 24 hours (ISA-18.2, 16.5)."""
+    return Json(await context.health.performance_report())
+
+
+def _documented(body: type[BaseModel]) -> dict[str, Any]:
+    return {"requestBody": {"content": {"application/json": {"schema": body.model_json_schema()}}}}
+
+
+def _route(verb: str, summary: str, body: type[SaidBody] = SaidBody) -> None:
+    """`POST /alarms/<tag>/Alarms/<limit>/<verb>` as the command `alarm.<verb>`."""
+
+    async def operate(condition: str, context: Context, caller: Anyone, said: Body) -> Json:
+        args = validated(body, said).model_dump(exclude_defaults=True)
+        return await perform(context, caller, f"alarm.{verb}", {"condition": condition, **args})
+
+    endpoint: Callable[..., Awaitable[Json]] = operate
+    router.add_api_route(
+        f"/alarms/{{condition:path}}/{verb}",
+        endpoint,
+        methods=["POST"],
+        name=f"{verb}_alarm",
+        summary=summary,
+        response_model=None,
+        responses=schema.of(schema.Outcome),
+        openapi_extra=_documented(body),
+    )
+
+
+_route("acknowledge", "Acknowledges one condition, named <tag>/Alarms/<limit>")
+_route("confirm", "Confirms one condition that was acknowledged")
+_route("comment", "Says something about one condition")
+_route("shelve", "Shelves one condition for a while, or once", ShelveBody)
+_route("unshelve", "Ends a shelving")
+_route("suppress", "Suppresses one condition")
+_route("unsuppress", "Ends a suppression")
+_route("out_of_service", "Takes one condition out of service")
+_route("in_service", "Puts one condition into service again")
+_route("enable", "Enables one condition")
+_route("disable", "Disables one condition")
+_route("reset", "Lets a latched condition go")
+
+
+def condition_row(condition: Condition) -> dict[str, Any]:
+    """A condition as JSON values."""
+    rule = condition.rule
+    return {
+        "condition": rule.condition,
+        "tag": rule.tag,
+        "limit": rule.limit.value,
+        "threshold": None if rule.limit in _NO_THRESHOLD else rule.threshold,
+        "severity": Severity.of_level(condition.severity).value,
+        "level": condition.severity,
+        "message": rule.message,
+        "active": condition.active,
+        "acknowledged": condition.acknowledged,
+        "confirmed": condition.confirmed,
+        "latched": condition.latched,
+        "enabled": condition.enabled,
+        "shelving": condition.shelving.name.lower(),
+        "unshelve_at": iso(condition.unshelve_ns),
+        "shelve_max_s": rule.shelve_max_ns / 1e9,
+        "suppressed": condition.suppressed,
+        "out_of_service": condition.out_of_service,
+        "retained": condition.retained,
+        "holds": None if condition.level is None else condition.level.value,
+        "value": condition.value,
+        "status": quality.name(condition.status),
+        "since": iso(condition.since_ns),
+        "active_since": iso(condition.active_ns) if condition.active else None,
+        "serial": condition.serial,
+        "user": condition.user,
+        "comment": condition.comment,
+        "cause": rule.cause,
+        "consequence": rule.consequence,
+        "action": rule.action,
+    }
+
+
+def transition_row(transition: Transition) -> dict[str, Any]:
+    """A transition as JSON values: those of the condition after it, what changed, and when."""
+    return condition_row(transition.condition) | {
+        "change": transition.change.value,
+        "since": iso(transition.at_ns),
+        "timestamp": iso(transition.source_ns) or iso(transition.at_ns),
+    }

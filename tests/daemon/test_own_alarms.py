@@ -1,0 +1,147 @@
+"""The gateway's own alarms: what is wrong, told on the edge, once it has lasted."""
+
+import datetime as dt
+from dataclasses import replace
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from gateway import own_alarms
+from gateway.health import Health, State
+from gateway.launch import load_site
+from gateway.model.alarm import SYSTEM_TAG, AlarmRule, Condition, Limit
+from gateway.own_alarms import Certificate, Edges, expiry_ns, wrong
+
+S = 1_000_000_000
+DAY_NS = 86_400 * S
+SITE = """
+version: 1
+gateway: {name: line1}
+sources:
+  plc1: {driver: opcua, url: "opc.tcp://127.0.0.1:1", security: None}
+upstream:
+  - {name: hq, kind: mqtt, url: "mqtt://127.0.0.1:1"}
+tags:
+  - {name: line.temp, source: plc1, address: "nsu=urn:x;s=temp"}
+alarms:
+  - {tag: line.temp, hi: 27}
+"""
+
+
+@pytest.fixture
+def site(tmp_path):
+    def made(text=SITE):
+        path = tmp_path / "site.yaml"
+        path.write_text(text)
+        return load_site(path)
+
+    return made
+
+
+def test_each_link_has_a_condition_of_its_own_and_one_key_turns_all_of_them_off(site):
+    own = [rule for rule in own_alarms.rules(site()) if rule.tag_id == SYSTEM_TAG]
+    names = [rule.condition.removeprefix("Gateway/Alarms/") for rule in own]
+    assert names == ["source.plc1", "sink.hq", "outbox", "store", "certificate"]
+    assert all(rule.message and rule.action and 1 <= rule.severity <= 1000 for rule in own)
+    off = site(SITE + "events: {system_alarms: false}\n")
+    assert own_alarms.rules(off) == off.rules
+
+
+def condition(name, active):
+    rule = AlarmRule(SYSTEM_TAG, "Gateway", Limit.SYSTEM, 0.0, subject=name.rpartition("/")[2])
+    return Condition(rule, active, not active, 0, float(active))
+
+
+def looked(health, site, share=0.0, expires_ns=None, now_ns=0):
+    return wrong(health, site, share, expires_ns, now_ns)
+
+
+def test_a_unit_that_is_starting_says_nothing_and_one_that_is_away_says_why(site):
+    health, made = Health(lambda: 0), site()
+    unit = health.fresh("source", "plc1")
+    health.keep(unit)
+    assert "source.plc1" not in looked(health, made)
+    unit.turn(State.DOWN, "connection refused")
+    assert looked(health, made)["source.plc1"] == "connection refused"
+    unit.turn(State.FAILED, "ValueError")
+    assert looked(health, made)["source.plc1"] == "ValueError"
+    unit.turn(State.UP)
+    assert looked(health, made)["source.plc1"] is None
+
+
+def test_the_servers_are_no_links_of_theirs(site):
+    health = Health(lambda: 0)
+    unit = health.fresh("sink", "web")
+    health.keep(unit)
+    unit.turn(State.DOWN, "port taken")
+    assert [subject for subject, why in looked(health, site()).items() if why] == []
+
+
+def test_the_outbox_is_full_from_80_percent_until_it_is_below_70(site):
+    health, made = Health(lambda: 0), site()
+    assert looked(health, made, share=0.79).get("outbox", "unsaid") == "unsaid"
+    assert looked(health, made, share=0.8)["outbox"] == "80% of it are used"
+    assert looked(health, made, share=0.69)["outbox"] is None
+
+
+def test_a_store_that_refuses_and_a_certificate_with_less_than_30_days(site):
+    health, made = Health(lambda: 0), site()
+    health.store_fault = "disk full"
+    found = looked(health, made, expires_ns=30 * DAY_NS - 60 * S)
+    assert (found["store"], found["certificate"]) == ("disk full", "valid until 1970-01-30 23:59 UTC")
+    health.store_fault = None
+    found = looked(health, made, expires_ns=30 * DAY_NS)
+    assert (found["store"], found["certificate"]) == (None, None)
+
+
+def test_a_short_reconnect_raises_nothing_and_what_lasts_is_told_once():
+    active: set[str] = set()
+    edges = Edges(lambda name: condition(name, name in active), 10 * S)
+
+    def look(why, at_s):
+        told = list(edges.look({"source.plc1": why}, at_s * S))
+        for name, comes, _ in told:
+            (active.add if comes else active.discard)(name)
+        return told
+
+    name = "Gateway/Alarms/source.plc1"
+    assert look("away", 0) == look("away", 9) == look(None, 9) == []
+    assert look("away", 12) == look("away", 21) == []
+    assert look("away", 22) == [(name, True, "away")]
+    assert look("away", 30) == []
+    assert look(None, 40) == [(name, False, "")]
+    assert look(None, 41) == look("away", 42) == []
+
+
+def test_what_stood_before_a_restart_returns_without_a_delay_and_what_has_no_rule_is_passed_over():
+    edges = Edges({"Gateway/Alarms/store": condition("Gateway/Alarms/store", True)}.__getitem__, 10 * S)
+    assert list(edges.look({"store": None, "unknown": "x"}, 0)) == [("Gateway/Alarms/store", False, "")]
+
+
+def test_a_condition_that_is_disabled_is_not_told_of():
+    edges = Edges(lambda name: replace(condition(name, False), enabled=False), 0)
+    assert list(edges.look({"store": "full"}, 0)) == []
+
+
+def certificate(path, days):
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    ends = dt.datetime(2027, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=days)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+    made = builder.not_valid_before(ends - dt.timedelta(days=1)).not_valid_after(ends).sign(key, hashes.SHA256())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(made.public_bytes(serialization.Encoding.DER))
+    return round(ends.timestamp()) * S
+
+
+async def test_the_certificate_is_read_again_once_it_was_renewed(tmp_path):
+    path = tmp_path / "pki" / "own" / "cert.der"
+    watched = Certificate(tmp_path)
+    assert await watched.expires_ns() is None
+    first = certificate(path, 0)
+    assert await watched.expires_ns() == first
+    second = certificate(path, 400)
+    assert await watched.expires_ns() == second
+    path.write_bytes(b"no certificate")
+    assert expiry_ns(path) is None
