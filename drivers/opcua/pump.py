@@ -15,7 +15,7 @@ from typing import Final
 from gateway.contracts import NotConnected, Reporter
 from gateway.wire.opcua.client import Link
 from gateway.wire.opcua.cursor import Malformed
-from gateway.wire.opcua.decode import DataChange, Elements, Message, Published, Shapes, decode_publish, decode_republish
+from gateway.wire.opcua.decode import DataChange, Elements, Message, Published, decode_publish, decode_republish
 from gateway.wire.opcua.services import Granted
 
 BAD_NO_SUBSCRIPTION: Final = 0x8079_0000
@@ -66,7 +66,6 @@ class Pump:
     ) -> None:
         self._link = link
         self._element = element
-        self._shapes: Shapes = {}
         self._out = outlets
         self._report = report
         self._requests = requests
@@ -180,7 +179,7 @@ class Pump:
             self._link.fail(f"Publish: {fault}")
             return
         try:
-            published = decode_publish(body, self._element, self._shapes)
+            published = decode_publish(body, self._element)
         except Malformed as why:
             self._report.count("decode_errors")
             self._report.problem("publish", f"an answer to Publish could not be read: {why}")

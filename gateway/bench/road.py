@@ -44,15 +44,15 @@ class _Nothing:
         """Forgotten."""
 
 
-def run() -> dict[str, Any]:
+def run(*, quick: bool = False) -> dict[str, Any]:
     """Latencies in ms with LOAD_TAGS tags; RSS and ready time of the daemon with SMALL_TAGS."""
-    return asyncio.run(_run())
+    return asyncio.run(_run(3.0 if quick else MEASURE_S))
 
 
-async def _run() -> dict[str, Any]:
+async def _run(seconds: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="edgetwin-bench-") as folder:
         load, small = (Path(tempfile.mkdtemp(prefix=name, dir=folder)) for name in ("load", "small"))
-        loaded = await _measured(load, LOAD_TAGS, MEASURE_S)
+        loaded = await _measured(load, LOAD_TAGS, seconds)
         started = await _measured(small, SMALL_TAGS, 3.0)
     kept = ("ready_s", "rss_mb", "rss_after_clients_mb")
     return {"tags": LOAD_TAGS, "values_per_s": LOAD_TAGS, **loaded, f"with_{SMALL_TAGS}_tags": {key: started[key] for key in kept}}

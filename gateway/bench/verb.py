@@ -6,12 +6,16 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
+from gateway.bench.rows import Row, table
+
+_TABLES: Final = frozenset({"opcua", "road"})  # those with a table of targets, and a shorter form
 _BENCHES: Final = ("engine", "history", "opcua", "mqtt", "web", "road")
 
 
@@ -23,6 +27,7 @@ def register(app: typer.Typer) -> None:
 def bench(
     name: Annotated[str | None, typer.Argument(help=f"one of {', '.join(_BENCHES)}; all without it")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON document on stdout")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="opcua and road: fewer and shorter rounds, under a minute each")] = False,
 ) -> None:
     """Measure this machine; benchmark alone: other work on it shows in the figures."""
     if name is not None and name not in _BENCHES:
@@ -32,10 +37,12 @@ def bench(
     for chosen in [name] if name else _BENCHES:
         gc.collect()
         began = time.monotonic()
-        results[chosen] = import_module(f"gateway.bench.{chosen}").run()
+        run = import_module(f"gateway.bench.{chosen}").run
+        results[chosen] = run(quick=quick) if chosen in _TABLES else run()
+        rows = results[chosen].pop("table", ())
         results[chosen]["bench_s"] = round(time.monotonic() - began, 1)
         if not as_json:
-            _show(chosen, results[chosen])
+            _show(chosen, results[chosen], rows)
     if as_json:
         typer.echo(json.dumps(results, indent=2))
 
@@ -60,7 +67,10 @@ def _lines(path: str) -> list[str]:
     return file.read_text(encoding="utf-8", errors="replace").splitlines() if file.exists() else []
 
 
-def _show(name: str, figures: dict[str, Any]) -> None:
+def _show(name: str, figures: dict[str, Any], rows: Sequence[Row]) -> None:
     typer.echo(name)
+    for line in table(rows) if rows else ():
+        typer.echo(f"  {line}")
     for key, value in figures.items():
-        typer.echo(f"  {key:<44} {value}")
+        if key != "rows":
+            typer.echo(f"  {key:<44} {value}")

@@ -209,6 +209,13 @@ class Link:
                 await client.uaclient.close_secure_channel()
         client.disconnect_socket()
 
+    def drop(self) -> None:
+        """The socket alone, without a word to the server: what a cable pulled looks like."""
+        self._lost = None
+        if self._client._renew_channel_task is not None:
+            self._client._renew_channel_task.cancel()
+        self._client.disconnect_socket()
+
     # --- services ------------------------------------------------------------------------------------------------------------------------
 
     @property

@@ -1,8 +1,8 @@
 """PublishResponse and NotificationMessage (Part 4, 5.14.5, 7.26) to columns, without an object per value.
 
-A DataChangeNotification is a list of (client handle, DataValue). Items of one layout (mask, type) have one size where the type has one, so
-a run of them is one array; mixed ones are walked once for their places and gathered by layout. Texts, arrays and what else has no size
-beforehand are read one by one.
+A DataChangeNotification is a list of (client handle, DataValue). Items of one layout (mask, type) have one size where the type has one:
+all of one layout are one array, mixed ones are gathered layout by layout (`layouts`). Texts, arrays and what else has no size beforehand
+are read one by one.
 """
 
 import math
@@ -35,6 +35,7 @@ from gateway.wire.opcua.cursor import (
     guid_text,
     seconds_of,
 )
+from gateway.wire.opcua.layouts import NUMBERS, SIZES, Chain, gathered, run
 from gateway.wire.opcua.ticks import EPOCH_1970, to_ns
 
 Handles = NDArray[np.uint32]
@@ -46,24 +47,9 @@ OVERFLOW: Final = 0x0480  # InfoType DataValue and Overflow (Part 4, 7.39.1): th
 _SERVICE_FAULT, _PUBLISH_RESPONSE, _REPUBLISH_RESPONSE = 397, 829, 835
 _DATA_CHANGE, _STATUS_CHANGE = 811, 820
 _BAD_INDEX_RANGE_NO_DATA: Final = 0x8037_0000
-_NUMBERS: Final = {
-    1: "u1",
-    2: "i1",
-    3: "u1",
-    4: "<i2",
-    5: "<u2",
-    6: "<i4",
-    7: "<u4",
-    8: "<i8",
-    9: "<u8",
-    10: "<f4",
-    11: "<f8",
-    13: "<i8",
-    19: "<u4",
-}
-_UNPACK: Final = {kind: struct.Struct("<" + code) for kind, code in zip(_NUMBERS, "?bBhHiIqQfdqI", strict=True)}
-_STREAK: Final = 8  # so many of one layout in a row: look how far it goes
-_WORTH, _SHAPES_MOST = 32, 64
+_UNPACK: Final = {kind: struct.Struct("<" + code) for kind, code in zip(NUMBERS, "?bBhHiIqQfdqI", strict=True)}
+_MANY: Final = 32  # from so many on, finding all places at once is cheaper than reading one item after the other
+_LEAST_BYTES: Final = 6  # handle, mask, type
 _NO_DIAGNOSTICS: Final = 4  # bytes of the empty array that ends a notification
 _PLAIN_AFTER: Final = EPOCH_1970
 _PLAIN_BEFORE: Final = EPOCH_1970 + 2**63 // 100
@@ -111,14 +97,8 @@ class Published:
     message: Message = field(default_factory=lambda: Message(0))
 
 
-Shapes = dict[tuple[int, int], list[tuple[int, Rows, Rows]]]
-"""Where the items of mixed notifications stood last time, by (count, length): key of the layout, rows, places from the first item on."""
-
-
-def decode_publish(data: bytes, element: Elements, shapes: Shapes | None = None) -> Published:
+def decode_publish(data: bytes, element: Elements) -> Published:
     """A PublishResponse or ServiceFault. element[handle] = index of the array element wanted, -1 for a scalar.
-
-    shapes, kept from call to call, spares the walk through a mixed notification whose items stand where they stood before.
 
     Raises Malformed where the envelope cannot be read; a notification inside that cannot be read is named in the message.
     """
@@ -132,7 +112,7 @@ def decode_publish(data: bytes, element: Elements, shapes: Shapes | None = None)
     subscription = at.u32()
     available = _numbers(at)
     more = at.byte() != 0
-    return Published(result, subscription, available, more, _message(at, element, {} if shapes is None else shapes))
+    return Published(result, subscription, available, more, _message(at, element))
 
 
 def decode_republish(data: bytes, element: Elements) -> tuple[int, Message | None]:
@@ -142,7 +122,7 @@ def decode_republish(data: bytes, element: Elements) -> tuple[int, Message | Non
     result = at.response_header()
     if kind != _REPUBLISH_RESPONSE or result >= BAD:
         return result, None
-    return result, _message(at, element, {})
+    return result, _message(at, element)
 
 
 def _numbers(at: Cursor) -> tuple[int, ...]:
@@ -151,7 +131,7 @@ def _numbers(at: Cursor) -> tuple[int, ...]:
     return struct.unpack_from(f"<{length}I", at.data, start)
 
 
-def _message(at: Cursor, element: Elements, shapes: Shapes) -> Message:
+def _message(at: Cursor, element: Elements) -> Message:
     sequence = at.u32()
     at.skip(8)  # PublishTime
     changes: list[DataChange] = []
@@ -161,7 +141,7 @@ def _message(at: Cursor, element: Elements, shapes: Shapes) -> Message:
         empty = False
         try:
             if kind == _DATA_CHANGE:
-                changes.append(data_change(at.data, start, end, element, shapes))
+                changes.append(data_change(at.data, start, end, element))
             elif kind == _STATUS_CHANGE:
                 status_change = Cursor(at.data, start, end).u32()
         except Malformed as why:
@@ -187,13 +167,18 @@ class Columns:
         return cls(np.empty(n, np.uint32), np.empty(n), np.zeros(n, np.uint32), np.zeros(n, np.int64), {})
 
 
-def data_change(data: bytes, start: int, end: int, element: Elements, shapes: Shapes) -> DataChange:
+def data_change(data: bytes, start: int, end: int, element: Elements) -> DataChange:
     """The DataChangeNotification in data[start:end]. Raises Malformed."""
     at = Cursor(data, start, end)
     n = at.count(5)
     columns = Columns.of(n)
-    if not _as_before(at, n, columns, shapes):
-        _walk(at, n, columns, element, shapes)
+    if _uniform(at, n, columns):
+        pass
+    elif n >= _MANY:
+        _mixed(at, n, columns, element)
+    else:
+        for row in range(n):
+            _one(at, row, columns, element)
     status = columns.status
     overflow = 0
     if status.any():
@@ -204,109 +189,53 @@ def data_change(data: bytes, start: int, end: int, element: Elements, shapes: Sh
     return DataChange(columns.handle, columns.value, status, columns.source_ns, columns.text, overflow)
 
 
-def _as_before(at: Cursor, n: int, columns: Columns, shapes: Shapes) -> bool:
-    """Fills the columns where each item has the layout that stood in its place before: sizes follow from layouts, so places hold too."""
-    shape = shapes.get((n, at.end - at.pos))
-    if shape is None:
+def _uniform(at: Cursor, n: int, columns: Columns) -> bool:
+    """Fills the columns where all items have one layout: then the whole is one array."""
+    if not n or at.end - at.pos < _LEAST_BYTES:
         return False
-    octets = np.frombuffer(at.data, np.uint8)[at.pos :]
-    for key, _, places in shape:
-        if (octets[places + 4] != (key & 0xFF)).any() or (octets[places + 5] != key >> 8).any():
-            return False
-    for key, rows, places in shape:
-        _gather(octets, key, rows, places, columns)
+    key = at.data[at.pos + 4] | at.data[at.pos + 5] << 8
+    size = int(SIZES[key])
+    fields = run(at.data, at.pos, at.end, key, n) if size and size * n == at.end - at.pos - _NO_DIAGNOSTICS else None
+    if fields is None:
+        return False
+    columns.handle[:] = fields["handle"]
+    if "status" in fields:
+        columns.status[:] = fields["status"]
+    if "source" in fields:
+        columns.source_ns[:] = _unix_ns(fields["source"])
+    _put(columns, slice(0, n), fields["value"], key >> 8)
     return True
 
 
-def _walk(at: Cursor, n: int, columns: Columns, element: Elements, shapes: Shapes) -> None:
-    """Run by run; what stands alone is noted by layout and gathered at the end."""
-    data, end, place, row = at.data, at.end, at.pos, 0
-    first = place
-    singles: dict[int, tuple[list[int], list[int]]] = {}
-    last, streak = -1, 0
-    uniform = n > 0 and end - place > 6 and _SIZES.get(data[place + 4] | data[place + 5] << 8, 0) * n == end - place - _NO_DIAGNOSTICS
+def _mixed(at: Cursor, n: int, columns: Columns, element: Elements) -> None:
+    """Items of fixed size are found and gathered layout by layout, whatever stands between them is read one by one."""
+    data, first, end = at.data, at.pos, at.end
+    octets = np.frombuffer(data, np.uint8, end - first, first)
+    chain, row, place = Chain(octets), 0, 0
+    rows: list[Rows] = []
+    places: list[Rows] = []
     while row < n:
-        if end - place < 6:
-            at.pos = place
-            _one(at, row, columns, element)  # a bare handle and an empty mask; less is malformed
-            place, row = at.pos, row + 1
+        found, place = chain.follow(place, n - row)
+        if found.size:
+            rows.append(np.arange(row, row + found.size))
+            places.append(found)
+            row += found.size
             continue
-        key = data[place + 4] | data[place + 5] << 8
-        size = _SIZES.get(key)
-        if size is None:
-            at.pos = place
-            _one(at, row, columns, element)
-            place, row, last = at.pos, row + 1, -1
-            continue
-        streak = streak + 1 if key == last else 1
-        last = key
-        if uniform or (streak > _STREAK and n - row > _STREAK):
-            k = _run(data, place, end, key, n - row)
-            _fill(columns, slice(row, row + k), np.frombuffer(data, _LAYOUTS[key], k, place), key >> 8)
-            place, row, last, uniform = place + k * size, row + k, -1, False
-            continue
-        if key not in singles:
-            singles[key] = ([], [])
-        rows, places = singles[key]
-        rows.append(row)
-        places.append(place)
-        place, row = place + size, row + 1
-    if place > end:
-        raise Malformed(f"{n} values announced, and fewer are there")
-    octets = np.frombuffer(data, np.uint8)[first:]
-    groups = [(key, np.array(rows), np.array(places) - first) for key, (rows, places) in singles.items()]
-    for key, rows_, places_ in groups:
-        _gather(octets, key, rows_, places_, columns)
-    if n >= _WORTH and sum(rows_.size for _, rows_, _ in groups) == n:
-        if len(shapes) >= _SHAPES_MOST:
-            shapes.clear()
-        shapes[n, end - first] = groups
+        at.pos = first + place
+        _one(at, row, columns, element)
+        row, place = row + 1, at.pos - first
+    if not rows:
+        return
+    items = gathered(data, first, end, np.concatenate(places))
+    whole: slice | Rows = slice(0, n) if items.handle.size == n else np.concatenate(rows)
+    columns.handle[whole], columns.status[whole], columns.source_ns[whole] = items.handle, items.status, _unix_ns(items.source)
+    row_of = np.arange(n) if isinstance(whole, slice) else whole
+    for picked, kind, value in items.values:
+        _put(columns, row_of[picked], value, kind)
 
 
-def _layout(mask: int, kind: int) -> np.dtype[Any]:
-    """One MonitoredItemNotification with a scalar of fixed size (Part 6, 5.2.2.17: value, status, source time, server time)."""
-    fields = [("handle", "<u4"), ("mask", "u1"), ("kind", "u1"), ("value", _NUMBERS[kind])]
-    for bit, name, code in (
-        (0x02, "status", "<u4"),
-        (0x04, "source", "<i8"),
-        (0x10, "source_pico", "<u2"),
-        (0x08, "server", "<i8"),
-        (0x20, "server_pico", "<u2"),
-    ):
-        if mask & bit:
-            fields.append((name, code))
-    return np.dtype(fields)
-
-
-_LAYOUTS: Final = {mask | kind << 8: _layout(mask, kind) for mask in range(1, 64, 2) for kind in _NUMBERS}
-_SIZES: Final = {key: layout.itemsize for key, layout in _LAYOUTS.items()}
-
-
-def _run(data: bytes, place: int, end: int, key: int, most: int) -> int:
-    """How many items of this layout follow each other from here on: each one's place is right because all before it had the size."""
-    layout = _LAYOUTS[key]
-    if end - place < layout.itemsize:
-        raise Malformed("the last value ends beyond its notification")
-    records = np.frombuffer(data, layout, min(most, (end - place) // layout.itemsize), place)
-    other = (records["mask"] != (key & 0xFF)) | (records["kind"] != key >> 8)
-    first = int(other.argmax())
-    return records.size if not other[first] else first
-
-
-def _gather(octets: NDArray[np.uint8], key: int, rows: Rows, places: Rows, columns: Columns) -> None:
-    layout = _LAYOUTS[key]
-    picked = octets[places[:, None] + np.arange(layout.itemsize)]
-    _fill(columns, rows, picked.view(layout).reshape(-1), key >> 8)
-
-
-def _fill(columns: Columns, rows: slice | Rows, records: NDArray[Any], kind: int) -> None:
-    columns.handle[rows] = records["handle"]
-    names = records.dtype.names or ()
-    if "status" in names:
-        columns.status[rows] = records["status"]
-    if "source" in names:
-        columns.source_ns[rows] = _unix_ns(records["source"])
-    value = records["value"]
+def _put(columns: Columns, rows: slice | Rows, value: NDArray[Any], kind: int) -> None:
+    """The values, and a status for those that float64 cannot hold."""
     if kind == DATETIME:
         columns.value[rows] = np.where(value > 0, (value - EPOCH_1970) / 1e7, np.nan)
         return
@@ -314,7 +243,8 @@ def _fill(columns: Columns, rows: slice | Rows, records: NDArray[Any], kind: int
     if value.dtype.itemsize == 8 and value.dtype.kind in "iu":
         inexact = (value > int(EXACT_INT)) | ((value < -int(EXACT_INT)) if value.dtype.kind == "i" else False)
         if inexact.any():
-            columns.status[rows] = np.where(inexact, np.uint32(BAD_OUT_OF_RANGE), columns.status[rows])
+            status = columns.status[rows]
+            columns.status[rows] = np.where(inexact & (status < np.uint32(BAD)), np.uint32(BAD_OUT_OF_RANGE), status)
 
 
 def _unix_ns(ticks: Times) -> Times:
