@@ -6,7 +6,7 @@ identifier, a folder its
 path, a property `<tag>/<property>`. No name is a level of another and none holds a slash, so identifiers never collide.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -15,6 +15,7 @@ from gateway.model import quality
 from gateway.model.tag import Tag, TagTable, TagType
 from gateway.model.unit import Unit
 from gateway.sinks.opcua.annex import Annex
+from gateway.sinks.opcua.condition_fields import GATEWAY
 from gateway.wire.opcua.face import (
     Builtin,
     Columns,
@@ -37,6 +38,7 @@ ROOT: Final = "/"
 ORGANIZES: Final = 35
 HAS_PROPERTY: Final = 46
 HAS_COMPONENT: Final = 47
+HAS_NOTIFIER: Final = 48
 OBJECTS_FOLDER: Final = 85
 BASE_OBJECT_TYPE: Final = 58
 FOLDER_TYPE: Final = 61
@@ -61,6 +63,7 @@ BUILTINS: Final[Mapping[TagType, Builtin]] = {
     TagType.ENUM: Builtin.UINT32,
 }
 
+_SUBSCRIBE_TO_EVENTS: Final = 1  # Part 3, 8.59 (EventNotifierType)
 _ROLES: Final = ("viewer", "operator", "engineer", "manager", "admin")
 _OBJECTS: Final = Target(OBJECTS_FOLDER, NodeClass.OBJECT, "Objects", FOLDER_TYPE, standard=True)
 
@@ -111,6 +114,21 @@ class AddressSpace:
     def roots(self) -> Sequence[Reference]:
         """What hangs below Objects: the asset tree and the fixed objects."""
         return [Reference(ORGANIZES, True, target) for target in (self._root, self._objects["Twin"], self._objects["Gateway"])]
+
+    def notifiers(self, source: Key) -> Collection[Key]:
+        """The Objects that report events of that source, itself among them: its folders up to the root, or the gateway's own."""
+        if isinstance(source, int):
+            return ()
+        if source == ROOT:
+            return (ROOT,)
+        if source.partition("/")[0] == GATEWAY:
+            return (source, GATEWAY)
+        parts = source.split(".")
+        return (*(".".join(parts[:length]) for length in range(len(parts), 0, -1)), ROOT)
+
+    def below_server(self) -> Sequence[Reference]:
+        """The Server object reports all events of the asset tree and of the gateway itself."""
+        return [Reference(HAS_NOTIFIER, True, target) for target in (self._root, self._objects[GATEWAY])]
 
     def tag_id(self, key: str) -> int | None:
         return self._view.tags.index.get(key)
@@ -228,7 +246,7 @@ class AddressSpace:
         parent = key.rpartition("/")[0]
         above = Reference(HAS_COMPONENT, False, self._objects[parent]) if parent else Reference(ORGANIZES, False, _OBJECTS)
         parts = [Reference(HAS_COMPONENT, True, part) for one, part in self._objects.items() if one.rpartition("/")[0] == key]
-        return Node(self._objects[key], [above, *parts, *figures])
+        return Node(self._objects[key], [above, *parts, *figures], event_notifier=_SUBSCRIBE_TO_EVENTS if key == GATEWAY else 0)
 
     def _folder(self, path: str) -> Node | None:
         self._grow()
@@ -243,7 +261,7 @@ class AddressSpace:
             else Reference(HAS_COMPONENT, True, tag_target(tags[child]))
             for child in children
         ]
-        return Node(self._folder_target("" if path == ROOT else path), [above, *below])
+        return Node(self._folder_target("" if path == ROOT else path), [above, *below], event_notifier=_SUBSCRIBE_TO_EVENTS)
 
     def _folder_target(self, path: str) -> Target:
         return Target(path, NodeClass.OBJECT, path.rpartition(".")[2], FOLDER_TYPE) if path else self._root

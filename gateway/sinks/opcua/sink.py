@@ -11,12 +11,13 @@ from gateway.model.command import Caller, Command
 from gateway.model.quality import BAD
 from gateway.model.update import TwinUpdate
 from gateway.sinks.opcua.condition_methods import ConditionMethods
-from gateway.sinks.opcua.conditions import Conditions, retained
+from gateway.sinks.opcua.conditions import Conditions, occurrence, retained
 from gateway.sinks.opcua.config import Config
 from gateway.sinks.opcua.history import TagHistory
 from gateway.sinks.opcua.items import TagItems
 from gateway.sinks.opcua.methods import OwnMethods
 from gateway.sinks.opcua.nodes import AddressSpace
+from gateway.sinks.opcua.notifiers import Notifiers
 from gateway.sinks.opcua.queue import Budget
 from gateway.sinks.opcua.subscriptions import Subscription
 from gateway.wire.opcua.face import Columns, Credentials, Items, Machine
@@ -41,6 +42,7 @@ class OpcUaSink:
         self._space.annexes = (
             Conditions(context.view, ConditionMethods(context.commands), self._space.root, objects["Gateway"], context.now_ns),
             OwnMethods(context.commands, objects),
+            Notifiers(context.view, self._space.root),
         )
         self._items: dict[TagItems, None] = {}
         self._budget = Budget()
@@ -70,7 +72,12 @@ class OpcUaSink:
         await self._server.stop()
 
     async def write(self, update: TwinUpdate) -> None:
-        """Every applied sample to the items that stand on its tag: a client's filter is its own, the tag's deadband is not applied."""
+        """Every applied sample to the items that stand on its tag: a client's filter is its own, the tag's deadband is not applied.
+        Every transition as an event.
+        """
+        if update.transitions:
+            tags, now_ns = self._context.view.tags, self._context.now_ns()
+            self._server.occur(occurrence(transition, tags, now_ns) for transition in update.transitions)
         rows = update.rows
         if not self._items or not len(rows):
             return

@@ -195,6 +195,12 @@ class Space(Protocol):
     def roots(self) -> Sequence[Reference]:
         """What hangs below the standard's Objects folder."""
 
+    def notifiers(self, source: Key) -> Collection[Key]:
+        """The Objects that report events of that source, itself among them; the Server object apart, which reports all."""
+
+    def below_server(self) -> Sequence[Reference]:
+        """HasNotifier: the Objects whose events the Server object reports, which are all of ours."""
+
     def method(self, owner: Key, method: Key) -> Method | None:
         """The Method of an Object by its own identifier there, or by that in the Object's type (Part 4, 5.11.2)."""
 

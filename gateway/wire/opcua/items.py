@@ -12,9 +12,10 @@ from asyncua.common.utils import ServiceError
 from asyncua.server.monitored_item_service import MonitoredItemService
 from asyncua.ua.ua_binary import struct_to_binary
 from asyncua.ua.uaerrors import UaError
-from asyncua.ua.uaprotocol_auto import DataChangeFilter, EventFilter  # what the decoder makes; ua's own names are subclasses of these
+from asyncua.ua.uaprotocol_auto import DataChangeFilter  # what the decoder makes; ua's own name is a subclass of this
 
 from gateway.wire.opcua import limits
+from gateway.wire.opcua.event_items import EventHub, EventItems
 from gateway.wire.opcua.face import Face, Filter, ItemRequest, Items, Mode
 from gateway.wire.opcua.nodes import OURS
 from gateway.wire.opcua.terms import status_code
@@ -50,16 +51,17 @@ class Sampled:
 
 
 class MonitoredItems(MonitoredItemService):
-    """Tags' values to `Items`, events to the library, anything else to `Sampled`."""
+    """Tags' values to `Items`, events to `EventItems`, anything else to `Sampled`."""
 
     isub: "Subscription"
 
-    def __init__(self, isub: "Subscription", aspace: Any, items: Items, face: Face) -> None:
+    def __init__(self, isub: "Subscription", aspace: Any, items: Items, face: Face, hub: EventHub) -> None:
         super().__init__(isub, aspace)
         self._items, self._face = items, face
         self._sampled: dict[int, Sampled] = {}
         self._sample_ns = 0  # not before
         self.triggers = Triggers(self._known)
+        self.events = EventItems(hub, self._queued, isub.counts)
 
     async def create_monitored_items(self, params: ua.CreateMonitoredItemsParameters) -> list[ua.MonitoredItemCreateResult]:
         room = limits.ITEMS_PER_SUBSCRIPTION - self.count()
@@ -100,10 +102,8 @@ class MonitoredItems(MonitoredItemService):
         if unfit:
             return _refused(unfit)
         if what.AttributeId == _EVENTS:
-            event: list[ua.MonitoredItemCreateResult] = await super().create_monitored_items(
-                ua.CreateMonitoredItemsParameters(ItemsToCreate=[wanted])
-            )
-            return event[0]
+            self._monitored_item_counter += 1
+            return self.events.create(self._monitored_item_counter, wanted)
         tag_id = self._tag(what)
         if tag_id is None:
             return self._create_sampled(wanted, stamps)
@@ -135,24 +135,25 @@ class MonitoredItems(MonitoredItemService):
         if sampled is not None:
             sampled.handle, sampled.stamps, sampled.size = asked.ClientHandle, stamps, _sampled_size(asked)
             return ua.MonitoredItemModifyResult(ua.StatusCode(), self._sampled_ms(), sampled.size)
-        event = self._monitored_items.get(item_id)
-        if event is None:
-            return ua.MonitoredItemModifyResult(status_code(ua.StatusCodes.BadMonitoredItemIdInvalid))
-        event.client_handle, event.queue_size = asked.ClientHandle, self._revise_queue_size(asked.QueueSize)
-        return ua.MonitoredItemModifyResult(ua.StatusCode(), 0.0, event.queue_size)
+        if item_id in self.events:
+            return self.events.modify(item_id, asked)
+        return ua.MonitoredItemModifyResult(status_code(ua.StatusCodes.BadMonitoredItemIdInvalid))
 
     async def set_monitoring_mode(self, mode: ua.MonitoringMode, ids: list[int]) -> list[ua.StatusCode]:
         now_ns, wanted = self._face.now_ns(), Mode(int(mode))
-        codes = [status_code(await self._set_mode(item_id, wanted, now_ns)) for item_id in ids]
+        codes = [status_code(self._set_mode(item_id, wanted, now_ns)) for item_id in ids]
         self._items.sample(now_ns)
         return codes
 
-    async def _set_mode(self, item_id: int, mode: Mode, now_ns: int) -> int:
+    def _set_mode(self, item_id: int, mode: Mode, now_ns: int) -> int:
         if item_id in self._items:
             return self._items.set_mode(item_id, mode, now_ns)
+        if item_id in self.events:
+            self.events.set_mode(item_id, mode)
+            return int(ua.StatusCodes.Good)
         sampled = self._sampled.get(item_id)
         if sampled is None:
-            return int((await super().set_monitoring_mode(ua.MonitoringMode(int(mode)), [item_id]))[0].value)
+            return int(ua.StatusCodes.BadMonitoredItemIdInvalid)
         sampled.free = 0
         if mode is Mode.DISABLED:
             sampled.queue.clear()
@@ -162,10 +163,10 @@ class MonitoredItems(MonitoredItemService):
 
     def count(self) -> int:
         """How many items there are."""
-        return len(self._items) + len(self._sampled) + len(self._monitored_items)
+        return len(self._items) + len(self._sampled) + len(self.events)
 
     def _known(self, item_id: int) -> bool:
-        return item_id in self._items or item_id in self._sampled or item_id in self._monitored_items
+        return item_id in self._items or item_id in self._sampled or item_id in self.events
 
     def set_triggering(self, triggering: int, add: list[int], remove: list[int]) -> tuple[list[int], list[int]]:
         """Part 4, 5.12.5: StatusCodes of the removed links, then of the added ones. Raises ServiceError BadMonitoredItemIdInvalid."""
@@ -180,10 +181,15 @@ class MonitoredItems(MonitoredItemService):
         """These items have queued something: what the items linked to them have sampled goes with it."""
         freed = self.triggers.freed_by(item_ids)
         self._items.free(freed)
+        self.events.let_go(freed)
         for item_id in freed:
             sampled = self._sampled.get(item_id)
             if sampled is not None and sampled.mode is Mode.SAMPLING:
                 sampled.free = len(sampled.queue)
+
+    def _queued(self, item_ids: list[int]) -> None:
+        if self.triggers:
+            self.fired(item_ids)
 
     def delete_monitored_items(self, ids: list[int]) -> list[ua.StatusCode]:
         codes = []
@@ -192,8 +198,11 @@ class MonitoredItems(MonitoredItemService):
                 codes.append(status_code(self._items.delete(item_id)))
             elif self._sampled.pop(item_id, None) is not None:
                 codes.append(ua.StatusCode())
+            elif item_id in self.events:
+                self.events.delete(item_id)
+                codes.append(ua.StatusCode())
             else:
-                codes += super().delete_monitored_items([item_id])
+                codes.append(status_code(ua.StatusCodes.BadMonitoredItemIdInvalid))
         if self.triggers:
             for item_id in ids:
                 self.triggers.forget(item_id)
@@ -202,7 +211,7 @@ class MonitoredItems(MonitoredItemService):
 
     def delete_all_monitored_items(self) -> None:
         self._sampled.clear()
-        super().delete_all_monitored_items()
+        self.events.close()
 
     # --- items on what is no tag ---
 
@@ -266,7 +275,7 @@ class MonitoredItems(MonitoredItemService):
         """The client's handle of each item, by the item's identifier."""
         yield from self._items.handles()
         yield from ((item_id, item.handle) for item_id, item in self._sampled.items())
-        yield from ((item_id, event.client_handle) for item_id, event in self._monitored_items.items())
+        yield from self.events.handles()
 
     def has_sampled(self) -> bool:
         return any(item.due() for item in self._sampled.values())
@@ -317,7 +326,7 @@ def _unfit(wanted: ua.MonitoredItemCreateRequest) -> int:
     if wanted.MonitoringMode not in (0, 1, 2):
         return ua.StatusCodes.BadMonitoringModeInvalid
     if what.AttributeId == _EVENTS:
-        return 0 if isinstance(asked_filter, EventFilter) else ua.StatusCodes.BadEventFilterInvalid
+        return 0
     if what.IndexRange:
         return ua.StatusCodes.BadIndexRangeNoData
     if what.DataEncoding is not None and what.DataEncoding.Name:

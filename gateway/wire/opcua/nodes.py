@@ -15,6 +15,7 @@ from gateway.wire.opcua.terms import date_time, node_id, status_code
 
 _HAS_TYPE_DEFINITION: Final = 40
 _OBJECTS_FOLDER: Final = 85
+_SERVER: Final = 2253
 _Attribute = ua.AttributeIds
 
 
@@ -56,6 +57,8 @@ class Nodes(MutableMapping[ua.NodeId, NodeData]):
         self._added: dict[ua.NodeId, NodeData] = {}
         objects = standard.pin(_OBJECTS_FOLDER)
         objects.references = [*objects.references, *map(reference_description, space.roots())]
+        server = standard.pin(_SERVER)
+        server.references = [*server.references, *map(reference_description, space.below_server())]
 
     def __getitem__(self, nodeid: ua.NodeId) -> NodeData:
         key = nodeid.Identifier

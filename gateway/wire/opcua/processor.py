@@ -17,7 +17,7 @@ from gateway.wire.opcua import limits, ticks
 from gateway.wire.opcua.diagnostics import Calls
 from gateway.wire.opcua.face import Credentials
 from gateway.wire.opcua.guards import MALFORMED, Channel
-from gateway.wire.opcua.publishing import Message
+from gateway.wire.opcua.publishing import BYTES_PER_VALUE, Message
 from gateway.wire.opcua.reads import Reads
 from gateway.wire.opcua.requests import create_items_request
 from gateway.wire.opcua.sessions import Session, check_operations
@@ -87,7 +87,6 @@ _ITEM_RESULT: Final = struct.Struct("<IIdI3x")  # status, id, sampling interval,
 _READ_RESPONSE: Final = nodeid_to_binary(ua.ReadResponse().TypeId)
 _NO_DIAGNOSTICS: Final = b"\xff\xff\xff\xff"
 _OVERHEAD_BYTES: Final = 512
-_BYTES_PER_VALUE: Final = 40  # of the widest record
 
 
 class Processor(UaProcessor):
@@ -240,7 +239,7 @@ class Processor(UaProcessor):
     def room_for(self) -> int:
         if not self._client_message_bytes:
             return limits.VALUES_PER_NOTIFICATION
-        return max(1, (self._client_message_bytes - _OVERHEAD_BYTES) // _BYTES_PER_VALUE)
+        return max(1, (self._client_message_bytes - _OVERHEAD_BYTES) // BYTES_PER_VALUE)
 
     def _republish(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
         assert self.session is not None

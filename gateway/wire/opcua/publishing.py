@@ -1,7 +1,7 @@
 """Subscriptions on the wire (Part 4, 5.13): the library's service and subscription classes with our state machine and our items inside.
 
-Items on tags are columns (`Items`); an item on any other Variable or attribute is read at each publishing timer and compared; events go
-the library's road.
+Items on tags are columns (`Items`), items on events filters with a queue (`EventItems`); an item on any other Variable or attribute is
+read at each publishing timer and compared.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from asyncua.server.subscription_service import SubscriptionService
 from asyncua.ua.ua_binary import extensionobject_to_binary
 
 from gateway.wire.opcua import limits, ticks
+from gateway.wire.opcua.event_items import EventHub
 from gateway.wire.opcua.face import Action, Items, Machine
 from gateway.wire.opcua.guards import finite
 from gateway.wire.opcua.items import MonitoredItems
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _DATA_CHANGE: Final = b"\x01\x00\x2b\x03\x01"  # ExtensionObject head: NodeId i=811 (DataChangeNotification, binary), body follows
 _LAST_SEQUENCE: Final = 0xFFFF_FFFF
+BYTES_PER_VALUE: Final = 40  # of the widest record
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Outlet(Protocol):
         """Use up the oldest request."""
 
     def room_for(self) -> int:
-        """How many values the client takes in one message."""
+        """How many values the client takes in one message, at BYTES_PER_VALUE each."""
 
     def waiting(self) -> int:
         """How many requests wait."""
@@ -89,7 +91,7 @@ class Subscription(InternalSubscription):
         self.machine, self.items, self.outlet, self._service = machine, items, outlet, service
         self.owner = Owner()
         self.counts: Counter[str] = Counter()  # for its diagnostics
-        self.monitored_item_srv = MonitoredItems(self, service.aspace, items, service.face)
+        self.monitored_item_srv = MonitoredItems(self, service.aspace, items, service.face, service.events)
         self._sent: OrderedDict[int, bytes] = OrderedDict()
         self._sent_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -131,7 +133,7 @@ class Subscription(InternalSubscription):
     # --- the publishing timer and the requests ---
 
     def available(self) -> bool:
-        return self.items.ready() or bool(self._triggered_events) or self.monitored_item_srv.has_sampled()
+        return self.items.ready() or self.monitored_item_srv.has_sampled() or self.monitored_item_srv.events.ready()
 
     def _expired(self) -> None:
         self.items.sample(self._service.face.now_ns())
@@ -186,11 +188,9 @@ class Subscription(InternalSubscription):
             pieces += [_DATA_CHANGE + struct.pack("<i", len(body)), body]
             self.counts["data_change"] += len(sampled)
             count += 1
-        if most > len(sampled) and self._triggered_events:
-            events = [event for queued in self._triggered_events.values() for event in queued]
-            self.counts["event"] += len(events)
-            self._triggered_events = {}
-            pieces.append(extensionobject_to_binary(ua.EventNotificationList(events)))
+        if most > len(sampled) and self.monitored_item_srv.events.ready():
+            room_bytes = self.outlet.room_for() * BYTES_PER_VALUE - sum(map(len, pieces))
+            pieces.append(self.monitored_item_srv.events.take(most - len(sampled), room_bytes))
             count += 1
         return count, pieces
 
@@ -261,6 +261,7 @@ class Publishing(SubscriptionService):
     def __init__(self, aspace: Any, iserver: "Interior") -> None:
         super().__init__(aspace, iserver)
         self.face = iserver.face
+        self.events = EventHub(iserver.face, iserver.nodes)
         self._farewells: dict[ua.NodeId, deque[Message]] = {}  # StatusChanges that wait for their session's next Publish request
 
     async def create_subscription(

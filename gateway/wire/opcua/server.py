@@ -7,6 +7,7 @@ server = OpcUaServer(Settings(...), face); await server.start(); server.url; awa
 
 import asyncio
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +30,7 @@ from gateway.wire.opcua.guards import GuardedProtocol, guard_codec
 from gateway.wire.opcua.historian import Historian
 from gateway.wire.opcua.limits import Limits
 from gateway.wire.opcua.nodes import Nodes
+from gateway.wire.opcua.occurrences import Occurrence
 from gateway.wire.opcua.processor import Processor
 from gateway.wire.opcua.publishing import Publishing
 from gateway.wire.opcua.server_methods import own_methods
@@ -200,6 +202,11 @@ class OpcUaServer:
         endpoint = _endpoint(settings, self.url)
         interior.add_endpoint(endpoint)
         interior._known_servers[settings.application_uri] = ServerDesc(endpoint.Server)
+
+    def occur(self, occurrences: Iterable[Occurrence]) -> None:
+        """Events, live, to the clients that listen above their sources. Not even looked at where nobody listens."""
+        if self._interior is not None:
+            self._interior.subscription_service.events.occur(occurrences)
 
     async def stop(self) -> None:
         """Idempotent. Tells the clients nothing but closes their connections; all subscriptions end."""

@@ -1,0 +1,214 @@
+"""Events to an asyncua client (Part 4, 5.12, 7.22.3; Part 9, 5.5.7): who hears what, queues, modes, refreshes."""
+
+import asyncio
+
+import pytest
+from asyncua import Client, ua
+from asyncua.ua.uaerrors import UaStatusCodeError
+
+from gateway.model.alarm import AlarmRule, Limit
+from gateway.model.tag import Tag
+from support.opcua_face import opcua_face
+from support.waiting import eventually
+
+NS = 2
+TAGS = [Tag(0, "line.oven.temp"), Tag(1, "line.press.force"), Tag(2, "hall")]
+RULES = [AlarmRule(tag.tag_id, tag.name, Limit.HI, 50.0, severity=300 + 100 * tag.tag_id, message=f"{tag.name} is high") for tag in TAGS]
+LIMIT_ALARM = ua.NodeId(ua.ObjectIds.LimitAlarmType)
+CONDITION = ua.NodeId(ua.ObjectIds.ConditionType)
+
+
+class Heard:
+    def __init__(self):
+        self.events = []
+
+    def event_notification(self, event):
+        self.events.append(event)
+
+
+@pytest.fixture
+async def face():
+    async with opcua_face(TAGS, RULES) as running:
+        await running.step(dict.fromkeys(("line.oven.temp", "line.press.force", "hall"), 20.0))
+        yield running
+
+
+@pytest.fixture
+async def client(face):
+    async with Client(face.sink.url, timeout=10) as connected:
+        yield connected
+
+
+def operand(*path, of=ua.ObjectIds.BaseEventType, attribute=ua.AttributeIds.Value, index_range=None):
+    names = [ua.QualifiedName(name) for name in path]
+    return ua.SimpleAttributeOperand(ua.NodeId(of), names, attribute, index_range)
+
+
+def literal(value, kind=None):
+    return ua.LiteralOperand(ua.Variant(value, kind))
+
+
+def where(*elements):
+    return ua.ContentFilter([ua.ContentFilterElement(operator, list(operands)) for operator, operands in elements])
+
+
+FIELDS = ("EventId", "EventType", "SourceNode", "SourceName", "Time", "ReceiveTime", "Message", "Severity")
+
+
+def event_filter(*clauses, where_clause=None):
+    selects = list(clauses) or [operand(name) for name in FIELDS]
+    return ua.EventFilter(selects, where_clause or ua.ContentFilter())
+
+
+class Listener:
+    """Event items as they are on the wire: results, and lists of fields by client handle."""
+
+    def __init__(self, client):
+        self.client, self.lists, self.id = client, [], 0
+
+    async def open(self, publishing_ms=20, most=0):
+        params = ua.CreateSubscriptionParameters(publishing_ms, 3000, 30, most, True, 0)
+        self.id = (await self.client.uaclient.create_subscription(params, self._publish)).SubscriptionId
+        return self
+
+    async def _publish(self, result):
+        for notification in result.NotificationMessage.NotificationData or []:
+            if isinstance(notification, ua.EventNotificationList):
+                self.lists.append([(event.ClientHandle, [v.Value for v in event.EventFields]) for event in notification.Events])
+
+    @property
+    def events(self):
+        return [event for events in self.lists for event in events]
+
+    async def item(self, node, asked_filter, handle=1, mode=ua.MonitoringMode.Reporting, size=100, oldest=True, attribute=12):
+        request = ua.MonitoredItemCreateRequest(
+            ua.ReadValueId(node, attribute), mode, ua.MonitoringParameters(handle, 0, asked_filter, size, oldest)
+        )
+        params = ua.CreateMonitoredItemsParameters(self.id, ua.TimestampsToReturn.Both, [request])
+        return (await self.client.uaclient.create_monitored_items(params))[0]
+
+
+async def listening(client, **terms):
+    return await Listener(client).open(**terms)
+
+
+SERVER = ua.NodeId(ua.ObjectIds.Server)
+
+
+def own(key):
+    return ua.NodeId(key, NS)
+
+
+async def test_a_subscribed_client_hears_an_alarm_with_the_fields_of_its_type(face, client):
+    """The library's own subscribe_events, with the filter that it makes from the type's fields."""
+    heard = Heard()
+    subscription = await client.create_subscription(20, heard)
+    await subscription.subscribe_alarms_and_conditions(evtypes=ua.ObjectIds.NonExclusiveLevelAlarmType)
+    await face.step({"line.oven.temp": 60.0})
+    await eventually(lambda: heard.events)
+    event = heard.events[0]
+    assert event.SourceNode == own("line.oven.temp")
+    assert event.Severity == 300
+    assert event.NodeId == own("line.oven.temp/Alarms/HI")  # the ConditionId
+    assert event.Retain is True
+    assert getattr(event, "ActiveState/Id") is True
+    assert getattr(event, "AckedState/Id") is False
+
+
+async def test_a_folder_reports_the_events_of_what_is_below_it(face, client):
+    listener = await listening(client)
+    notifiers = [own("line.oven"), own("line"), own("/"), SERVER]
+    for handle, node in enumerate(notifiers):
+        assert (await listener.item(node, event_filter(), handle)).StatusCode.is_good()
+    await face.step({"line.oven.temp": 60.0, "line.press.force": 60.0, "hall": 60.0})
+    await eventually(lambda: len(listener.events) >= 9)
+    heard = {handle: [fields[3] for number, fields in listener.events if number == handle] for handle in range(4)}
+    oven, press, hall = (tag.name for tag in TAGS)
+    assert heard == {0: [oven], 1: [oven, press], 2: [oven, press, hall], 3: [oven, press, hall]}
+
+
+@pytest.mark.parametrize(
+    ("node", "attribute", "status"),
+    [
+        (own("line.oven.temp"), 12, "BadAttributeIdInvalid"),
+        (own("nowhere"), 12, "BadNodeIdUnknown"),
+        (own("Twin"), 12, "BadNotSupported"),
+        (ua.NodeId(ua.ObjectIds.Server_ServerStatus), 12, "BadAttributeIdInvalid"),
+        (ua.NodeId(ua.ObjectIds.Server_ServerCapabilities), 12, "BadNotSupported"),
+    ],
+)
+async def test_nobody_listens_where_there_is_no_notifier(client, node, attribute, status):
+    listener = await listening(client)
+    result = await listener.item(node, event_filter(), attribute=attribute)
+    assert result.StatusCode.name == status
+
+
+@pytest.mark.parametrize("asked", [None, ua.DataChangeFilter(), ua.EventFilter([], ua.ContentFilter())])
+async def test_an_event_item_needs_an_event_filter(client, asked):
+    listener = await listening(client)
+    assert (await listener.item(SERVER, asked)).StatusCode.name == "BadEventFilterInvalid"
+
+
+async def test_notifiers_are_found_by_their_references(client):
+    server = await client.get_node(SERVER).get_references(48, ua.BrowseDirection.Forward)
+    assert {reference.NodeId for reference in server} == {own("/"), own("Gateway")}
+    oven = await client.get_node(own("line.oven")).get_references(36, ua.BrowseDirection.Both)
+    assert {(reference.NodeId, reference.IsForward) for reference in oven} == {(own("line"), False), (own("line.oven.temp"), True)}
+    above = await client.get_node(own("/")).get_references(48, ua.BrowseDirection.Inverse)
+    assert [reference.NodeId for reference in above] == [SERVER]
+
+
+async def test_an_unknown_field_is_null_and_the_client_is_told(face, client):
+    listener = await listening(client)
+    clauses = [
+        operand("Message"),
+        operand("NoSuchField"),
+        operand("Message", of=ua.ObjectIds.FolderType),
+        operand("ActiveState", attribute=ua.AttributeIds.DisplayName),
+        operand("Message", index_range="5:2"),
+        operand("Message", index_range="0:3"),
+    ]
+    result = await listener.item(SERVER, event_filter(*clauses))
+    assert result.StatusCode.is_good()
+    names = [code.name for code in result.FilterResult.SelectClauseResults]
+    assert names == ["Good", "BadNodeIdUnknown", "BadTypeDefinitionInvalid", "BadAttributeIdInvalid", "BadIndexRangeInvalid", "Good"]
+    await face.step({"hall": 60.0})
+    await eventually(lambda: listener.events)
+    _, fields = listener.events[0]
+    assert fields[1:5] == [None] * 4
+
+
+async def test_a_where_clause_chooses_by_type_and_severity(face, client):
+    """OfType is met by every subtype."""
+    listener = await listening(client)
+    elements = where(
+        (ua.FilterOperator.And, [ua.ElementOperand(1), ua.ElementOperand(2)]),
+        (ua.FilterOperator.OfType, [literal(CONDITION)]),
+        (ua.FilterOperator.GreaterThanOrEqual, [operand("Severity"), literal(400, ua.VariantType.Int32)]),
+    )
+    assert (await listener.item(SERVER, event_filter(where_clause=elements))).StatusCode.is_good()
+    await face.step({"line.oven.temp": 60.0, "line.press.force": 60.0, "hall": 60.0})
+    await eventually(lambda: len(listener.events) == 2)
+    assert [fields[7] for _, fields in listener.events] == [400, 500]
+
+
+async def test_a_where_clause_that_cannot_be_refuses_the_item_and_says_why(client):
+    listener = await listening(client)
+    elements = where(
+        (ua.FilterOperator.And, [ua.ElementOperand(0), ua.ElementOperand(9)]),
+        (ua.FilterOperator.RelatedTo, [literal(1)] * 6),
+        (ua.FilterOperator.Not, []),
+        (ua.FilterOperator.OfType, [literal(ua.NodeId(ua.ObjectIds.FolderType))]),
+        (ua.FilterOperator.IsNull, [ua.AttributeOperand(AttributeId=13)]),
+    )
+    result = await listener.item(SERVER, event_filter(where_clause=elements))
+    assert result.StatusCode.name == "BadEventFilterInvalid"
+    found = result.FilterResult.WhereClauseResult.ElementResults
+    assert [element.StatusCode.name for element in found] == [
+        "BadFilterOperandInvalid",
+        "BadFilterOperatorUnsupported",
+        "BadFilterOperandCountMismatch",
+        "BadFilterOperandInvalid",
+        "BadFilterOperandInvalid",
+    ]
+    assert [code.name for code in found[0].OperandStatusCodes] == ["BadFilterElementInvalid"] * 2
