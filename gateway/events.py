@@ -6,16 +6,32 @@ Each subscriber has a queue and a task of its own: a slow or failing one harms n
 import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Final, Self
 from uuid import uuid4
 
 from gateway.model import quality
-from gateway.model.alarm import Change, Limit, Transition
+from gateway.model.alarm import Change, Condition, Limit, Shelving, Transition
 from gateway.model.event import Category, Event, Severity
+from gateway.model.instant import iso
 from gateway.model.tag import TagTable
 from gateway.model.update import TwinUpdate
 
-_ABOVE = (Limit.HIHI, Limit.HI)
+_ABOVE: Final = frozenset({Limit.HIHI, Limit.HI})
+_COMES: Final = frozenset({Change.ACTIVE, Change.LEVEL, Change.RE_ALARMED})
+_BY_HAND: Final = {
+    Change.ACKNOWLEDGED: "acknowledged",
+    Change.CONFIRMED: "confirmed",
+    Change.COMMENTED: "commented",
+    Change.RESET: "reset",
+    Change.SHELVED: "shelved",
+    Change.UNSHELVED: "unshelved",
+    Change.SUPPRESSED: "suppressed",
+    Change.UNSUPPRESSED: "suppressed no longer",
+    Change.OUT_OF_SERVICE: "taken out of service",
+    Change.IN_SERVICE: "put into service",
+    Change.ENABLED: "enabled",
+    Change.DISABLED: "disabled",
+}
 
 
 class Subscription:
@@ -146,24 +162,36 @@ class Publisher:
 
 
 def threshold_event(transition: Transition) -> Event:
-    """One event for one transition of a condition (ISA-18.2): at its severity when it comes, informative when it goes."""
-    rule = transition.rule
-    comes = transition.change is Change.ACTIVE
-    category = Category.USER if transition.change is Change.ACKNOWLEDGED else Category.THRESHOLD
+    """One event for one transition of a condition (ISA-18.2): at its severity when it asks for attention, informative otherwise."""
+    rule, state, change = transition.rule, transition.condition, transition.change
+    asks = change in _COMES and (change is not Change.LEVEL or state.raised_serial == state.serial)
+    by_hand = change in _BY_HAND and not (change is Change.UNSHELVED and not state.user)
     details = {
         "parameter": rule.tag,
-        "threshold": None if rule.limit is Limit.BAD else rule.threshold,
-        "actual_value": finite(transition.value),
+        "threshold": state.threshold,
+        "actual_value": finite(state.value),
         "limit": rule.limit.value,
+        "level": state.level.value if state.level else None,
         "condition": rule.condition,
-        "change": transition.change.value,
-        "active": transition.active,
-        "acknowledged": transition.acknowledged,
-        "status": quality.name(transition.status),
-        "user": transition.user,
-        "comment": transition.comment,
+        "change": change.value,
+        "active": state.active,
+        "acknowledged": state.acknowledged,
+        "confirmed": state.confirmed,
+        "latched": state.latched,
+        "enabled": state.enabled,
+        "shelving": state.shelving.name.lower(),
+        "suppressed": state.suppressed,
+        "out_of_service": state.out_of_service,
+        "retained": state.retained,
+        "severity": state.severity,
+        "serial": state.serial,
+        "condition_event_id": state.event_id.hex(),
+        "status": quality.name(state.status),
+        "user": state.user,
+        "comment": state.comment,
     }
-    level = rule.severity if comes else min(rule.severity, Severity.INFO.level)
+    level = state.severity if asks else min(state.severity, Severity.INFO.level)
+    category = Category.USER if by_hand else Category.THRESHOLD
     return Event(str(uuid4()), transition.at_ns, category, level, rule.tag, said(transition), details)
 
 
@@ -186,16 +214,46 @@ def of_transitions(transitions: Sequence[Transition]) -> list[Event]:
 
 def said(transition: Transition) -> str:
     """A transition in words: the message of its event on every face."""
-    rule = transition.rule
-    if transition.change is Change.ACKNOWLEDGED:
-        return f"{rule.tag} {rule.limit.value} acknowledged by {transition.user or 'unknown'}"
-    if transition.change is Change.INACTIVE:
-        return f"{rule.tag} {rule.limit.value} returned to normal at {transition.value:g}"
-    if rule.message:
-        return rule.message
-    if rule.limit is Limit.BAD:
-        return f"{rule.tag} has bad quality: {quality.name(transition.status)}"
-    if rule.limit is Limit.STATE:
-        return f"{rule.tag} is in state {transition.value:g}"
-    verb = "exceeded" if rule.limit in _ABOVE else "fell below"
-    return f"Threshold breach: {rule.tag} {verb} {rule.threshold:g} with value {transition.value:g}"
+    rule, state, change = transition.rule, transition.condition, transition.change
+    name = f"{rule.tag} {rule.subject or rule.limit.value}"
+    if change in _COMES:
+        words = state.message or rule.message or _breach(state)
+        if change is Change.RE_ALARMED:
+            return f"still: {words}"
+        return f"{words} ({state.level.value})" if state.level and (rule.message or change is Change.LEVEL) else words
+    if change is Change.INACTIVE:
+        return f"{name} returned to normal" + ("" if rule.limit is Limit.SYSTEM else f" at {state.value:g}")
+    if change is Change.LATCHED:
+        return f"{name} is back to normal at {state.value:g}, and stays active until it is reset"
+    if change is Change.UNSHELVED and not state.user:
+        return f"{name} is shelved no longer"
+    words = _BY_HAND[change]
+    if change is Change.SHELVED:
+        words += " until it returns to normal" if state.shelving is Shelving.ONE_SHOT else f" until {iso(state.unshelve_ns)}"
+    return f"{name} {words} by {state.user or 'unknown'}" + (f": {state.comment}" if change is Change.COMMENTED else "")
+
+
+def _breach(state: Condition) -> str:
+    """Why it is active, of a rule that has no message."""
+    limit = state.level or state.rule.limit
+    return _BREACHES.get(state.rule.limit, _THRESHOLD).format(
+        tag=state.rule.tag,
+        subject=state.rule.subject,
+        value=state.value,
+        status=quality.name(state.status),
+        number=state.threshold,
+        side="above" if limit in _ABOVE else "below",
+        way="rises" if limit in _ABOVE else "falls",
+        verb="exceeded" if limit in _ABOVE else "fell below",
+    )
+
+
+_THRESHOLD: Final = "Threshold breach: {tag} {verb} {number:g} with value {value:g}"
+_BREACHES: Final = {
+    Limit.BAD: "{tag} has bad quality: {status}",
+    Limit.STATE: "{tag} is in state {value:g}",
+    Limit.DEV: "{tag} is more than {number:g} {side} its setpoint at {value:g}",
+    Limit.ROC: "{tag} {way} faster than {number:g} per second at {value:g}",
+    Limit.DISC: "{tag} does not follow its command: it is {value:g}",
+    Limit.SYSTEM: "{tag} {subject} is not as it should be",
+}

@@ -154,6 +154,15 @@ class Condition:
         return self.enabled and (self.active or not self.acknowledged or not self.confirmed)
 
     @property
+    def threshold(self) -> float | None:
+        """What the value is held against: that of the level that holds, of LEVEL; None where a number says nothing."""
+        if self.rule.limit in {Limit.BAD, Limit.SYSTEM}:
+            return None
+        if self.rule.limit is not Limit.LEVEL:
+            return self.rule.threshold
+        return next((level.threshold for level in self.rule.levels if level.limit is self.level), None)
+
+    @property
     def silenced(self) -> bool:
         """Part 9, 5.8.2 (SuppressedOrShelved)."""
         return self.suppressed or self.out_of_service or self.shelving is not Shelving.UNSHELVED

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 
 from gateway.model import quality
-from gateway.model.alarm import Limit, Transition
+from gateway.model.alarm import Transition
 from gateway.model.batch import Floats, Rows, TagIds, Times
 from gateway.model.event import Event, Severity
 from gateway.model.instant import iso, iso_column
@@ -87,7 +87,8 @@ class Encoder:
             yield head + b"}", len(ids)
 
     def alarm_topic(self, transition: Transition) -> str:
-        return f"{self.prefix}/_alarm/{transition.rule.tag}/{transition.rule.limit.value}"
+        """The last segment is that of the condition's name."""
+        return f"{self.prefix}/_alarm/{transition.rule.tag}/{transition.rule.subject or transition.rule.limit.value}"
 
     def event_topic(self, event: Event) -> str:
         return f"{self.prefix}/_event/{event.category.value}"
@@ -99,33 +100,45 @@ def offsets_ms(offset_ns: Times) -> Any:
 
 
 def alarm(transition: Transition, tag: Tag | None) -> bytes:
-    """The full record of a condition after a transition. tag None: a condition that ends because its tag is gone."""
-    rule = transition.rule
-    bad = quality.word(transition.status) == "bad"
+    """The full record of a condition after a transition. tag None: of the gateway itself, or one that ends because its tag is gone."""
+    rule, state = transition.rule, transition.condition
+    bad = quality.word(state.status) == "bad"
     return json(
         {
             "condition": rule.condition,
             "tag": rule.tag,
             "limit": rule.limit.value,
             "change": transition.change.value,
-            "active": transition.active,
-            "acknowledged": transition.acknowledged,
-            "severity": Severity.of_level(rule.severity).value,
-            "level": rule.severity,
+            "active": state.active,
+            "acknowledged": state.acknowledged,
+            "confirmed": state.confirmed,
+            "latched": state.latched,
+            "enabled": state.enabled,
+            "shelving": state.shelving.name.lower(),
+            "unshelve": iso(state.unshelve_ns) if state.unshelve_ns else None,
+            "suppressed": state.suppressed,
+            "out_of_service": state.out_of_service,
+            "retained": state.retained,
+            "active_limit": state.level.value if state.level else None,
+            "severity": Severity.of_level(state.severity).value,
+            "level": state.severity,
             "timestamp": iso(transition.at_ns),
+            "active_since": iso(state.active_ns) if state.active_ns else None,
             "source_timestamp": iso(transition.source_ns) if transition.source_ns else None,
-            "value": None if bad else transition.value,
-            "quality": quality.word(transition.status),
-            "status": quality.name(transition.status),
-            "threshold": None if rule.limit is Limit.BAD else rule.threshold,
+            "serial": state.serial,
+            "event_id": state.event_id.hex(),
+            "value": None if bad else state.value,
+            "quality": quality.word(state.status),
+            "status": quality.name(state.status),
+            "threshold": state.threshold,
             "hysteresis": rule.hysteresis,
             "unit": tag.unit if tag else "",
-            "message": rule.message,
+            "message": state.message or rule.message,
             "cause": rule.cause,
             "consequence": rule.consequence,
             "action": rule.action,
-            "user": transition.user,
-            "comment": transition.comment,
+            "user": state.user,
+            "comment": state.comment,
         }
     )
 

@@ -241,7 +241,7 @@ class MqttSink:
         if config.alarms:
             for transition in update.transitions:
                 payload = encode.alarm(transition, encoder.tags.named(transition.rule.tag))
-                retain = transition.active or not transition.acknowledged
+                retain = transition.condition.retained
                 rows.append(self._row(ALARMS, encoder.alarm_topic(transition), payload, update.now_ns, retain=retain, droppable=False))
         if config.events:
             rows += [
