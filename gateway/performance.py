@@ -27,6 +27,7 @@ RECALLED: Final = 20_000  # events of the journal, at a start
 _INTERVALS: Final = DAY_NS // INTERVAL_NS
 _SLOTS: Final = INTERVAL_NS // SLOT_NS
 _ASKING: Final = frozenset({Change.ACTIVE, Change.RE_ALARMED})
+_BACK: Final = frozenset({Change.UNSHELVED, Change.UNSUPPRESSED, Change.IN_SERVICE, Change.ENABLED})
 
 
 @dataclass(slots=True)
@@ -78,11 +79,14 @@ class AlarmPerformance:
             name, word = details.get("condition"), details.get("change")
             if not isinstance(name, str) or word not in _CHANGES:
                 continue
-            change = _CHANGES[word]
+            change, severity = _CHANGES[word], int(details.get("severity", event.level))
+            active, seen = bool(details.get("active")), bool(details.get("acknowledged"))
+            told_at_its_severity = change is Change.LEVEL and event.level == severity > Severity.INFO.level
             self._began_ns = min(self._began_ns, max(event.timestamp_ns, now_ns - DAY_NS))
-            silenced = any(details.get(key) for key in _SILENCES) or details.get("enabled") is False
-            severity = int(details.get("severity", event.level))
-            self._count(name, change, event.timestamp_ns, severity, bool(details.get("active")), silenced)
+            silenced = details.get("shelving", _UNSHELVED) != _UNSHELVED or details.get("enabled") is False
+            silenced = silenced or bool(details.get("suppressed") or details.get("out_of_service"))
+            asks = not silenced and (told_at_its_severity or _asks(change, active, seen))
+            self._count(name, change, event.timestamp_ns, severity, stands=active and not silenced, asks=asks)
             if change is Change.ACKNOWLEDGED:
                 self._acknowledged(name, event.timestamp_ns)
 
@@ -105,11 +109,10 @@ class AlarmPerformance:
         for transition in transitions:
             condition, name = transition.condition, transition.rule.condition
             silenced = condition.silenced or not condition.enabled
-            change = transition.change
-            if change not in _ASKING and condition.serial and condition.serial == condition.raised_serial:
-                change = Change.ACTIVE  # asks anew: another limit, or what was shelved is still there
-            self._count(name, change, transition.at_ns, condition.severity, condition.active, silenced)
-            if transition.change is Change.ACKNOWLEDGED:
+            change, anew = transition.change, 0 < condition.serial == condition.raised_serial
+            asks = not silenced and (anew or _asks(change, condition.active, condition.acknowledged))
+            self._count(name, change, transition.at_ns, condition.severity, stands=condition.active and not silenced, asks=asks)
+            if change is Change.ACKNOWLEDGED:
                 self._acknowledged(name, transition.at_ns)
             self._stand(condition)
             self._report = None
@@ -122,11 +125,11 @@ class AlarmPerformance:
             trail.began_ns += delta_ns if trail.began_ns else 0
             trail.waits_ns += delta_ns if trail.waits_ns else 0
 
-    def _count(self, name: str, change: Change, at_ns: int, severity: int, active: bool, silenced: bool) -> None:
-        if change in _ASKING and not silenced:
+    def _count(self, name: str, change: Change, at_ns: int, severity: int, *, stands: bool, asks: bool) -> None:
+        if asks:
             self._annunciated(name, at_ns, severity)
-        elif not active or silenced:
-            self._over(name, at_ns, returned=change is Change.INACTIVE and not silenced)
+        elif not stands:
+            self._over(name, at_ns, returned=change is Change.INACTIVE)
 
     def _annunciated(self, name: str, at_ns: int, severity: int) -> None:
         interval = self._interval(at_ns)
@@ -309,7 +312,12 @@ _GAUGES: Final = {
     "alarm_acknowledge_seconds": "acknowledge_s",
 }
 _CHANGES: Final = {change.value: change for change in Change}
-_SILENCES: Final = ("shelved", "suppressed", "out_of_service", "silenced")
+_UNSHELVED: Final = Shelving.UNSHELVED.name.lower()
+
+
+def _asks(change: Change, active: bool, acknowledged: bool) -> bool:
+    """Whether a transition asks for attention, if the condition is not silenced: what was, and still stands unseen, asks again."""
+    return change in _ASKING or (change in _BACK and active and not acknowledged)
 
 
 def _floods(counts: dict[int, int], present: int) -> tuple[int, bool]:
