@@ -58,7 +58,7 @@ def minutes(result):
     found = []
     for value in result.HistoryData.DataValues or []:
         minute = (value.SourceTimestamp.timestamp() * 1e9 - FIVE) / MINUTE
-        found.append(f"{minute:g}?" if value.StatusCode_.value == BAD_BOUND_NOT_FOUND else round(minute, 6))
+        found.append(f"{minute:g}?" if value.StatusCode.value == BAD_BOUND_NOT_FOUND else round(minute, 6))
     return found
 
 
@@ -125,3 +125,117 @@ async def test_bounds_and_order_are_those_of_the_standards_table(kept, client, p
         (result,) = await read(client, raw(start, end, most, bounds))
         assert minutes(result) == expected, (start, end, most, bounds)
         assert result.StatusCode.value == (ua.StatusCodes.GoodNoData if not expected else 0)
+
+
+async def pages(client, details, name="line.temp"):
+    """All answers to one question, continued to the end."""
+    point, found = None, []
+    while True:
+        (result,) = await read(client, details, (name,), point)
+        assert result.StatusCode.is_good()
+        found.append(result.HistoryData.DataValues or [])
+        point = result.ContinuationPoint
+        if point is None:
+            return found
+
+
+async def test_asyncuas_own_client_reads_it(client):
+    node = client.get_node(ua.NodeId("line.temp", NS))
+    values = await node.read_raw_history(at(0), at(6), numvalues=0)
+    assert [value.Value.Value for value in values] == [0, 2, 3, 5, 6]  # it asks for bounds
+    assert {value.Value.VariantType for value in values} == {ua.VariantType.Double}
+
+
+async def test_a_number_of_values_is_the_size_of_a_page_where_both_times_are_given(client):
+    """Part 11, 6.5.3.2: numValuesPerNode a time, the bounds among them, until the continuation point is null."""
+    assert [[minute(v) for v in page] for page in await pages(client, raw(1, 4, 2, bounds=True))] == [[0, 2], [3, 5]]
+    assert [[minute(v) for v in page] for page in await pages(client, raw(7, 1, 2))] == [[6, 5], [3, 2]]
+    assert [[minute(v) for v in page] for page in await pages(client, raw(0, None, 2))] == [[0, 2]]  # one time only: so many in all
+
+
+def minute(value):
+    return round((value.SourceTimestamp.timestamp() * 1e9 - FIVE) / MINUTE, 6)
+
+
+async def test_what_is_bad_is_null_with_its_status_and_texts_and_integers_keep_their_type(kept, client):
+    times = [FIVE + k * MINUTE for k in range(3)]
+    await kept.keep(1, times, [2**53, 7, -3], [0, 0x8031_0000, 0x4094_0000])
+    await kept.keep(2, times, float("nan"), [0, 0x8031_0000, 0], {0: "blå", 1: "gone", 2: ""})
+    numbers, words = await read(client, raw(0, 9), ("line.count", "line.recipe"))
+    got = [(v.Value.Value if v.Value else None, v.StatusCode.value) for v in numbers.HistoryData.DataValues]
+    assert got == [(2**53, 0), (None, 0x8031_0000), (-3, 0x4094_0000)]
+    assert numbers.HistoryData.DataValues[0].Value.VariantType == ua.VariantType.Int64
+    got = [(v.Value.Value if v.Value else None, v.StatusCode.value) for v in words.HistoryData.DataValues]
+    assert got == [("blå", 0), (None, 0x8031_0000), ("", 0)]
+
+
+async def test_what_cannot_be_asked_is_refused_in_the_standards_words(client):
+    async def status(details, name="line.temp", **how):
+        return (await read(client, details, (name,), **how))[0].StatusCode.value
+
+    codes = ua.StatusCodes
+    assert await status(raw(0, 5), "line.nothing") == codes.BadNodeIdUnknown
+    assert await status(raw(0, 5), "line") == codes.BadHistoryOperationUnsupported  # a folder
+    assert await status(raw(0, 5), "line.empty") == codes.GoodNoData
+    assert await status(raw(None, None, 5)) == codes.BadHistoryOperationInvalid
+    assert await status(raw(0, None)) == codes.BadHistoryOperationInvalid
+    assert await status(raw(0, 5), point=b"12345678") == codes.BadContinuationPointInvalid
+    assert await status(raw(0, 5), stamps=ua.TimestampsToReturn.Server) == codes.BadTimestampNotSupported
+    assert await status(raw(0, 5), stamps=ua.TimestampsToReturn.Both) == codes.Good
+    modified = ua.ReadRawModifiedDetails(IsReadModified=True, StartTime=at(0), EndTime=at(5))
+    assert await status(modified) == codes.BadHistoryOperationUnsupported
+    for refused, how in (
+        (codes.BadTimestampsToReturnInvalid, {"stamps": ua.TimestampsToReturn.Neither}),
+        (codes.BadNothingToDo, {"names": ()}),
+        (codes.BadTooManyOperations, {"names": ("line.temp",) * 101}),
+    ):
+        with pytest.raises(ua.uaerrors.UaStatusCodeError) as fault:
+            await read(client, raw(0, 5), **how)
+        assert fault.value.code == refused
+
+
+async def test_a_viewer_without_the_permission_reads_nothing(tmp_path, monkeypatch):
+    """`history:read` decides; the node is not hidden by it."""
+    async with past(TAGS, tmp_path) as kept, Client(kept.face.sink.url, timeout=10) as client:
+        monkeypatch.setattr(type(kept.face.sink), "allowed", lambda *_: False)
+        (result,) = await read(client, raw(0, 5))
+        assert result.StatusCode.value == ua.StatusCodes.BadUserAccessDenied
+
+
+async def test_a_continuation_point_is_good_once_for_its_session_and_node_and_can_be_given_back(kept, client):
+    (first,) = await read(client, raw(0, 7, 2))
+    async with Client(kept.face.sink.url, timeout=10) as other:
+        (stolen,) = await read(other, raw(0, 7, 2), point=first.ContinuationPoint)
+    assert stolen.StatusCode.value == ua.StatusCodes.BadContinuationPointInvalid
+    (second,) = await read(client, raw(0, 7, 2), point=first.ContinuationPoint)
+    (again,) = await read(client, raw(0, 7, 2), point=first.ContinuationPoint)
+    assert (minutes(second), again.StatusCode.value) == ([3, 5], ua.StatusCodes.BadContinuationPointInvalid)
+    (released,) = await read(client, raw(0, 7, 2), point=second.ContinuationPoint, release=True)
+    assert released.StatusCode.is_good()
+    assert not released.HistoryData.DataValues if hasattr(released.HistoryData, "DataValues") else True
+    (gone,) = await read(client, raw(0, 7, 2), point=second.ContinuationPoint)
+    assert gone.StatusCode.value == ua.StatusCodes.BadContinuationPointInvalid
+
+
+async def test_of_too_many_continuation_points_the_oldest_gives_way(client):
+    held = [(await read(client, raw(0, 7, 1)))[0].ContinuationPoint for _ in range(101)]
+    (oldest,) = await read(client, raw(0, 7, 1), point=held[0])
+    (next_,) = await read(client, raw(0, 7, 1), point=held[1])
+    assert oldest.StatusCode.value == ua.StatusCodes.BadContinuationPointInvalid
+    assert minutes(next_) == [2]
+
+
+async def test_a_page_is_as_large_as_the_client_takes_and_many_nodes_share_it(kept, client):
+    """A response is bounded whatever is asked; the continuation points lead to the rest."""
+    await kept.keep(0, FIVE + 10 * MINUTE + SECOND // 10 * range_(150_000), range_(150_000))
+    found = await pages(client, raw(10, 1000))
+    assert len(found) == 2
+    assert [value.Value.Value for page in found for value in page] == list(range(150_000))
+    both = await read(client, raw(10, 1000), ("line.temp", "line.temp"))
+    assert all(40_000 < len(result.HistoryData.DataValues) < 60_000 for result in both)
+
+
+def range_(n):
+    import numpy as np
+
+    return np.arange(n, dtype=np.int64)
