@@ -1,10 +1,7 @@
 """Events to an asyncua client (Part 4, 5.12, 7.22.3; Part 9, 5.5.7): who hears what, queues, modes, refreshes."""
 
-import asyncio
-
 import pytest
 from asyncua import Client, ua
-from asyncua.ua.uaerrors import UaStatusCodeError
 
 from gateway.model.alarm import AlarmRule, Limit
 from gateway.model.tag import Tag
@@ -212,3 +209,130 @@ async def test_a_where_clause_that_cannot_be_refuses_the_item_and_says_why(clien
         "BadFilterOperandInvalid",
     ]
     assert [code.name for code in found[0].OperandStatusCodes] == ["BadFilterElementInvalid"] * 2
+
+
+# --- queues and modes ---------------------------------------------------------------------------------------------------------------
+
+
+async def raised(face, times, tag="hall"):
+    """So many events of that tag: active, inactive, active, ..."""
+    for n in range(times):
+        await face.step({tag: 60.0 if n % 2 == 0 else 20.0})
+
+
+OVERFLOW = ua.NodeId(ua.ObjectIds.EventQueueOverflowEventType)
+
+
+@pytest.mark.parametrize("oldest", [True, False])
+async def test_a_full_queue_says_so_at_its_right_end(face, client, oldest):
+    listener = await listening(client)
+    clauses = [operand("EventType"), operand("ActiveState", "Id", of=ua.ObjectIds.AlarmConditionType), operand("SourceName")]
+    result = await listener.item(SERVER, event_filter(*clauses), mode=ua.MonitoringMode.Sampling, size=1, oldest=oldest)
+    assert result.RevisedQueueSize == 10  # the least
+    await raised(face, 17)
+    params = ua.SetMonitoringModeParameters(listener.id, ua.MonitoringMode.Reporting, [result.MonitoredItemId])
+    await client.uaclient.set_monitoring_mode(params)
+    await eventually(lambda: len(listener.events) == 11)
+    types = [fields[0] for _, fields in listener.events]
+    assert [place for place, kind in enumerate(types) if kind == OVERFLOW] == [0 if oldest else 10]
+    assert listener.events[0 if oldest else 10][1] == [OVERFLOW, None, "Internal/EventQueueOverflow"]
+    states = [fields[1] for _, fields in listener.events if fields[0] != OVERFLOW]
+    assert states == [n % 2 == 0 for n in (range(7, 17) if oldest else (*range(9), 16))]
+    assert face.report.counts["event_queue_overflows"] == 7
+
+
+async def test_messages_are_cut_by_what_the_client_takes(face, client):
+    listener = await listening(client, most=3)
+    await listener.item(SERVER, event_filter())
+    await raised(face, 10)
+    await eventually(lambda: len(listener.events) == 10)
+    assert max(map(len, listener.lists)) <= 3
+
+
+async def test_modes(face, client):
+    """Disabled hears nothing, Sampling keeps what it hears, Reporting tells it; deleting ends it."""
+    listener = await listening(client)
+    disabled = await listener.item(SERVER, event_filter(), 1, ua.MonitoringMode.Disabled)
+    sampling = await listener.item(SERVER, event_filter(), 2, ua.MonitoringMode.Sampling)
+    await listener.item(SERVER, event_filter(), 3)
+    await raised(face, 1)
+    await eventually(lambda: [handle for handle, _ in listener.events] == [3])
+    ids = [disabled.MonitoredItemId, sampling.MonitoredItemId]
+    params = ua.SetMonitoringModeParameters(listener.id, ua.MonitoringMode.Reporting, ids)
+    assert [code.name for code in await client.uaclient.set_monitoring_mode(params)] == ["Good", "Good"]
+    await eventually(lambda: [handle for handle, _ in listener.events] == [3, 2])
+    assert [c.name for c in await client.uaclient.delete_monitored_items(ua.DeleteMonitoredItemsParameters(listener.id, [*ids, 4711]))] == [
+        "Good",
+        "Good",
+        "BadMonitoredItemIdInvalid",
+    ]
+    await face.step({"hall": 20.0})
+    await eventually(lambda: [handle for handle, _ in listener.events] == [3, 2, 3])
+
+
+async def test_another_filter_from_now_on(face, client):
+    listener = await listening(client)
+    made = await listener.item(SERVER, event_filter())
+    wanted = event_filter(operand("SourceName"), where_clause=where((ua.FilterOperator.Like, [operand("SourceName"), literal("line.%")])))
+    request = ua.MonitoredItemModifyRequest(made.MonitoredItemId, ua.MonitoringParameters(7, 0, wanted, 0, True))
+    params = ua.ModifyMonitoredItemsParameters(listener.id, ua.TimestampsToReturn.Both, [request])
+    (result,) = await client.uaclient.modify_monitored_items(params)
+    assert (result.StatusCode.name, result.RevisedQueueSize) == ("Good", 1000)
+    await face.step({"hall": 60.0, "line.oven.temp": 60.0})
+    await eventually(lambda: listener.events == [(7, ["line.oven.temp"])])
+    request.RequestedParameters.Filter = event_filter(operand("NoSuchField"))
+    (result,) = await client.uaclient.modify_monitored_items(params)
+    assert result.StatusCode.name == "BadEventFilterInvalid"
+
+
+# --- refresh ------------------------------------------------------------------------------------------------------------------------
+
+REFRESH, REFRESH_2 = ua.ObjectIds.ConditionType_ConditionRefresh, ua.ObjectIds.ConditionType_ConditionRefresh2
+START, END = ua.ObjectIds.RefreshStartEventType, ua.ObjectIds.RefreshEndEventType
+
+
+async def refresh(client, *numbers):
+    """The StatusCode of ConditionRefresh(subscription) or ConditionRefresh2(subscription, item)."""
+    arguments = [ua.Variant(number, ua.VariantType.UInt32) for number in numbers]
+    request = ua.CallMethodRequest(CONDITION, ua.NodeId(REFRESH if len(numbers) == 1 else REFRESH_2), arguments)
+    (result,) = await client.uaclient.call([request])
+    return result.StatusCode.name
+
+
+def kinds(listener, handle=1):
+    return [fields[1].Identifier for number, fields in listener.events if number == handle]
+
+
+async def test_a_refresh_tells_of_every_condition_that_is_of_interest(face, client):
+    await face.step({"line.oven.temp": 60.0, "hall": 60.0})
+    listener = await listening(client)
+    await listener.item(own("line"), event_filter(), 1)
+    only_severe = where((ua.FilterOperator.GreaterThan, [operand("Severity"), literal(400)]))
+    await listener.item(SERVER, event_filter(where_clause=only_severe), 2)
+    assert await refresh(client, listener.id) == "Good"
+    await eventually(lambda: kinds(listener)[-1:] == [END] and kinds(listener, 2)[-1:] == [END])
+    named = [(handle, fields[3]) for handle, fields in listener.events if fields[1].Identifier not in (START, END)]
+    assert sorted(named) == [(1, "line.oven.temp"), (2, "hall")]
+    assert kinds(listener)[0] == kinds(listener, 2)[0] == START
+
+
+async def test_a_refresh_of_one_item_concerns_that_item_alone(face, client):
+    await face.step({"hall": 60.0})
+    listener = await listening(client)
+    await listener.item(SERVER, event_filter(), 1)
+    second = await listener.item(SERVER, event_filter(), 2)
+    assert await refresh(client, listener.id, second.MonitoredItemId) == "Good"
+    await eventually(lambda: len(listener.events) == 3)
+    assert {handle for handle, _ in listener.events} == {2}
+
+
+async def test_a_refresh_is_for_the_owner_and_not_for_ever(face, client):
+    listener = await listening(client)
+    await listener.item(SERVER, event_filter())
+    async with Client(face.sink.url, timeout=10) as other:
+        assert await refresh(other, listener.id) == "BadUserAccessDenied"
+    assert await refresh(client, 4711) == "BadSubscriptionIdInvalid"
+    assert await refresh(client, listener.id, 4711) == "BadMonitoredItemIdInvalid"
+    asked = [await refresh(client, listener.id) for _ in range(20)]
+    assert asked[:5] == ["Good"] * 5
+    assert "BadRefreshInProgress" in asked

@@ -1,4 +1,4 @@
-"""What the Server object itself can do for a client (Part 5, 9.1 and 9.2)."""
+"""What the server itself can do for a client (Part 5, 9.1 and 9.2; Part 9, 5.5.7 and 5.5.8)."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 _SERVER: Final = 2253
 _GET_MONITORED_ITEMS: Final = 11492
 _RESEND_DATA: Final = 12873
+_CONDITION_TYPE: Final = 2782
+_CONDITION_REFRESH: Final = 3875
+_CONDITION_REFRESH_2: Final = 12912
 _UINT32: Final = 7
 _SUBSCRIPTION: Final = Argument("SubscriptionId", _UINT32, array=False, description="The identifier of the subscription.")
+_ITEM: Final = Argument("MonitoredItemId", _UINT32, array=False, description="The identifier of the event item.")
 
 
 def own_methods() -> Own:
@@ -27,6 +31,8 @@ def own_methods() -> Own:
     return {
         (_SERVER, _GET_MONITORED_ITEMS): Method("GetMonitoredItems", (_SUBSCRIPTION,), handles, "", _get_monitored_items),
         (_SERVER, _RESEND_DATA): Method("ResendData", (_SUBSCRIPTION,), (), "", _resend_data),
+        (_CONDITION_TYPE, _CONDITION_REFRESH): Method("ConditionRefresh", (_SUBSCRIPTION,), (), "", _condition_refresh),
+        (_CONDITION_TYPE, _CONDITION_REFRESH_2): Method("ConditionRefresh2", (_SUBSCRIPTION, _ITEM), (), "", _condition_refresh),
     }
 
 
@@ -46,6 +52,16 @@ def subscription_of(invocation: Invocation, subscription_id: Content) -> "Subscr
 async def _get_monitored_items(invocation: Invocation) -> tuple[Content, ...]:
     items = sorted(subscription_of(invocation, invocation.inputs[0]).monitored_item_srv.handles())
     return tuple(item_id for item_id, _ in items), tuple(handle for _, handle in items)
+
+
+async def _condition_refresh(invocation: Invocation) -> tuple[Content, ...]:
+    """For all event items of a subscription, or for one. Raises MethodRefused: BadMonitoredItemIdInvalid, BadRefreshInProgress."""
+    item_id = invocation.inputs[1] if len(invocation.inputs) > 1 else None
+    assert item_id is None or isinstance(item_id, int)
+    status = subscription_of(invocation, invocation.inputs[0]).monitored_item_srv.events.refresh(item_id)
+    if status:
+        raise MethodRefused(status)
+    return ()
 
 
 async def _resend_data(invocation: Invocation) -> tuple[Content, ...]:
