@@ -14,7 +14,7 @@ from gateway.wire.opcua.occurrences import Occurrence
 from gateway.wire.opcua.server_events import REFRESH_END_EVENT_TYPE, REFRESH_START_EVENT_TYPE, server_event
 
 _GOOD: Final = 0
-_IN_PROGRESS: Final = 0x8099_0000  # BadRefreshInProgress
+_IN_PROGRESS: Final = 0x8097_0000  # BadRefreshInProgress
 _CONDITION_ID: Final = ()
 
 
