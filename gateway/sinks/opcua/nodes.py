@@ -64,7 +64,6 @@ BUILTINS: Final[Mapping[TagType, Builtin]] = {
 }
 
 _SUBSCRIBE_TO_EVENTS: Final = 1  # Part 3, 8.59 (EventNotifierType)
-_ROLES: Final = ("viewer", "operator", "engineer", "manager", "admin")
 _OBJECTS: Final = Target(OBJECTS_FOLDER, NodeClass.OBJECT, "Objects", FOLDER_TYPE, standard=True)
 
 Property = tuple[str, int, bool, Callable[[], Reading]]
@@ -75,20 +74,18 @@ _KINDS: Final[Mapping[type, Builtin]] = {bool: Builtin.BOOLEAN, int: Builtin.INT
 
 
 class AddressSpace:
-    """The Space of the gateway's namespace over one TwinView. role is that of the clients, for the tags' write permission."""
+    """The Space of the gateway's namespace over one TwinView."""
 
     def __init__(
         self,
         name: str,
         view: Columns,
         units: Mapping[str, Unit],
-        role: str,
         now_ns: Callable[[], int],
         figures: Callable[[], Mapping[str, Mapping[str, Figure]]] = dict,
     ) -> None:
         """figures: the gateway's own, as SinkContext has them."""
         self._view, self._units, self._now_ns, self._own = view, units, now_ns, figures
-        self._rank = _ROLES.index(role)
         self._root = Target(ROOT, NodeClass.OBJECT, name, FOLDER_TYPE)
         self._objects = {
             "Twin": Target("Twin", NodeClass.OBJECT, "Twin", BASE_OBJECT_TYPE),
@@ -201,10 +198,6 @@ class AddressSpace:
             int(view.received_ns[tag_id]),
         )
 
-    def writable(self, tag: Tag) -> bool:
-        """UserAccessLevel: whether the clients' role is enough for the tag's write rule."""
-        return tag.write_rule is not None and self._rank >= _ROLES.index(tag.write_rule.role)
-
     def _variable(self, tag: Tag) -> Node:
         target = tag_target(tag)
         parent = tag.name.rpartition(".")[0]
@@ -220,8 +213,9 @@ class AddressSpace:
             int(BUILTINS[tag.type]),
             read=lambda: self.read(tag.tag_id),
             writable=tag.write_rule is not None,
-            user_writable=self.writable(tag),
+            write_role=tag.write_rule.role if tag.write_rule is not None else "",
             sampling_ms=tag.sampling_interval_ns / 1e6,
+            historizing=True,
         )
 
     def _below(self, owner: str, name: str) -> Node | None:

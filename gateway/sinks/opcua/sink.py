@@ -36,7 +36,7 @@ class OpcUaSink:
     def __init__(self, config: Config, context: SinkContext) -> None:
         self._config, self._context = config, context
         self._publishing_ms = (config.min_publishing_interval * 1000.0, _LONGEST_PUBLISHING_MS)
-        self._space = AddressSpace(context.gateway.name, context.view, context.units, config.anonymous, context.now_ns, context.figures)
+        self._space = AddressSpace(context.gateway.name, context.view, context.units, context.now_ns, context.figures)
         self._past = TagHistory(context.history, lambda: context.view.tags, context.unavailable)
         objects = self._space.objects
         self._space.annexes = (
@@ -53,6 +53,7 @@ class OpcUaSink:
                 port=config.port,
                 version=context.gateway.version,
                 cache=Path(context.gateway.data_dir) / "cache",
+                anonymous_role=config.anonymous,
                 limits=Limits(config.max_sessions, self._publishing_ms),
             ),
             self,

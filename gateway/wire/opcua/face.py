@@ -158,7 +158,8 @@ class Node:
     array: bool = False
     read: Callable[[], Reading] | None = None
     writable: bool = False  # AccessLevel: by somebody
-    user_writable: bool = False  # UserAccessLevel: by the clients of this server
+    write_role: str = ""  # who may write it, at least
+    historizing: bool = False  # its history is kept, and served (Part 3, 5.6.2)
     event_notifier: int = 0  # of an Object (Part 3, 8.59): 1 SubscribeToEvents, 4 HistoryRead
     sampling_ms: float = 0.0
     method: Method | None = None

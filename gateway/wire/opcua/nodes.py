@@ -28,11 +28,13 @@ _TYPES: Final = {
     61: _type(61, "FolderType", NodeClass.OBJECT_TYPE),
     63: _type(63, "BaseDataVariableType"),
     68: _type(68, "PropertyType"),
+    2318: _type(2318, "HistoricalDataConfigurationType", NodeClass.OBJECT_TYPE),
     2368: _type(2368, "AnalogItemType"),
     17497: _type(17497, "AnalogUnitType"),
     17570: _type(17570, "AnalogUnitRangeType"),
     2373: _type(2373, "TwoStateDiscreteType"),
     2376: _type(2376, "MultiStateDiscreteType"),
+    11187: _type(11187, "AggregateConfigurationType", NodeClass.OBJECT_TYPE),
     11238: _type(11238, "MultiStateValueDiscreteType"),
     2760: _type(2760, "FiniteStateVariableType"),
     8995: _type(8995, "TwoStateVariableType"),
@@ -128,15 +130,16 @@ def edges(node: Node) -> list[Reference]:
     return [_TYPES[node.target.type_definition], *node.references] if node.method is None else list(node.references)
 
 
-def _access(*, writable: bool) -> int:
-    """AccessLevel, UserAccessLevel (Part 3, 8.57)."""
-    return int(ua.AccessLevel.CurrentRead.mask | (ua.AccessLevel.CurrentWrite.mask if writable else 0))
+def _access(*, writable: bool, historizing: bool) -> int:
+    """AccessLevel (Part 3, 8.57); what of it a user has is asked of the session."""
+    write = ua.AccessLevel.CurrentWrite.mask if writable else 0
+    return int(ua.AccessLevel.CurrentRead.mask | write | (ua.AccessLevel.HistoryRead.mask if historizing else 0))
 
 
 def node_data(node: Node) -> NodeData:
     """A node with all attributes that Part 3, 5.5 (Object), 5.6 (Variable) and 5.7 (Method) ask for.
 
-    UserExecutable is what the server allows at most: whether this client may is asked of the session.
+    UserAccessLevel and UserExecutable are what the server allows at most: what this client may is asked of the session.
     """
     target = node.target
     data = NodeData(nodeid_of(target))
@@ -157,9 +160,9 @@ def node_data(node: Node) -> NodeData:
         values |= {
             _Attribute.DataType: ua.Variant(node_id(node.data_type), ua.VariantType.NodeId),
             _Attribute.ValueRank: ua.Variant(1 if node.array else -1, ua.VariantType.Int32),
-            _Attribute.AccessLevel: ua.Variant(_access(writable=node.writable), ua.VariantType.Byte),
-            _Attribute.UserAccessLevel: ua.Variant(_access(writable=node.user_writable), ua.VariantType.Byte),
-            _Attribute.Historizing: ua.Variant(False, ua.VariantType.Boolean),
+            _Attribute.AccessLevel: ua.Variant(_access(writable=node.writable, historizing=node.historizing), ua.VariantType.Byte),
+            _Attribute.UserAccessLevel: ua.Variant(_access(writable=node.writable, historizing=node.historizing), ua.VariantType.Byte),
+            _Attribute.Historizing: ua.Variant(node.historizing, ua.VariantType.Boolean),
             _Attribute.MinimumSamplingInterval: ua.Variant(node.sampling_ms, ua.VariantType.Double),
         }
         if node.array:

@@ -13,7 +13,7 @@ from asyncua.server.internal_session import SessionState
 from asyncua.server.uaprocessor import PublishRequestData, UaProcessor
 from asyncua.ua.ua_binary import nodeid_from_binary, nodeid_to_binary, struct_from_binary
 
-from gateway.wire.opcua import limits, ticks
+from gateway.wire.opcua import limits, permissions, ticks
 from gateway.wire.opcua.diagnostics import Calls
 from gateway.wire.opcua.face import Credentials
 from gateway.wire.opcua.guards import MALFORMED, Channel
@@ -196,6 +196,8 @@ class Processor(UaProcessor):
             raise ServiceError(ua.StatusCodes.BadSessionIdInvalid)
         if activated and not session.is_activated():
             raise ServiceError(ua.StatusCodes.BadSessionNotActivated)
+        if activated:
+            permissions.admit(session.caller)
         self.session_last_activity = time.monotonic()
         session.touch()
 

@@ -55,6 +55,7 @@ class Settings:
     port: int
     version: str
     cache: Path
+    anonymous_role: str = "none"
     limits: Limits = field(default_factory=Limits)
 
     @property

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import re
 import secrets
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from asyncua import ua
@@ -11,7 +12,7 @@ from asyncua.common.utils import ServiceError
 from asyncua.server.internal_session import InternalSession
 
 from gateway.model.command import Caller
-from gateway.wire.opcua import limits
+from gateway.wire.opcua import limits, permissions
 from gateway.wire.opcua.diagnostics import Calls
 from gateway.wire.opcua.guards import finite
 from gateway.wire.opcua.nodes import OURS
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from gateway.wire.opcua.server import Interior
 
 _VALUE: Final = ua.AttributeIds.Value
-_EXECUTABLE: Final = (ua.AttributeIds.Executable, ua.AttributeIds.UserExecutable)
 _ATTRIBUTES: Final = frozenset(int(attribute) for attribute in ua.AttributeIds)
 _BINARY: Final = "Default Binary"
 ANONYMOUS: Final = "anonymous"
@@ -49,6 +49,14 @@ class Session(InternalSession):
         self.secured = False  # its channel is signed
         self.outlet: Outlet = Nowhere()
         self.calls = Calls()
+        self._of_user: dict[int, Callable[[ua.ReadValueId], ua.DataValue]] = {
+            ua.AttributeIds.Executable: self._executable,
+            ua.AttributeIds.UserExecutable: self._executable,
+            ua.AttributeIds.RolePermissions: self._role_permissions,
+            ua.AttributeIds.UserRolePermissions: self._role_permissions,
+            ua.AttributeIds.AccessRestrictions: self._restrictions,
+            ua.AttributeIds.UserAccessLevel: self._user_access_level,
+        }
         self.client_description, self.session_name, self.endpoint_url = ua.ApplicationDescription(), "", ""
         self.locale_ids: list[str] = []
         self.mechanism, self.client_certificate = "Anonymous", b""
@@ -92,10 +100,52 @@ class Session(InternalSession):
             return _bad(ua.StatusCodes.BadIndexRangeNoData)
         if not _default_encoding(wanted):
             return _bad(ua.StatusCodes.BadDataEncodingInvalid)
-        if wanted.AttributeId in _EXECUTABLE:
-            return self._executable(wanted)
+        of_user = self._of_user.get(wanted.AttributeId)
+        if of_user is not None:
+            return of_user(wanted)
+        why = self._unreadable(wanted)
+        if why:
+            return _bad(why)
         value = self.iserver.nodes.read(wanted.NodeId, ua.AttributeIds(wanted.AttributeId))
         return _ranged(value, wanted.IndexRange) if wanted.IndexRange else value
+
+    def _permissions(self, nodeid: ua.NodeId) -> permissions.Mask | None:
+        """What each role may do to a node; None where there is none."""
+        nodes, face = self.iserver.nodes, self.iserver.face
+        own = nodes.own(nodeid)
+        if own is not None:
+            return permissions.of_own(own, lambda role, permission: face.allowed(Caller("", role, ""), permission))
+        found = nodes.get(nodeid)
+        if found is None or not isinstance(nodeid.Identifier, int):
+            return None
+        held = found.attributes[ua.AttributeIds.NodeClass].value
+        node_class = int(held.Value.Value) if held is not None and held.Value is not None else 0
+        calls = self.iserver.calls
+        return permissions.of_standard(
+            nodeid.Identifier, node_class, lambda role: bool(calls.user_executable(nodeid, Caller("", role, "")))
+        )
+
+    def _role_permissions(self, wanted: ua.ReadValueId) -> ua.DataValue:
+        mask, anonymous = self._permissions(wanted.NodeId), (ANONYMOUS, self.iserver.settings.anonymous_role)
+        if mask is None:
+            return _bad(ua.StatusCodes.BadNodeIdUnknown)
+        return permissions.shown(mask, self.caller, anonymous, wanted.AttributeId)
+
+    def _restrictions(self, wanted: ua.ReadValueId) -> ua.DataValue:
+        if wanted.NodeId not in self.iserver.nodes:
+            return _bad(ua.StatusCodes.BadNodeIdUnknown)
+        return ua.DataValue(ua.Variant(permissions.restrictions(wanted.NodeId), ua.VariantType.UInt16))
+
+    def _user_access_level(self, wanted: ua.ReadValueId) -> ua.DataValue:
+        mask, level = self._permissions(wanted.NodeId), self.iserver.nodes.read(wanted.NodeId, ua.AttributeIds.AccessLevel)
+        if mask is None or level.Value is None or level.Value.Value is None:
+            return level
+        return ua.DataValue(ua.Variant(permissions.user_access_level(level.Value.Value, mask(self.caller.role)), ua.VariantType.Byte))
+
+    def _unreadable(self, wanted: ua.ReadValueId) -> int:
+        """0, or why this client may not have that Value."""
+        encrypted = self.security_mode == ua.MessageSecurityMode.SignAndEncrypt
+        return permissions.why_unreadable(wanted.NodeId, self.caller.role, encrypted=encrypted) if wanted.AttributeId == _VALUE else 0
 
     def _executable(self, wanted: ua.ReadValueId) -> ua.DataValue:
         """Part 3, 5.7: whether a Method can be called, and whether by this client."""
@@ -124,7 +174,7 @@ class Session(InternalSession):
         if wanted.AttributeId != _VALUE or tag_id is None or face.columns.tags[tag_id].write_rule is None:
             return codes.BadNotWritable
         shown = face.space.node(str(key))
-        if shown is None or not shown.user_writable:
+        if shown is None or not permissions.at_least(self.caller.role, shown.write_role):
             return codes.BadUserAccessDenied
         return _unfit(wanted, shown.data_type) or await face.set_tag(tag_id, wanted.Value.Value.Value, self.caller)
 
