@@ -81,7 +81,7 @@ class Health:
         return not self.reasons, self.reasons
 
     async def performance_report(self):
-        return self.performance.report(START)
+        return self.performance.report(START + 3600 * S)
 
     def metrics(self):
         return [
@@ -94,9 +94,9 @@ class Health:
 class Room:
     """The parts, and `feed` to let samples in. now_ns moves by hand."""
 
-    def __init__(self, store: Store, table: TagTable, config: WebConfig) -> None:
+    def __init__(self, store: Store, table: TagTable, config: WebConfig, rules=RULES) -> None:
         self.store, self.now_ns = store, START
-        self.engine = Engine(table, RULES, (), Sync(update_frequency=10.0))
+        self.engine = Engine(table, rules, (), Sync(update_frequency=10.0))
         self.events, self.updates, self.health = Events(), Updates(), Health()
         self.clock_s = 0.0
         self.sessions = Sessions(lambda: self.clock_s)
@@ -149,6 +149,7 @@ class Room:
 
     def _take(self, update):
         self._waiting.append(update)
+        self.health.performance.take(update.transitions)
         self.updates.publish(update)
         for transition in update.transitions:
             self.events.publish(threshold_event(transition))
@@ -176,11 +177,11 @@ class Room:
 
 
 @asynccontextmanager
-async def opened(path: Path, config: WebConfig | None = None, tags=TAGS) -> AsyncIterator[Room]:
+async def opened(path: Path, config: WebConfig | None = None, tags=TAGS, rules=RULES) -> AsyncIterator[Room]:
     """A room over a store in that folder."""
     table = TagTable.of(tags)
     store = await Store.open(path, StoreConfig(), table, START)
     try:
-        yield Room(store, table, config or WebConfig(port=0))
+        yield Room(store, table, config or WebConfig(port=0), rules)
     finally:
         await store.close()

@@ -31,7 +31,7 @@ _HTTP: Final[Mapping[int, int]] = MappingProxyType(
         0x809A_0000: 404,  # BadEventIdUnknown
         quality.BAD_INVALID_STATE: 409,
         0x80CF_0000: 409,  # BadConditionBranchAlreadyAcked
-        0x80D4_0000: 422,  # BadShelvingTimeOutOfRange
+        0x80D3_0000: 422,  # BadShelvingTimeOutOfRange
         quality.BAD_OUT_OF_SERVICE: 409,
         quality.BAD_OUT_OF_RANGE: 422,
         quality.BAD_TYPE_MISMATCH: 422,
