@@ -1,6 +1,5 @@
 """What a client may do to a condition (Part 9, 5.5 to 5.8): each Method is a command through the one door for changes."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -85,7 +84,7 @@ class ConditionMethods:
 
     def _made(self, declared: _Declared, rule: AlarmRule) -> Method:
         async def run(invocation: Invocation) -> tuple[Content, ...]:
-            args = _args(declared, rule.condition, invocation.inputs)
+            args = _args(declared, rule, invocation.inputs)
             if declared.kind == "alarm.comment" and "comment" not in args:
                 return ()  # 5.5.6: a null comment is ignored
             await execute(self._commands, declared.kind, args, invocation.caller)
@@ -94,18 +93,18 @@ class ConditionMethods:
         return Method(declared.name, declared.inputs, (), self._commands.permission(declared.kind), run)
 
 
-def _args(declared: _Declared, condition: str, inputs: tuple[Content, ...]) -> Mapping[str, Any]:
+def _args(declared: _Declared, rule: AlarmRule, inputs: tuple[Content, ...]) -> Mapping[str, Any]:
     """The command's arguments. Raises MethodRefused."""
-    args: dict[str, Any] = {"condition": condition} | ({"once": True} if declared.once else {})
+    args: dict[str, Any] = {"condition": rule.condition} | ({"once": True} if declared.once else {})
     for argument, value in zip(declared.inputs, inputs, strict=True):
         if argument is _EVENT_ID:
-            serial = serial_of(condition, value) if isinstance(value, bytes) else None
+            serial = serial_of(rule.condition, value) if isinstance(value, bytes) else None
             if serial is None:
                 raise MethodRefused(_BAD_EVENT_ID_UNKNOWN)
             args["serial"] = serial
         elif argument is _TIME:
             assert isinstance(value, float)
-            if not (math.isfinite(value) and value > 0):
+            if not 0 < value <= rule.shelve_max_ns / 1e6:  # NaN too
                 raise MethodRefused(_BAD_SHELVING_TIME_OUT_OF_RANGE)
             args["duration"] = value / 1000.0
         elif isinstance(value, Text) and (value.text or value.locale):

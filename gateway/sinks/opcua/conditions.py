@@ -162,7 +162,7 @@ class Conditions:
         field = shape_of(rule).fields.get(own)
         if field is not None:
             return self._field(condition, own, field)
-        for depth in (1, 2):  # a Method, or an argument list of one
+        for depth in (1, 2)[: len(path)]:  # a Method, or an argument list of one
             owner = path[:-depth]
             method = next((one for one in self._methods.of(rule, owner) if one.name == path[-depth]), None)
             if method is not None:
