@@ -239,3 +239,35 @@ def range_(n):
     import numpy as np
 
     return np.arange(n, dtype=np.int64)
+
+
+async def test_the_address_space_says_what_is_kept_and_how_it_is_to_be_read(client):
+    """Part 3, 5.6.2; Part 11, 5.2: Historizing, the AccessLevel's bit, and `HA Configuration` of each tag."""
+    ids = ua.AttributeIds
+    for name, stepped in (("line.temp", False), ("line.count", True)):
+        node = client.get_node(ua.NodeId(name, NS))
+        values = await node.read_attributes([ids.Historizing, ids.AccessLevel, ids.UserAccessLevel])
+        assert [value.Value.Value for value in values] == [True, 5, 5]
+        (configuration,) = await node.get_referenced_nodes(refs=ua.ObjectIds.HasHistoricalConfiguration)
+        assert configuration.nodeid == ua.NodeId(f"{name}/HA Configuration", NS)
+        assert await (await configuration.get_child("0:Stepped")).read_value() is stepped
+        aggregates = await configuration.get_child("0:AggregateConfiguration")
+        said = {(await one.read_browse_name()).Name: await one.read_value() for one in await aggregates.get_properties()}
+        assert said == {"TreatUncertainAsBad": True, "PercentDataBad": 100, "PercentDataGood": 100, "UseSlopedExtrapolation": False}
+        assert await configuration.read_type_definition() == ua.NodeId(2318)
+
+
+async def test_the_capabilities_are_stated_and_the_folders_list_the_aggregates_that_there_are(client):
+    server = client.get_node(ua.ObjectIds.Server_ServerCapabilities)
+    capabilities = await server.get_child("0:HistoryServerCapabilities")
+    said = {(await one.read_browse_name()).Name: await one.read_value() for one in await capabilities.get_properties()}
+    assert {name for name, value in said.items() if value is True} == {"AccessHistoryDataCapability", "AccessHistoryEventsCapability"}
+    assert (said["MaxReturnDataValues"], said["MaxReturnEventValues"]) == (100_000, 1_000)
+    limits = await server.get_child("0:OperationLimits")
+    assert await (await limits.get_child("0:MaxNodesPerHistoryReadData")).read_value() == 100
+    assert await (await server.get_child("0:MaxHistoryContinuationPoints")).read_value() == 100
+    for owner in (server, capabilities):
+        folder = await owner.get_child("0:AggregateFunctions")
+        names = {(await one.read_browse_name()).Name for one in await folder.get_children()}
+        assert {"Average", "TimeAverage2", "Interpolative", "PercentGood"} <= names
+        assert len(names) == 19

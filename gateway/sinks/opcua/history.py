@@ -1,6 +1,6 @@
 """What was, for HistoryRead (wire's Past): tags' values from the history on disk. Only what is committed is seen."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from gateway.contracts import HistoryView, Series
@@ -20,6 +20,10 @@ class TagHistory:
 
     def __init__(self, view: HistoryView, tags: Callable[[], TagTable], unavailable: tuple[type[Exception], ...]) -> None:
         self._view, self._tags, self._unavailable = view, tags, unavailable
+
+    @property
+    def aggregates(self) -> Sequence[int]:
+        return tuple(AGGREGATES)
 
     async def values(self, tag_id: int, query: ValueQuery, rest: Any, most: int) -> Page:
         try:

@@ -10,6 +10,7 @@ from gateway.model.batch import Times
 from gateway.model.quality import is_bad
 from gateway.model.tag import TagType
 from gateway.sinks.opcua.aggregates import AGGREGATES, Aggregate, Intervals, Results
+from gateway.sinks.opcua.historical import stepped
 from gateway.sinks.opcua.interpolation import BAD_NO_DATA, Known, interpolated, simple
 from gateway.wire.opcua.past import TICK_NS, AggregateConfiguration, HistoryRefused, ProcessedQuery, TimesQuery
 
@@ -146,7 +147,7 @@ def _known(parts: list[Series], kind: TagType, configuration: AggregateConfigura
         source_ns // TICK_NS * TICK_NS,
         np.where(is_bad(status), np.nan, value),
         status,
-        kind is not TagType.FLOAT,
+        stepped(kind),
         configuration.treat_uncertain_as_bad,
         configuration.sloped_extrapolation,
     )

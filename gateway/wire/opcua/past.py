@@ -1,6 +1,6 @@
 """History as the server's owner tells it (Part 11, Part 13): plain values, so that no other room needs the protocol library."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -98,7 +98,11 @@ ValueQuery = RawQuery | TimesQuery | ProcessedQuery
 
 
 class Past(Protocol):
-    """What was, by tag. Raises HistoryRefused; most > 0 is how many the answer holds at the most."""
+    """What was, by tag. Reading raises HistoryRefused; most > 0 is how many the answer holds at the most."""
+
+    @property
+    def aggregates(self) -> Sequence[int]:
+        """The AggregateFunctions that there are, by their numbers in namespace 0."""
 
     async def values(self, tag_id: int, query: ValueQuery, rest: Any, most: int) -> Page:
         """From the beginning (rest None) or from where a page ended."""
