@@ -36,6 +36,8 @@ async def create(interior: "Interior", channel: Channel, params: ua.CreateSessio
     await interior.make_room()
     session = interior.create_session(peer, external=True)
     session.channel = (policy.URI, policy.Mode, channel.certificate)
+    session.secured = channel.secure
+    session.security_mode, session.security_policy_uri = policy.Mode, str(policy.URI)
     result = await session.create_session(params, sockname)
     result.ServerCertificate = interior.admission.own.server.certificate
     if channel.secure:
