@@ -1,5 +1,6 @@
 """The gateway's own alarms: what is wrong, told on the edge, once it has lasted."""
 
+import asyncio
 import datetime as dt
 from dataclasses import replace
 
@@ -8,11 +9,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from gateway import own_alarms
+from gateway import app, own_alarms
 from gateway.health import Health, State
-from gateway.launch import load_site
+from gateway.launch import load_site, running
 from gateway.model.alarm import SYSTEM_TAG, AlarmRule, Condition, Limit
+from gateway.model.command import Caller, Command
 from gateway.own_alarms import Certificate, Edges, expiry_ns, wrong
+from gateway.replay import replay
+from support.mqtt_face import subscriber
+from support.ports import free_port
+from support.waiting import eventually
 
 S = 1_000_000_000
 DAY_NS = 86_400 * S
@@ -145,3 +151,82 @@ async def test_the_certificate_is_read_again_once_it_was_renewed(tmp_path):
     assert await watched.expires_ns() == second
     path.write_bytes(b"no certificate")
     assert expiry_ns(path) is None
+
+
+LIVE = """
+version: 1
+gateway: {{name: t{web}, path: acme/line, data_dir: {folder}/data}}
+web: {{port: {web}}}
+sources:
+{sources}
+upstream:
+  - {{name: hq, kind: mqtt, url: "{broker}"}}
+tags:
+  - {{name: line.temp, source: plc1, address: "a/b"}}
+"""
+ADMIN = Caller("root", "admin", "local:0")
+
+
+@pytest.fixture
+def live(tmp_path, mosquitto, monkeypatch):
+    """A site with a source whose broker is not there yet, looked at often and without a delay."""
+    monkeypatch.setattr(app, "LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(own_alarms.OwnAlarms.__init__, "__defaults__", (0,))
+    path, port, web = tmp_path / "site.yaml", free_port(), free_port()
+
+    def write(*more):
+        names = {"plc1": port} | dict.fromkeys(more, port)
+        sources = "".join(f'  {name}: {{driver: mqtt, url: "mqtt://127.0.0.1:{at}", topics: [a/b]}}\n' for name, at in names.items())
+        path.write_text(LIVE.format(web=web, folder=tmp_path, sources=sources, broker=mosquitto.url))
+        return path
+
+    return write, port
+
+
+def active(gateway, subject="source.plc1"):
+    return gateway.engine.view.condition(f"Gateway/Alarms/{subject}").active
+
+
+async def test_a_lost_link_goes_the_road_of_all_alarms_survives_a_restart_and_is_replayed(live, mosquitto, start_mosquitto, tmp_path):
+    (write, port), target = live, tmp_path / "run.etrec"
+    topic, path = "acme/line/_alarm/Gateway/source.plc1", write()
+    async with subscriber(mosquitto.port, "acme/line/_alarm/#") as heard:
+        async with running(path) as gateway:
+            await gateway.door.execute(Command("record.start", {"path": str(target)}, ADMIN))
+            await eventually(lambda: active(gateway), 15)
+            await eventually(lambda: heard.on(topic))
+            assert heard.on(topic)[-1]["active"] is True
+            (event,) = await eventually(lambda: gateway.store.journal.query(source="Gateway"))
+            assert (event.details["condition"], event.details["change"]) == ("Gateway/Alarms/source.plc1", "active")
+            assert not active(gateway, "sink.hq")
+            done = await gateway.door.execute(Command("alarm.acknowledge", {"condition": "Gateway/Alarms/source.plc1"}, ADMIN))
+            assert done.result["done"]
+            stopped = await gateway.door.execute(Command("record.stop", {}, ADMIN))
+        report = await asyncio.to_thread(replay, target, path)
+        assert (report["equal"], report["state_hash"]) == (True, stopped.result["state_hash"])
+        async with running(path) as gateway:
+            assert active(gateway)
+            assert gateway.engine.view.condition("Gateway/Alarms/source.plc1").acknowledged
+            start_mosquitto(port=port)
+            await eventually(lambda: not active(gateway), 15)
+            await eventually(lambda: heard.messages[-1][0] == topic and not (heard.on(topic)[-1] or {}).get("active"))
+
+
+async def test_a_reload_brings_and_takes_the_conditions_of_links(live):
+    write, _ = live
+    async with running(write()) as gateway:
+        with pytest.raises(KeyError):
+            active(gateway, "source.plc2")
+        write("plc2")
+        assert (await gateway.door.execute(Command("config.reload", {}, ADMIN))).status == 0
+        await eventually(lambda: active(gateway, "source.plc2"), 15)
+        write()
+        assert (await gateway.door.execute(Command("config.reload", {}, ADMIN))).status == 0
+        found = await eventually(lambda: _ended(gateway))
+        assert found == ["inactive", "active"]
+
+
+async def _ended(gateway):
+    found = await gateway.store.journal.query(source="Gateway")
+    changes = [event.details["change"] for event in found if event.details["condition"] == "Gateway/Alarms/source.plc2"]
+    return changes if "inactive" in changes else None
