@@ -37,7 +37,7 @@ from gateway.reload import plan, sinks_of
 from gateway.road import Clock, Inbox, Pending, Wake
 from gateway.runner import run_engine, run_store
 from gateway.settings import SettingsError, Site
-from gateway.signing import FIRST_USER, recorder
+from gateway.signing import FIRST_USER, recorder, refusals
 from gateway.southbound import Southbound
 from gateway.status import Report
 from gateway.store.commit import Step
@@ -345,6 +345,8 @@ class Gateway:
             now_ns=self.clock.now_ns,
             figures=self.report.figures,
             access=self.people,
+            unavailable=(StoreUnavailable,),
+            record=refusals(store, self.say, self.clock.now_ns),
         )
 
     # --- reload --------------------------------------------------------------------------------------------------------------------

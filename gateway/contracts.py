@@ -1,6 +1,6 @@
 """What the rooms of the house may expect of each other: all that plugins (drivers, sinks) and `web` know of the daemon."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Flag, auto
 from typing import Annotated, Any, Protocol, runtime_checkable
@@ -108,9 +108,15 @@ class Access(Protocol):
     def on_revoked(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """callback(user) when that one is to be signed out at once; returns what ends it."""
 
+    def anyone(self) -> bool:
+        """Whether there is somebody who could sign in."""
+
 
 class Nobody:
     """The Access of a gateway without users."""
+
+    def anyone(self) -> bool:
+        return False
 
     async def sign_in(self, user: str, password: str, origin: str) -> Caller:  # noqa: ARG002 the contract's
         raise SignInRefused("there are no users")
@@ -130,6 +136,10 @@ class EventStream(Protocol):
 
 
 Figure = bool | int | float | str
+
+
+async def unrecorded(_command: Command, _outcome: Outcome) -> None:
+    """For those who keep no records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +163,7 @@ class SinkContext:
     access: Access = field(default_factory=Nobody)
     subscribe_events: Callable[[], EventStream] | None = None  # all live events, conditions' transitions included
     unavailable: tuple[type[Exception], ...] = ()  # what history and events raise while the disk is away
+    record: Callable[[Command, Outcome], Awaitable[None]] = unrecorded  # of what was no command through the door: audit and event
 
 
 # --- southbound ------------------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Every sign-in leaves a record in the audit and an event, whichever face it came through."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from gateway.access.people import Record, SignIn
@@ -33,5 +33,19 @@ def recorder(store: Store, say: Publisher, now_ns: Callable[[], int]) -> Record:
             say.system(f"sign-in refused: {user}", Severity.WARNING, why=sign_in.why, **details)
         else:
             say.user(f"{user} signed in", role=sign_in.role, **details)
+
+    return record
+
+
+def refusals(store: Store, say: Publisher, now_ns: Callable[[], int]) -> Callable[[Command, Outcome], Awaitable[None]]:
+    """The same for those who were turned away before they could say who they are."""
+
+    async def record(command: Command, outcome: Outcome) -> None:
+        try:
+            await store.audit(command, outcome, now_ns())
+        except StoreUnavailable as fault:
+            say.error("AuditNotWritten", f"{command.kind} from {command.caller.origin}: {fault}", Severity.CRITICAL)
+        details = {"origin": command.caller.origin, "status": quality.name(outcome.status), **command.args}
+        say.system(f"{command.kind}: {outcome.message}", Severity.WARNING, **details)
 
     return record

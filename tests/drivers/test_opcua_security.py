@@ -77,7 +77,7 @@ def test_a_stranger_is_refused_until_a_person_trusts_it(tmp_path):
 
 
 def test_a_trusted_issuer_vouches_and_a_trusted_neighbour_does_not(tmp_path):
-    """An issuer in issuers/ signs for a server; a trusted server that is no authority signs for nobody."""
+    """An authority in trusted/ vouches for a server; one in issuers/ does not, nor does a trusted server that is no authority."""
     ca_key, ca, ca_der = issued(None, None, "plant authority", ca=True)
     _, _, der = issued(ca_key, ca.subject, "plc")
     neighbour_key, neighbour, neighbour_der = issued(None, None, "neighbour")
@@ -85,6 +85,9 @@ def test_a_trusted_issuer_vouches_and_a_trusted_neighbour_does_not(tmp_path):
     for folder, name, content in (("issuers", "ca.der", ca_der), ("trusted", "neighbour.der", neighbour_der)):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / name).write_bytes(content)
+    with pytest.raises(certificates.Untrusted):
+        certificates.check_peer(der, tmp_path, None, time.time())
+    (tmp_path / "issuers" / "ca.der").rename(tmp_path / "trusted" / "ca.der")
     certificates.check_peer(der, tmp_path, None, time.time())
     with pytest.raises(certificates.Untrusted):
         certificates.check_peer(forged, tmp_path, None, time.time())

@@ -10,7 +10,7 @@ from asyncua.ua.ua_binary import struct_to_binary
 
 from gateway.contracts import NotConnected
 from gateway.model.tag import Tag
-from gateway.wire.opcua import guards, items, processor, publishing, reads, server, sessions, standard, views
+from gateway.wire.opcua import channel, guards, items, processor, publishing, reads, server, sessions, standard, views
 from support.opcua_face import CACHE, opcua_face
 from support.waiting import eventually
 
@@ -27,11 +27,13 @@ HOOKS = [
     (server.Listener, "_make_protocol"),
     (server.Interior, "create_session"),
     (server.Anonymous, "get_user"),
-    (server.Served, "check_validity"),
     (guards.GuardedProtocol, "data_received"),
     (guards.GuardedProtocol, "_process_one_msg"),
-    (guards.Channel, "open"),
-    (guards.Channel, "message_to_binary"),
+    (channel.Channel, "open"),
+    (channel.Channel, "select_policy"),
+    (channel.Channel, "_check_sym_header"),
+    (channel.Channel, "receive_from_header_and_body"),
+    (channel.Channel, "message_to_binary"),
     (processor.Processor, "process"),
     (processor.Processor, "process_message"),
     (processor.Processor, "_process_message"),

@@ -521,18 +521,23 @@ async def test_fifty_thousand_tags_are_there_in_a_second():
 
 def test_an_open_endpoint_must_be_meant_and_stay_on_this_machine():
     for wrong, said in (
-        ({}, "insecure"),
-        ({"insecure": True}, "anonymous"),
-        ({"insecure": True, "anonymous": "viewer", "host": "0.0.0.0"}, "loopback|outside"),
-        ({"insecure": True, "anonymous": "viewer", "host": "10.0.0.1"}, "outside"),
+        ({"anonymous": "viewer"}, "insecure"),
+        ({"insecure": True, "anonymous": "viewer", "host": "0.0.0.0"}, "outside"),
+        ({"insecure": True, "host": "10.0.0.1"}, "outside"),
+        ({"anonymous": "viewer", "host": "10.0.0.1"}, "loopback"),
+        ({"security": []}, "no endpoint"),
+        ({"security": ["Basic128Rsa15"]}, "Basic256Sha256"),
+        ({"security": ["Basic256Sha256/None"]}, "SignAndEncrypt"),
     ):
         with pytest.raises(ValueError, match=said):
             Config(**wrong)
     assert Config(insecure=True, anonymous="viewer", host="::1").port == 4840
+    assert Config(host="0.0.0.0").security == ("Aes256_Sha256_RsaPss", "Aes128_Sha256_RsaOaep", "Basic256Sha256")
+    assert Config(security=["Basic256Sha256/Sign", "Aes128Sha256RsaOaep"]).security == ("Basic256Sha256/Sign", "Aes128_Sha256_RsaOaep")
 
 
 async def test_nobody_signs_in_with_a_name(face):
-    """There are no users in this version: a name and password are refused, not ignored."""
+    """Where there are no users, a name and password are refused, not ignored."""
     client = Client(face.sink.url)
     client.set_user("admin")
     client.set_password("admin")

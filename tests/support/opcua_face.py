@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from gateway.access.roles import allowed
-from gateway.contracts import Identity, SinkContext
+from gateway.contracts import Identity, Nobody, SinkContext
 from gateway.engine.engine import Engine
 from gateway.model.alarm import AlarmRule
 from gateway.model.batch import Origin, SampleBatch
@@ -70,14 +70,19 @@ class Commands:
 class Face:
     """sink, engine and what they were told."""
 
-    def __init__(self, tags: Sequence[Tag], rules: Sequence[AlarmRule] = (), figures=dict, history=None, events=None, **config):
+    def __init__(self, tags: Sequence[Tag], rules: Sequence[AlarmRule] = (), figures=dict, history=None, events=None, access=None, folder=CACHE, **config):
         self.table = TagTable.of(tags)
         self.engine = Engine(self.table, rules, [], Sync())
         self.report, self.commands = Report(), Commands(self._door())
         CACHE.mkdir(exist_ok=True)
+        self.records: list[tuple[Command, Outcome]] = []
+
+        async def record(command, outcome):
+            self.records.append((command, outcome))
+
         context = SinkContext(
             name="opcua",
-            gateway=Identity("line1", "acme/line1", "boot", "0.1.0", str(CACHE)),
+            gateway=Identity("line1", "acme/line1", "boot", "0.1.0", str(folder)),
             view=self.engine.view,
             history=history,
             events=events,
@@ -87,6 +92,8 @@ class Face:
             report=self.report,
             now_ns=time.time_ns,
             figures=figures,
+            access=access or Nobody(),
+            record=record,
         )
         settings = {"port": 0, "insecure": True, "anonymous": "operator"} | config
         self.sink = OpcUaSink(Config(**settings), context)

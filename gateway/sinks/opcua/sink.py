@@ -1,18 +1,22 @@
 """The OPC UA server as a sink: the twin's columns for SCADA clients, without a second copy of any value."""
 
-from collections.abc import Iterable, Sequence
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from gateway.access.attempts import Thrift
 from gateway.access.roles import allowed
 from gateway.contracts import Delivery, SignInRefused, SinkContext
-from gateway.model.command import Caller, Command
+from gateway.model.command import Caller, Command, Outcome
 from gateway.model.quality import BAD
 from gateway.model.update import TwinUpdate
 from gateway.sinks.opcua.condition_methods import ConditionMethods
 from gateway.sinks.opcua.conditions import Conditions, occurrence, retained
 from gateway.sinks.opcua.config import Config
+from gateway.sinks.opcua.historical import Historical
 from gateway.sinks.opcua.history import TagHistory
 from gateway.sinks.opcua.items import TagItems
 from gateway.sinks.opcua.methods import OwnMethods
@@ -20,12 +24,14 @@ from gateway.sinks.opcua.nodes import AddressSpace
 from gateway.sinks.opcua.notifiers import Notifiers
 from gateway.sinks.opcua.queue import Budget
 from gateway.sinks.opcua.subscriptions import Subscription
-from gateway.wire.opcua.face import Columns, Credentials, Items, Machine
+from gateway.wire.opcua.face import Columns, Credentials, Items, Machine, Refusal
 from gateway.wire.opcua.limits import Limits
 from gateway.wire.opcua.occurrences import EventType, Occurrence
 from gateway.wire.opcua.server import OpcUaServer, Settings
 
 _LONGEST_PUBLISHING_MS = 3_600_000.0
+_DAY_S = 86_400.0
+_WARN_DAYS = 30
 
 
 class OpcUaSink:
@@ -43,9 +49,13 @@ class OpcUaSink:
             Conditions(context.view, ConditionMethods(context.commands), self._space.root, objects["Gateway"], context.now_ns),
             OwnMethods(context.commands, objects),
             Notifiers(context.view, self._space.root),
+            Historical(lambda: context.view.tags),
         )
         self._items: dict[TagItems, None] = {}
         self._budget = Budget()
+        self._records = Thrift(burst=30, interval_s=60.0)
+        self._unhook: Callable[[], None] = lambda: None
+        self._leaving: set[asyncio.Task[int]] = set()
         self._server = OpcUaServer(
             Settings(
                 name=context.gateway.name,
@@ -53,6 +63,10 @@ class OpcUaSink:
                 port=config.port,
                 version=context.gateway.version,
                 cache=Path(context.gateway.data_dir) / "cache",
+                pki=Path(context.gateway.data_dir) / "pki",
+                security=config.security,
+                insecure=config.insecure,
+                anonymous=config.anonymous != "none",
                 anonymous_role=config.anonymous,
                 limits=Limits(config.max_sessions, self._publishing_ms),
             ),
@@ -67,10 +81,25 @@ class OpcUaSink:
     async def connect(self) -> None:
         """Starts the server. Raises NotConnected where the port is taken."""
         await self._server.start()
+        self._unhook = self._context.access.on_revoked(self._revoked)
 
     async def close(self) -> None:
         """Ends subscriptions and connections at once."""
+        self._unhook()
         await self._server.stop()
+
+    async def sign_out(self, user: str) -> int:
+        """Ends that user's sessions; how many there were."""
+        return await self._server.sign_out(user)
+
+    async def refresh(self) -> None:
+        """The certificates on disk have changed."""
+        await self._server.refresh()
+
+    def _revoked(self, user: str) -> None:
+        leaving = asyncio.create_task(self.sign_out(user))
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
 
     async def write(self, update: TwinUpdate) -> None:
         """Every applied sample to the items that stand on its tag: a client's filter is its own, the tag's deadband is not applied.
@@ -118,6 +147,22 @@ class OpcUaSink:
         if self._config.anonymous == "none":
             raise SignInRefused("who does not sign in is not admitted")
         return Caller("anonymous", self._config.anonymous, origin)
+
+    async def turned_away(self, refusal: Refusal) -> None:
+        left_out = self._records.take(time.monotonic())
+        if left_out is not None:
+            args = {"thumbprint": refusal.thumbprint, "subject": refusal.subject} | ({"left_out": left_out} if left_out else {})
+            command = Command("opcua.channel", args, Caller("", "none", refusal.origin))
+            await self._context.record(command, Outcome(refusal.status, refusal.why, {}))
+
+    def watched(self, expires_s: float) -> None:
+        """What a person should know of the doors: nobody can come in, or the certificate ends."""
+        admits = self._config.anonymous != "none" or self._context.access.anyone()
+        nobody = None if admits else "nobody can sign in: there are no users; `edgetwin user add` makes one"
+        self._context.report.problem("sign-in", nobody)
+        left_days = (expires_s - self.now_ns() / 1e9) / _DAY_S
+        ends = f"the own certificate ends in {left_days:.0f} days: `edgetwin cert renew`, or a restart, renews it"
+        self._context.report.problem("certificate", ends if left_days < _WARN_DAYS else None)
 
     def allowed(self, caller: Caller, permission: str) -> bool:
         return allowed(caller.role, permission)

@@ -1,8 +1,8 @@
-"""Application certificates (Part 6, 6.2.2) and whom to trust (Part 2, 8.1.3): files under `<data_dir>/pki`.
+"""Application certificates (Part 6, 6.2.2) and what a person decides about those of others (Part 12, 7.8.2): files in `<data_dir>/pki`.
 
 own/{cert.der,key.pem}   this application's certificate, self-signed, made on first use and renewed with the same key holder's name
-trusted/, issuers/       certificates of the other side, DER or PEM, put there by a person
-rejected/                what was refused, so that a person can move it to trusted/
+trusted/, issuers/       certificates of the other side, see `trust`
+rejected/                what was refused, so that a person can move it to trusted/; the newest ones only
 Every function here touches the disk: call them off the event loop.
 """
 
@@ -17,18 +17,20 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from gateway.wire.opcua import trust
+from gateway.wire.opcua.trust import TrustList, Untrusted, load, thumbprint, uris
+
+__all__ = ["Own", "Untrusted", "application_uri", "check_peer", "der", "load", "own", "renew", "thumbprint", "uri_in"]
+
 LIFETIME: Final = dt.timedelta(days=5 * 365)
 RENEW_BEFORE: Final = dt.timedelta(days=30)
-KEY_BITS: Final = (2048, 4096)  # what the current policies allow (Part 7, Basic256Sha256 and later)
-
-
-class Untrusted(Exception):
-    """A certificate that must not be used, and why."""
+REJECTED: Final = 100  # files in rejected/
+PLACES: Final = ("own", "trusted", "issuers", "rejected")
+_SHORTEST_PREFIX: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def own(pki: Path, gateway: str, now_s: float) -> Own:
     if all(path.exists() for path in paths):
         certificate = x509.load_der_x509_certificate(paths[0].read_bytes())
         left = certificate.not_valid_after_utc.timestamp() - now_s
-        if left > RENEW_BEFORE.total_seconds() and application_uri(gateway) in _uris(certificate):
+        if left > RENEW_BEFORE.total_seconds() and application_uri(gateway) in uris(certificate):
             return Own(*paths, certificate.not_valid_after_utc.timestamp())
     return renew(pki, gateway, now_s)
 
@@ -124,84 +126,123 @@ def _replace(path: Path, content: bytes, mode: int) -> None:
     fresh.replace(path)
 
 
-def load(path: Path) -> x509.Certificate:
-    """A certificate in DER or PEM. Raises OSError, ValueError."""
-    content = path.read_bytes()
-    return x509.load_pem_x509_certificate(content) if content.lstrip().startswith(b"-----") else x509.load_der_x509_certificate(content)
-
-
 def der(path: Path) -> bytes:
     """The bytes that go over the wire, whatever the file's form. Raises OSError, ValueError."""
-    return load(path).public_bytes(serialization.Encoding.DER)
+    return trust.der_of(load(path))
 
 
 def uri_in(path: Path) -> str | None:
     """The ApplicationUri that a certificate is made for; None where it names none. Raises OSError, ValueError."""
-    return next(iter(_uris(load(path))), None)
-
-
-def thumbprint(certificate: x509.Certificate) -> str:
-    """SHA-1 in hexadecimal: the CertificateId of Part 6."""
-    return certificate.fingerprint(hashes.SHA1()).hex()  # noqa: S303 - the standard's name of a certificate, no proof
+    return next(iter(uris(load(path))), None)
 
 
 def check_peer(der: bytes, pki: Path, pinned: Path | None, now_s: float) -> None:
-    """Whether the other side's certificate may be used: the pinned one, one in trusted/, or one signed by an issuer in either folder.
+    """Whether a server's certificate may be used: the pinned one, or one that the trust list vouches for.
 
     Raises Untrusted with what to do; a refused certificate is put into rejected/.
     """
-    certificate = x509.load_der_x509_certificate(der)
-    _check_form(certificate, now_s)
     if pinned is not None:
+        certificate, _ = trust.parse(der)
         if load(pinned) != certificate:
             raise Untrusted(f"the server's certificate {thumbprint(certificate)} is not the pinned {pinned}")
+        trust.check_form(certificate, now_s)
         return
-    if any(trusted == certificate or _signed_by(certificate, trusted) for trusted in _certificates(pki / "trusted")):
+    try:
+        TrustList.read(pki).check(der, now_s, ExtendedKeyUsageOID.SERVER_AUTH, strict=False)
+    except Untrusted as refused:
+        if refused.known:
+            raise
+        reject_unknown(pki, der)
+        why = (
+            f"the server's certificate: {refused.why}: check it, then `edgetwin cert trust` it, or move it from {pki}/rejected to trusted/"
+        )
+        raise Untrusted(why, refused.code) from None
+
+
+def reject_unknown(pki: Path, der: bytes) -> None:
+    """Keeps what was refused, for a person to look at; the oldest give way to it. Raises OSError."""
+    try:
+        certificate, _ = trust.parse(der)
+    except Untrusted:
         return
-    if any(_signed_by(certificate, issuer) for issuer in _certificates(pki / "issuers")):
+    folder = pki / "rejected"
+    path = folder / f"{thumbprint(certificate)}.der"
+    if path.exists():
         return
-    print_ = thumbprint(certificate)
-    rejected = pki / "rejected"
-    rejected.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _replace(rejected / f"{print_}.der", der, 0o644)
-    whose = certificate.subject.rfc4514_string()
-    raise Untrusted(f"the server's certificate {print_} ({whose}) is not trusted: check it, then move it from {rejected} to trusted/")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    kept = sorted(folder.glob("*.der"), key=lambda file: file.stat().st_mtime)
+    for oldest in kept[: max(0, len(kept) - REJECTED + 1)]:
+        oldest.unlink(missing_ok=True)
+    _replace(path, trust.der_of(certificate), 0o644)
 
 
-def _check_form(certificate: x509.Certificate, now_s: float) -> None:
-    now = dt.datetime.fromtimestamp(now_s, dt.UTC)
-    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-        span = f"{certificate.not_valid_before_utc:%Y-%m-%d} to {certificate.not_valid_after_utc:%Y-%m-%d}"
-        raise Untrusted(f"the server's certificate is valid from {span}")
-    key = certificate.public_key()
-    if not isinstance(key, rsa.RSAPublicKey) or not KEY_BITS[0] <= key.key_size <= KEY_BITS[1]:
-        raise Untrusted(f"the server's key is not RSA of {KEY_BITS[0]} to {KEY_BITS[1]} bits")
+# --- what a person sees and decides ------------------------------------------------------------------------------------------------------
 
 
-def _certificates(folder: Path) -> Iterator[x509.Certificate]:
-    for path in sorted(folder.glob("*")):
-        if path.suffix in {".der", ".pem", ".crt", ".cer"}:
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A certificate and where it lies: place is one of PLACES. Times: UTC seconds since 1970."""
+
+    place: str
+    path: Path
+    certificate: x509.Certificate
+
+    @property
+    def sha1(self) -> str:
+        return thumbprint(self.certificate)
+
+    @property
+    def sha256(self) -> str:
+        return self.certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def inventory(pki: Path) -> Iterator[Entry]:
+    """All certificates of a folder, place by place; files that are none are passed over."""
+    for place in PLACES:
+        for path in trust.files(pki / place):
             with contextlib.suppress(ValueError, OSError):
-                yield load(path)
+                yield Entry(place, path, load(path))
 
 
-def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    try:
-        constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except x509.ExtensionNotFound:
-        return False
-    if not constraints.ca:
-        return False
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
+def find(pki: Path, wanted: str, places: tuple[str, ...]) -> Entry:
+    """The one whose SHA-1 or SHA-256 is, or begins with, that (colons and case do not matter). LookupError where none or several are."""
+    digits = wanted.replace(":", "").replace(" ", "").lower()
+    if len(digits) < _SHORTEST_PREFIX:
+        raise LookupError(f"{wanted[:100]!r}: give at least {_SHORTEST_PREFIX} digits of the thumbprint")
+    found = {
+        entry.sha256: entry
+        for entry in inventory(pki)
+        if entry.place in places and digits in (entry.sha1[: len(digits)], entry.sha256[: len(digits)])
+    }
+    if len(found) != 1:
+        many = "there are several certificates" if found else "there is no certificate"
+        raise LookupError(f"{many} {wanted[:100]!r} in {', '.join(places)}")
+    return next(iter(found.values()))
 
 
-def _uris(certificate: x509.Certificate) -> list[str]:
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return []
-    return names.get_values_for_type(x509.UniformResourceIdentifier)
+def decode(content: bytes) -> x509.Certificate:
+    """A certificate that a person gives, DER or PEM. Raises ValueError."""
+    return x509.load_pem_x509_certificate(content) if content.lstrip().startswith(b"-----") else x509.load_der_x509_certificate(content)
+
+
+def accept(pki: Path, certificate: x509.Certificate, place: str) -> Entry:
+    """Puts it into trusted/ or issuers/, and takes it out of rejected/. Raises OSError."""
+    folder = pki / place
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / f"{thumbprint(certificate)}.der"
+    _replace(path, trust.der_of(certificate), 0o644)
+    _remove(pki, certificate, ("rejected",))
+    return Entry(place, path, certificate)
+
+
+def reject(pki: Path, entry: Entry) -> Entry:
+    """Takes it out of trusted/ and issuers/ into rejected/. Raises OSError."""
+    reject_unknown(pki, trust.der_of(entry.certificate))
+    _remove(pki, entry.certificate, ("trusted", "issuers"))
+    return Entry("rejected", pki / "rejected" / f"{entry.sha1}.der", entry.certificate)
+
+
+def _remove(pki: Path, certificate: x509.Certificate, places: tuple[str, ...]) -> None:
+    for entry in list(inventory(pki)):
+        if entry.place in places and entry.certificate == certificate:
+            entry.path.unlink(missing_ok=True)

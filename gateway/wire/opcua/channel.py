@@ -28,7 +28,9 @@ _codes: Final = ua.StatusCodes
 
 
 class Channel(SecureConnection):
-    """The server's end. shown: what the client shows as its certificate, a chain in DER; empty without security."""
+    """The server's end. shown: what the client shows as its certificate, a chain in DER; empty without security. own: what the server
+    showed when it was opened, whatever has been renewed since.
+    """
 
     def __init__(self, admission: "Admission", transport_limits: Any) -> None:
         super().__init__(SecurityPolicyNone(), transport_limits)
@@ -36,6 +38,7 @@ class Channel(SecureConnection):
         self._policies = admission.policies
         self._good_until: dict[int, float] = {}  # token -> monotonic seconds
         self.shown = b""
+        self.own = admission.own
 
     @property
     def certificate(self) -> bytes:
@@ -60,7 +63,7 @@ class Channel(SecureConnection):
         if uri == SecurityPolicyNone.URI:
             if mode not in (None, ua.MessageSecurityMode.None_):
                 raise UaStatusCodeError(_codes.BadSecurityModeRejected)
-            self.security_policy = SecurityPolicyNone()
+            self.security_policy, self.own = SecurityPolicyNone(), self._admission.own
             return
         if not any(policy.matches(uri) for policy in self._policies):
             raise UaStatusCodeError(_codes.BadSecurityPolicyRejected)
@@ -68,7 +71,7 @@ class Channel(SecureConnection):
         if chosen is None:
             raise UaStatusCodeError(_codes.BadSecurityModeRejected)
         self.shown = bytes(peer_certificate or b"")
-        self.security_policy = chosen.create(self._admission.trusted(self.shown))
+        self.security_policy, self.own = chosen.create(self._admission.trusted(self.shown)), self._admission.own
 
     def open(self, params: Any, server: Any) -> ua.OpenSecureChannelResult:
         """Part 4, 5.5.2: one channel for each connection; a renewal keeps its mode. Raises UaStatusCodeError."""

@@ -7,7 +7,7 @@ Node keys: an int is a numeric identifier of namespace 0, a str a string identif
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from gateway.model.command import Caller
 from gateway.model.tag import TagTable
 from gateway.wire.opcua.methods import Argument, Method
 from gateway.wire.opcua.occurrences import EventType, Occurrence
+
+if TYPE_CHECKING:
+    from gateway.wire.opcua.past import Past
 
 Key = int | str
 
@@ -159,10 +162,10 @@ class Node:
     read: Callable[[], Reading] | None = None
     writable: bool = False  # AccessLevel: by somebody
     write_role: str = ""  # who may write it, at least
-    historizing: bool = False  # its history is kept, and served (Part 3, 5.6.2)
     event_notifier: int = 0  # of an Object (Part 3, 8.59): 1 SubscribeToEvents, 4 HistoryRead
     sampling_ms: float = 0.0
     method: Method | None = None
+    historizing: bool = False  # its history is kept, and served (Part 3, 5.6.2)
 
 
 class Columns(Protocol):
@@ -328,6 +331,19 @@ class Credentials:
     certificate: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Somebody was turned away at the channel. origin as in Caller; thumbprint: SHA-1 of the certificate shown, empty where it was none;
+    status: the StatusCode that was answered.
+    """
+
+    origin: str
+    subject: str
+    thumbprint: str
+    why: str
+    status: int
+
+
 class Face(Protocol):
     """All that the server asks of its owner."""
 
@@ -341,6 +357,12 @@ class Face(Protocol):
     async def sign_in(self, credentials: Credentials, origin: str) -> Caller:
         """Who comes in with these (Part 4, 5.6.3). Raises SignInRefused."""
 
+    async def turned_away(self, refusal: Refusal) -> None:
+        """For the audit; called once a minute at most for each certificate."""
+
+    def watched(self, expires_s: float) -> None:
+        """Called every few seconds while the server runs. expires_s: when its certificate ends, UTC seconds since 1970."""
+
     def allowed(self, caller: Caller, permission: str) -> bool:
         """Whether that role has that permission, for example `alarm:ack`."""
 
@@ -352,6 +374,10 @@ class Face(Protocol):
 
     def event_types(self) -> Sequence[EventType]:
         """The EventTypes of the gateway's own namespace."""
+
+    @property
+    def past(self) -> "Past":
+        """What was."""
 
     def service_level(self) -> int:
         """Part 4, 6.6.2.4.2: 255 healthy, 200 and below degraded, 1 no data."""

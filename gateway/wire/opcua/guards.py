@@ -11,9 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from asyncua import ua
-from asyncua.common.connection import SecureConnection
 from asyncua.common.utils import Buffer, NotEnoughData
-from asyncua.crypto.security_policies import SecurityPolicyNone
 from asyncua.server.binary_server_asyncio import OPCUAProtocol
 from asyncua.ua import ua_binary
 from asyncua.ua.uaerrors import UaError
@@ -35,8 +33,6 @@ MALFORMED: Final = (
 """What decoding a message that is not one can raise in the library."""
 
 _TYPES: Final = (b"HEL", b"OPN", b"MSG", b"CLO", b"ERR")
-_CHUNK_HEAD: Final = struct.Struct("<4sIIIII")  # type, size, channel, token, sequence number, request
-_LAST_SEQUENCE: Final = 0xFFFF_FFFF
 _RESHAPED_ELEMENTS: Final = 100_000
 _read = Buffer.read
 _array = ua_binary._create_uatype_array_deserializer
@@ -86,31 +82,6 @@ def _checked(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return decode(data)
 
     return decode_checked
-
-
-class Channel(SecureConnection):
-    """A secure channel whose token does not live for ever."""
-
-    def open(self, params: Any, server: Any) -> ua.OpenSecureChannelResult:
-        low, high = limits.CHANNEL_LIFETIME_MS
-        params.RequestedLifetime = min(max(params.RequestedLifetime or high, low), high)
-        return super().open(params, server)
-
-    def message_to_binary(self, message: bytes, message_type: Any = ua.MessageType.SecureMessage, request_id: int = 0) -> bytes:
-        """Chunks of a message (Part 6, 6.7.2); without security they are put together here, with two copies instead of eight."""
-        if message_type != ua.MessageType.SecureMessage or not isinstance(self.security_policy, SecurityPolicyNone):
-            return super().message_to_binary(message, message_type, request_id)
-        token, room = self.security_token, self._limits.max_send_buffer - _CHUNK_HEAD.size
-        pieces: list[bytes | memoryview] = []
-        whole = memoryview(message)
-        for start in range(0, len(whole), room):
-            part = whole[start : start + room]
-            self._sequence_number = self._sequence_number % _LAST_SEQUENCE + 1
-            last = start + room >= len(whole)
-            size = _CHUNK_HEAD.size + len(part)
-            head = _CHUNK_HEAD.pack(b"MSGF" if last else b"MSGC", size, token.ChannelId, token.TokenId, self._sequence_number, request_id)
-            pieces += [head, part]
-        return b"".join(pieces)
 
 
 class GuardedProtocol(OPCUAProtocol):

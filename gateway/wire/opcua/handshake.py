@@ -39,7 +39,7 @@ async def create(interior: "Interior", channel: Channel, params: ua.CreateSessio
     session.secured = channel.secure
     session.security_mode, session.security_policy_uri = policy.Mode, str(policy.URI)
     result = await session.create_session(params, sockname)
-    result.ServerCertificate = interior.admission.own.server.certificate
+    result.ServerCertificate = channel.own.server.certificate
     if channel.secure:
         result.ServerSignature.Signature = policy.asymmetric_cryptography.signature(channel.certificate + bytes(params.ClientNonce or b""))
         result.ServerSignature.Algorithm = policy.AsymmetricSignatureURI
@@ -67,7 +67,7 @@ async def activate(interior: "Interior", channel: Channel, session: Session, par
     moves = moves or (session.carrier is None and session.is_activated())
     if moves and (not session.is_activated() or session.host != _host(peer)):
         raise ServiceError(_codes.BadSecurityChecksFailed)
-    server, nonce = interior.admission.own.server, session.nonce or b""
+    server, nonce = channel.own.server, session.nonce or b""
     if channel.secure:
         _check_signature(channel, params.ClientSignature, nonce)
     offered = interior.admission.tokens(policy.URI, policy.Mode)

@@ -4,7 +4,7 @@
 
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from asyncua import ua
@@ -13,15 +13,17 @@ from asyncua.server.internal_session import SessionState
 from asyncua.server.uaprocessor import PublishRequestData, UaProcessor
 from asyncua.ua.ua_binary import nodeid_from_binary, nodeid_to_binary, struct_from_binary
 
-from gateway.wire.opcua import limits, permissions, ticks
+from gateway.wire.opcua import handshake, limits, permissions, ticks
+from gateway.wire.opcua.channel import Channel
 from gateway.wire.opcua.diagnostics import Calls
-from gateway.wire.opcua.face import Credentials
-from gateway.wire.opcua.guards import MALFORMED, Channel
+from gateway.wire.opcua.guards import MALFORMED
+from gateway.wire.opcua.later import Later
 from gateway.wire.opcua.publishing import BYTES_PER_VALUE, Message
 from gateway.wire.opcua.reads import Reads
 from gateway.wire.opcua.requests import create_items_request
 from gateway.wire.opcua.sessions import Session, check_operations
 from gateway.wire.opcua.terms import status_code
+from gateway.wire.opcua.trust import Untrusted
 
 if TYPE_CHECKING:
     from gateway.wire.opcua.server import Interior
@@ -37,6 +39,7 @@ _CREATE_SESSION: Final = _request("CreateSession")
 _ACTIVATE_SESSION: Final = _request("ActivateSession")
 _CLOSE_SESSION: Final = _request("CloseSession")
 _READ: Final = _request("Read")
+_HISTORY_READ: Final = _request("HistoryRead")
 _CREATE_ITEMS: Final = _request("CreateMonitoredItems")
 _BROWSE: Final = _request("Browse")
 _REGISTER_NODES: Final = _request("RegisterNodes")
@@ -77,6 +80,7 @@ Everything else but our own (`Processor._own`) is BadServiceUnsupported.
 """
 
 _GOOD: Final = 0
+_HISTORY_READ_RESPONSE: Final = nodeid_to_binary(ua.HistoryReadResponse().TypeId)
 _RESPONSE_HEAD: Final = struct.Struct("<qIIBiBBB")  # time, handle, result, no diagnostics, no strings, null ExtensionObject
 _PUBLISH_RESPONSE: Final = nodeid_to_binary(ua.PublishResponse().TypeId)
 _REPUBLISH_RESPONSE: Final = nodeid_to_binary(ua.RepublishResponse().TypeId)
@@ -89,6 +93,7 @@ _NO_DIAGNOSTICS: Final = b"\xff\xff\xff\xff"
 _OVERHEAD_BYTES: Final = 512
 
 
+
 class Processor(UaProcessor):
     """One connection's services. Implements publishing's Outlet: its Publish requests wait here."""
 
@@ -97,10 +102,11 @@ class Processor(UaProcessor):
 
     def __init__(self, iserver: "Interior", transport: Any, transport_limits: Any, refuse: Callable[[int], None]) -> None:
         super().__init__(iserver, transport, transport_limits)
-        self._connection = Channel(self._connection.security_policy, self._limits)
+        self._connection: Channel = Channel(iserver.admission, self._limits)
         self._refuse = refuse
         self._reads = Reads(iserver.face)
         self._client_message_bytes = 0
+        self._later = Later()
         self._before_session = Calls()
         self._own: dict[Any, Callable[[ua.RequestHeader, Any, Buffer], None]] = {
             _PUBLISH: self._publish,
@@ -119,22 +125,44 @@ class Processor(UaProcessor):
             if min(hello.ReceiveBufferSize, hello.SendBufferSize) < limits.SMALLEST_BUFFER_BYTES:
                 raise ua.uaerrors.UaStatusCodeError(ua.StatusCodes.BadConnectionRejected)
             self._client_message_bytes = hello.MaxMessageSize
-        keep = await super().process(header, body)
+        elif header.MessageType == ua.MessageType.SecureOpen:
+            await self.iserver.admission.refresh()
+        try:
+            keep = await super().process(header, body)
+        except Untrusted as refused:
+            await self.iserver.admission.turn_away(refused, self._connection.shown, self.origin)
+            raise ua.uaerrors.UaStatusCodeError(refused.said) from None
         if self._transport.get_write_buffer_size() > limits.UNREAD_BYTES:
             self.iserver.face.count("slow_clients_closed")
             return False
         return bool(keep)
 
+    @property
+    def origin(self) -> str:
+        """Whence the client speaks, for the audit."""
+        return f"opcua:{self.name[0] if isinstance(self.name, tuple) else self.name}"
+
+    @property
+    def channel(self) -> Channel:
+        return self._connection
+
     async def process_message(self, seqhdr: Any, body: Buffer) -> bool:
         typeid = nodeid_from_binary(body)
         header = struct_from_binary(ua.RequestHeader, body)
         self._calls.called(typeid.Identifier, self.iserver.face.now_ns())
+        return await self._answering(typeid, header, seqhdr, self._process_message(typeid, header, seqhdr, body))
+
+    async def _answering(self, typeid: ua.NodeId, header: ua.RequestHeader, seqhdr: Any, work: Awaitable[bool]) -> bool:
+        """Whatever keeps `work` from its answer is answered with a ServiceFault."""
         code: int | None = ua.StatusCodes.BadInternalError  # what a fault of our own is answered with, on its way up to the log
         try:
-            keep = bool(await self._process_message(typeid, header, seqhdr, body))
+            keep = bool(await work)
             code = None
         except (ServiceError, ua.uaerrors.UaStatusCodeError) as refused:
             keep, code = True, refused.code
+        except Untrusted as stranger:
+            await self.iserver.admission.turn_away(stranger, self._connection.shown, self.origin)
+            keep, code = True, stranger.said
         except MALFORMED:
             self.iserver.face.count("malformed_requests")
             keep, code = True, ua.StatusCodes.BadDecodingError
@@ -166,17 +194,18 @@ class Processor(UaProcessor):
             service == _CREATE_ITEMS and await self._create_items(requesthdr, seqhdr, body)
         ):
             pass
+        elif service == _HISTORY_READ:
+            session, wanted = self.session, _rest(body)
+            assert session is not None
+            await self._later.start(
+                lambda: self._answering(typeid, requesthdr, seqhdr, self._history_read(requesthdr, seqhdr, wanted, session))
+            )
+        elif service == _CREATE_SESSION:
+            await self._create_session(requesthdr, seqhdr, body)
+        elif service == _ACTIVATE_SESSION:
+            await self._activate_session(requesthdr, seqhdr, body)
         elif service in _BY_LIBRARY:
-            keep = bool(await super()._process_message(typeid, requesthdr, seqhdr, body))
-            if service == _ACTIVATE_SESSION and self.session is not None:
-                self.session.connected = True
-                self.session.outlet = self
-                policy = self._connection.security_policy
-                self.session.secured = policy.Mode != ua.MessageSecurityMode.None_
-                self.session.security_mode, self.session.security_policy_uri = policy.Mode, str(policy.URI)
-                self.session.caller = await self.iserver.face.sign_in(Credentials(), self.session.origin)
-                self.iserver.subscription_service.rebind(self.session.session_id, self)
-            return keep
+            return bool(await super()._process_message(typeid, requesthdr, seqhdr, body))
         else:
             raise ServiceError(ua.StatusCodes.BadServiceUnsupported)
         return True
@@ -186,13 +215,13 @@ class Processor(UaProcessor):
         if service == _CREATE_SESSION:
             if self.session is not None and self.session.state is not SessionState.Closed:
                 raise ServiceError(ua.StatusCodes.BadTooManySessions)  # one session for each connection
-            await self.iserver.make_room()
         elif service not in _SESSIONLESS or service == _CLOSE_SESSION:
             self._check_session(header, activated=service != _CLOSE_SESSION)
 
     def _check_session(self, header: ua.RequestHeader, *, activated: bool) -> None:
         session = self.session
-        if session is None or session.state is SessionState.Closed or header.AuthenticationToken != session.auth_token:
+        mine = session is not None and session.carrier is self and header.AuthenticationToken == session.auth_token
+        if session is None or not mine or session.state is SessionState.Closed:
             raise ServiceError(ua.StatusCodes.BadSessionIdInvalid)
         if activated and not session.is_activated():
             raise ServiceError(ua.StatusCodes.BadSessionNotActivated)
@@ -200,6 +229,38 @@ class Processor(UaProcessor):
             permissions.admit(session.caller)
         self.session_last_activity = time.monotonic()
         session.touch()
+
+    # --- sessions (Part 4, 5.6) ---
+
+    async def _create_session(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
+        params = struct_from_binary(ua.CreateSessionParameters, body)
+        session, result = await handshake.create(self.iserver, self._connection, params, self.name, self.sockname)
+        self.session, session.carrier = session, self
+        response = ua.CreateSessionResponse()
+        response.Parameters = result
+        self.send_response(header.RequestHandle, seqhdr, response)
+
+    async def _activate_session(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
+        """Also of a session that another connection carried: that one is closed (Part 4, 5.6.3.1)."""
+        params = struct_from_binary(ua.ActivateSessionParameters, body)
+        found = self.iserver.lookup_external_session(header.AuthenticationToken)
+        if not isinstance(found, Session) or (self.session is not None and self.session is not found):
+            raise ServiceError(ua.StatusCodes.BadSessionIdInvalid)
+        result = await handshake.activate(self.iserver, self._connection, found, params, self.name)
+        before, found.carrier = found.carrier, self
+        if before is not None and before is not self:
+            before.leave()
+        self.session, found.connected, found.outlet = found, True, self
+        self.iserver.subscription_service.rebind(found.session_id, self)
+        response = ua.ActivateSessionResponse()
+        response.Parameters = result
+        self.send_response(header.RequestHandle, seqhdr, response)
+
+    def leave(self) -> None:
+        """Its session has gone, or moved to another connection: this one has nothing to say any more."""
+        self.session = None
+        self._publish_requests.clear()
+        self._transport.close()
 
     # --- Publish (Part 4, 5.13.5) ---
 
@@ -305,15 +366,23 @@ class Processor(UaProcessor):
         self._respond(_READ_RESPONSE, header, seqhdr, answer)
         return True
 
+    async def _history_read(self, header: ua.RequestHeader, seqhdr: Any, body: bytes, session: Session) -> bool:
+        message_bytes = min(self._client_message_bytes or limits.MESSAGE_BYTES, limits.MESSAGE_BYTES)
+        answer = await self.iserver.historian.read(Buffer(body), session.caller, session.history_points, message_bytes)
+        if not self._transport.is_closing():
+            self._respond(_HISTORY_READ_RESPONSE, header, seqhdr, answer)
+        return True
+
     def _respond(self, response: bytes, header: ua.RequestHeader, seqhdr: Any, *body: bytes) -> None:
         now = self.iserver.face.now_ns() // 100 + ticks.EPOCH_1970
         head = _RESPONSE_HEAD.pack(now, header.RequestHandle, _GOOD, 0, -1, 0, 0, 0)
         self._transport.write(self._connection.message_to_binary(b"".join((response, head, *body)), request_id=seqhdr.RequestId))
 
     async def close(self) -> None:
+        self._later.cancel()
         self._publish_requests.clear()
         if self.session is not None:
-            self.session.connected = False
+            self.session.connected, self.session.carrier = False, None
         await super().close()
         if self.session is not None and self.session.state is SessionState.Closed:
             self.iserver.subscription_service.forget(self.session.session_id)

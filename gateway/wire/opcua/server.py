@@ -6,7 +6,11 @@ server = OpcUaServer(Settings(...), face); await server.start(); server.url; awa
 """
 
 import asyncio
+import secrets
 import socket
+import time
+from collections.abc import Iterable
+from contextlib import suppress
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,14 +19,14 @@ from typing import Any, Final
 from asyncua import ua
 from asyncua.common.connection import TransportLimits
 from asyncua.common.utils import ServiceError
-from asyncua.crypto.permission_rules import PermissionRuleset, User, UserRole
-from asyncua.crypto.security_policies import SecurityPolicyFactory, SecurityPolicyNone
+from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.server.binary_server_asyncio import BinaryServer
-from asyncua.server.internal_server import InternalServer, ServerDesc
+from asyncua.server.internal_server import InternalServer
 from asyncua.server.user_managers import UserManager
 
 from gateway.contracts import NotConnected
-from gateway.wire.opcua import limits
+from gateway.wire.opcua import endpoints, limits
+from gateway.wire.opcua.admission import Admission
 from gateway.wire.opcua.call import Calls
 from gateway.wire.opcua.diagnostics import Diagnostics
 from gateway.wire.opcua.face import Face
@@ -31,6 +35,7 @@ from gateway.wire.opcua.historian import Historian
 from gateway.wire.opcua.limits import Limits
 from gateway.wire.opcua.nodes import Nodes
 from gateway.wire.opcua.occurrences import Occurrence
+from gateway.wire.opcua.past_capabilities import describe_history
 from gateway.wire.opcua.processor import Processor
 from gateway.wire.opcua.publishing import Publishing
 from gateway.wire.opcua.server_methods import own_methods
@@ -43,18 +48,26 @@ _Ids: Final = ua.ObjectIds
 _PRODUCT: Final = "urn:edgetwin"
 _NAME: Final = "Edgetwin"
 _RUNNING: Final = 0
-_TRANSPORT: Final = "http://opcfoundation.org/UA-Profile/Transport/uatcp-uasc-uabinary"
+_SWEEP_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """name of the gateway; cache: a folder that may be written, for the standard nodes where the package brings none."""
+    """name of the gateway; cache: a folder that may be written, for the standard nodes where the package brings none; pki: certificates.
+
+    security: policies by name, with both modes, or `policy/mode`. insecure opens a door without security as well; anonymous: who does not
+    sign in is asked about, too.
+    """
 
     name: str
     host: str
     port: int
     version: str
     cache: Path
+    pki: Path
+    security: tuple[str, ...] = ()
+    insecure: bool = False
+    anonymous: bool = False
     anonymous_role: str = "none"
     limits: Limits = field(default_factory=Limits)
 
@@ -68,7 +81,7 @@ class Settings:
 
 
 class Anonymous(UserManager):
-    """Who does not sign in; the role is the owner's affair. Nobody else exists in this version."""
+    """Nobody is anybody to the library: who has signed in is the session's caller."""
 
     def get_user(
         self,
@@ -80,13 +93,6 @@ class Anonymous(UserManager):
         return User(role=UserRole.User) if username is None and password is None else None
 
 
-class Served(PermissionRuleset):
-    """What is served is decided by the connection's table of services, not by the library's roles."""
-
-    def check_validity(self, *_: Any) -> bool:
-        return True
-
-
 class Interior(InternalServer):
     """The library's inner server with our services in it."""
 
@@ -95,6 +101,10 @@ class Interior(InternalServer):
     def __init__(self, settings: Settings, face: Face, nodes: Nodes) -> None:
         super().__init__(user_manager=Anonymous())
         self.settings, self.face, self.nodes = settings, face, nodes
+        open_doors = endpoints.doors(settings.security, insecure=settings.insecure)
+        self.admission = Admission(settings.pki, open_doors, face, anonymous=settings.anonymous)
+        self.url = ""
+        self._channel_id_counter = secrets.randbelow(2**30)  # Part 6, 6.7.1: not the same after a restart
         self.started = now()
         self.aspace._nodes = nodes  # type: ignore[assignment]
         self.views = Views(nodes)
@@ -106,6 +116,7 @@ class Interior(InternalServer):
         self.supported_tokens = (ua.AnonymousIdentityToken,)  # type: ignore[assignment]
         self.allow_remote_admin = False
         self.max_connections = settings.limits.sessions + 10
+        self.max_pending_activation_seconds = 0.0  # the listener's sweep sees to it
         self.min_session_timeout_ms, self.max_session_timeout_ms = limits.SESSION_TIMEOUT_MS
 
     def create_session(self, name: str, user: User | None = None, external: bool = False) -> Session:
@@ -116,10 +127,13 @@ class Interior(InternalServer):
         return Session(self, self.aspace, self.subscription_service, name, user=user or User(role=UserRole.Anonymous), external=external)
 
     async def make_room(self) -> None:
-        """Where all sessions are taken, the one that has been without a connection for the longest gives way to a client that is there."""
+        """Where all sessions are taken, one that nobody has signed in to gives way, or the one that has been without a connection for the
+        longest (Part 4, 5.6.2).
+        """
         if len(self._external_sessions) < self.settings.limits.sessions:
             return
-        lost = [session for session in self.sessions() if not session.connected]
+        waiting = [session for session in self.sessions() if not session.is_activated()]
+        lost = waiting or [session for session in self.sessions() if not session.connected]
         if lost:
             self.face.count("sessions_evicted")
             self.diagnostics.totals.aborted_sessions += 1
@@ -128,6 +142,29 @@ class Interior(InternalServer):
     def sessions(self) -> list[Session]:
         """The clients' sessions, oldest first."""
         return [session for session in self._external_sessions.values() if isinstance(session, Session)]
+
+    @property
+    def application(self) -> ua.ApplicationDescription:
+        return ua.ApplicationDescription(
+            ApplicationUri=self.settings.application_uri,
+            ProductUri=_PRODUCT,
+            ApplicationName=ua.LocalizedText(_NAME),
+            ApplicationType=ua.ApplicationType.Server,
+            DiscoveryUrls=[self.url],
+        )
+
+    async def get_endpoints(self, params: Any = None, sockname: Any = None) -> list[ua.EndpointDescription]:
+        """Part 4, 5.4.4."""
+        url = endpoints.address(None if params is None else params.EndpointUrl, sockname, self.url)
+        return endpoints.addressed(self.admission.endpoints(self.application), url, None if params is None else params.ProfileUris)
+
+    def find_servers(self, params: ua.FindServersParameters, sockname: Any = None) -> list[ua.ApplicationDescription]:
+        """Part 4, 5.4.2: this one, where it is asked for."""
+        if params.ServerUris and self.settings.application_uri not in params.ServerUris:
+            return []
+        application = self.application
+        application.DiscoveryUrls = [endpoints.address(params.EndpointUrl, sockname, self.url)]
+        return [application]
 
     def set(self, identifier: int, value: ua.Variant) -> None:
         """The value of a standard node, for good."""
@@ -143,14 +180,47 @@ class Connection(GuardedProtocol):
     """A client's socket with our processor behind it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Where there are too many, the oldest that nobody has signed in on gives way (Part 4, 5.5.2)."""
+        self.made_s = time.monotonic()
+        if len(self.clients) >= self.iserver.max_connections:
+            idle = next((one for one in self.clients if isinstance(one, Connection) and not one.signed_in), None)
+            if idle is not None:
+                self.iserver.face.count("connections_evicted")  # type: ignore[attr-defined]
+                idle.cut()
         super().connection_made(transport)
         if self.processor is not None:
             assert self.transport is not None
             self.processor = Processor(self.iserver, self.transport, self.limits, self.refuse)  # type: ignore[arg-type]
-            self.processor.set_policies(self.policies)
+
+    @property
+    def signed_in(self) -> bool:
+        """Whether it carries a session that is activated."""
+        session = None if self.processor is None else self.processor.session
+        return session is not None and session.is_activated()
+
+    def cut(self) -> None:
+        """Closed at once, and counted no more."""
+        if self in self.clients:
+            self.clients.remove(self)
+        if self.transport is not None:
+            self.transport.abort()
+
+    def sweep(self, now_s: float) -> None:
+        """Closed where nobody signs in, or its channel was not renewed."""
+        if self.signed_in:
+            self.made_s = now_s
+        idle = now_s - self.made_s > limits.ACTIVATION_S
+        if self.transport is not None and (idle or (isinstance(self.processor, Processor) and self.processor.channel.expired())):
+            self.transport.close()
 
 
 class Listener(BinaryServer):
+    def sweep(self) -> None:
+        now_s = time.monotonic()
+        for client in list(self.clients):
+            if isinstance(client, Connection):
+                client.sweep(now_s)
+
     def _make_protocol(self) -> Connection:
         return Connection(
             iserver=self.iserver, policies=self._policies, clients=self.clients, closing_tasks=self.closing_tasks, limits=self.limits
@@ -158,19 +228,20 @@ class Listener(BinaryServer):
 
 
 class OpcUaServer:
-    """One endpoint without encryption, for clients on the same machine."""
+    """The doors that its settings open, on one port."""
 
     def __init__(self, settings: Settings, face: Face) -> None:
         self._settings, self._face = settings, face
         self._interior: Interior | None = None
         self._listener: Listener | None = None
+        self._sweeper: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
         """The endpoint's address, with the port that it really has."""
         port = self._listener.port if self._listener is not None else self._settings.port
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
-        return f"opc.tcp://{host}:{port}/edgetwin"
+        return f"opc.tcp://{host}:{port}{endpoints.PATH}"
 
     @property
     def interior(self) -> Interior | None:
@@ -186,12 +257,13 @@ class OpcUaServer:
         except (OSError, ValueError) as unreadable:
             raise NotConnected(f"OPC UA server: the file of standard nodes cannot be read: {unreadable}") from unreadable
         interior = Interior(settings, self._face, Nodes(standard, self._face.space))
+        try:
+            await interior.admission.open(settings.name, self._face.now_ns() / 1e9)
+        except (OSError, ValueError) as damaged:
+            raise NotConnected(f"OPC UA server: own certificate in {settings.pki}: {damaged}") from damaged
         _describe(interior)
         transport = TransportLimits(limits.RECEIVE_BUFFER_BYTES, limits.RECEIVE_BUFFER_BYTES, limits.CHUNKS, limits.MESSAGE_BYTES)
         listener = Listener(interior, settings.host, settings.port, transport)
-        listener.set_policies(
-            [SecurityPolicyFactory(SecurityPolicyNone, ua.MessageSecurityMode.None_, None, None, permission_ruleset=Served())]
-        )
         try:
             await listener.start()
         except OSError as taken:
@@ -200,9 +272,30 @@ class OpcUaServer:
                 "(another program may hold the port)"
             ) from taken
         self._interior, self._listener = interior, listener
-        endpoint = _endpoint(settings, self.url)
-        interior.add_endpoint(endpoint)
-        interior._known_servers[settings.application_uri] = ServerDesc(endpoint.Server)
+        interior.url = self.url
+        self._sweeper = asyncio.create_task(self._sweep(interior, listener), name="opcua sweep")
+
+    async def _sweep(self, interior: Interior, listener: Listener) -> None:
+        while True:
+            listener.sweep()
+            self._face.watched(interior.admission.own.expires_s)
+            await asyncio.sleep(_SWEEP_S)
+
+    async def refresh(self) -> None:
+        """The certificates in its folder have changed; without this call it looks when the next client comes."""
+        if self._interior is not None:
+            await self._interior.admission.refresh()
+
+    async def sign_out(self, user: str) -> int:
+        """Ends the sessions of that user with their subscriptions and connections; how many there were."""
+        interior = self._interior
+        theirs = [] if interior is None else [session for session in interior.sessions() if session.caller.user == user]
+        for session in theirs:
+            carrier = session.carrier
+            await session.close_session()
+            if carrier is not None:
+                carrier.leave()
+        return len(theirs)
 
     def occur(self, occurrences: Iterable[Occurrence]) -> None:
         """Events, live, to the clients that listen above their sources. Not even looked at where nobody listens."""
@@ -211,6 +304,11 @@ class OpcUaServer:
 
     async def stop(self) -> None:
         """Idempotent. Tells the clients nothing but closes their connections; all subscriptions end."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._sweeper
+            self._sweeper = None
         interior, listener = self._interior, self._listener
         self._interior = self._listener = None
         if listener is not None:
@@ -220,27 +318,6 @@ class OpcUaServer:
             for session in list(interior._external_sessions.values()):
                 await session.close_session()
             interior.method_service.stop()
-
-
-def _endpoint(settings: Settings, url: str) -> ua.EndpointDescription:
-    application = ua.ApplicationDescription(
-        ApplicationUri=settings.application_uri,
-        ProductUri=_PRODUCT,
-        ApplicationName=ua.LocalizedText(_NAME),
-        ApplicationType=ua.ApplicationType.Server,
-        DiscoveryUrls=[url],
-    )
-    return ua.EndpointDescription(
-        EndpointUrl=url,
-        Server=application,
-        SecurityMode=ua.MessageSecurityMode.None_,
-        SecurityPolicyUri=SecurityPolicyNone.URI,
-        UserIdentityTokens=[
-            ua.UserTokenPolicy(PolicyId="anonymous", TokenType=ua.UserTokenType.Anonymous, SecurityPolicyUri=SecurityPolicyNone.URI)
-        ],
-        TransportProfileUri=_TRANSPORT,
-        SecurityLevel=0,
-    )
 
 
 def _describe(interior: Interior) -> None:
@@ -282,6 +359,7 @@ def _describe(interior: Interior) -> None:
         interior.set(getattr(_Ids, capability + name), ua.Variant(most, number))
     interior.set(_Ids.Server_ServerCapabilities_LocaleIdArray, ua.Variant(["en"], text, is_array=True))
     _describe_status(interior)
+    describe_history(interior)
 
 
 def _describe_status(interior: Interior) -> None:

@@ -15,6 +15,7 @@ from gateway.model.command import Caller
 from gateway.wire.opcua import limits, permissions
 from gateway.wire.opcua.diagnostics import Calls
 from gateway.wire.opcua.guards import finite
+from gateway.wire.opcua.historian import HistoryPoints
 from gateway.wire.opcua.nodes import OURS
 from gateway.wire.opcua.publishing import Nowhere, Outlet
 from gateway.wire.opcua.terms import node_id, now, status_code
@@ -22,6 +23,7 @@ from gateway.wire.opcua.transfer import Owner, may_take
 from gateway.wire.opcua.views import Points
 
 if TYPE_CHECKING:
+    from gateway.wire.opcua.processor import Processor
     from gateway.wire.opcua.publishing import Publishing, Subscription
     from gateway.wire.opcua.server import Interior
 
@@ -44,8 +46,12 @@ class Session(InternalSession):
         self.external = external
         self.auth_token = node_id(secrets.token_bytes(32))
         self.points = Points()
+        self.history_points = HistoryPoints()
         self.caller = Caller("", "none", self.origin)  # who has signed in; nobody before ActivateSession
         self.connected = external  # False while no connection carries it (Part 4, 6.7)
+        self.carrier: Processor | None = None  # the connection that may speak for it
+        self.channel: tuple[str, Any, bytes] = ("", None, b"")  # policy, mode and client certificate that it was made with
+        self.failures = 0  # to sign in, in a row
         self.secured = False  # its channel is signed
         self.outlet: Outlet = Nowhere()
         self.calls = Calls()
@@ -66,8 +72,13 @@ class Session(InternalSession):
 
     @property
     def origin(self) -> str:
+        return f"opcua:{self.host}"
+
+    @property
+    def host(self) -> str:
+        """Whence it was made."""
         peer: Any = self.name
-        return f"opcua:{peer[0]}" if isinstance(peer, tuple) else f"opcua:{peer}"
+        return str(peer[0] if isinstance(peer, tuple) else peer)
 
     async def create_session(self, params: ua.CreateSessionParameters, sockname: Any = None) -> ua.CreateSessionResult:
         low, high = limits.SESSION_TIMEOUT_MS
@@ -203,7 +214,12 @@ class Session(InternalSession):
         self.own(params.SubscriptionId)
         check_operations(params.ItemsToCreate, limits.ITEMS_PER_CALL)
         _check_stamps(params.TimestampsToReturn)
-        return await super().create_monitored_items(params)
+        refused = {place: why for place, item in enumerate(params.ItemsToCreate) if (why := self._unreadable(item.ItemToMonitor))}
+        params.ItemsToCreate = [item for place, item in enumerate(params.ItemsToCreate) if place not in refused]
+        results = await super().create_monitored_items(params)
+        for place, why in refused.items():
+            results.insert(place, ua.MonitoredItemCreateResult(status_code(why)))
+        return results
 
     async def modify_monitored_items(self, params: ua.ModifyMonitoredItemsParameters) -> list[ua.MonitoredItemModifyResult]:
         self.own(params.SubscriptionId)
@@ -273,12 +289,16 @@ class Session(InternalSession):
 
     async def close_session(self, delete_subs: bool = True) -> None:
         """Part 4, 5.6.4 and 5.13.1: the subscriptions of a session that timed out, or says so, outlive it."""
-        if asyncio.current_task() is self._timeout_task:
+        timed_out = asyncio.current_task() is self._timeout_task
+        if timed_out:
             delete_subs = False
             self.iserver.diagnostics.totals.timed_out_sessions += 1
         await super().close_session(delete_subs)
         if not delete_subs:
             await self.subscription_service.delete_subscriptions(self.subscription_service.leave(self.session_id))
+        if timed_out and self.carrier is not None:
+            self.carrier.leave()
+            self.subscription_service.forget(self.session_id)
 
 
 def _unfit(wanted: ua.WriteValue, data_type: int) -> int:
