@@ -3,6 +3,7 @@
 All JSON is UTF-8 without NaN: the quality says why a value is null.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from gateway.model.tag import Tag, TagTable, TagType
 from gateway.model.update import Columns
 
 BATCH_VALUES: Final = 5000
+_REMEMBERED: Final = 16  # sets of names, each of a batch at most
 NO_LIMIT: Final = 268_435_455  # bytes of a packet, where the broker states none (MQTT 5, 2.1.4)
 _ENVELOPE_BYTES: Final = 1000  # of a batch: topic, identity, its properties, keys
 _ROW_BYTES: Final = 64  # of a value in a batch, beside the tag's name: number, status, distance in time, quotes and commas
@@ -39,6 +41,7 @@ class Encoder:
         self._tails = [b',"unit":' + orjson.dumps(tag.unit) + b"}" if tag.unit else b"}" for tag in tags]
         self._labels = {tag.tag_id: {b"%d" % n: json(label) for n, label in tag.labels.items()} for tag in tags if tag.labels}
         self._whole = tags.type != TagType.FLOAT  # not written as a float
+        self._columns: OrderedDict[bytes, bytes] = OrderedDict()  # tag_ids of a batch -> its array of names: the same sets come again
 
     def values_json(self, tag_id: TagIds | Rows, value: Floats, status: Statuses, text: Mapping[int, str]) -> list[bytes]:
         """One JSON scalar per row; null where the status is Bad. text by row."""
@@ -46,7 +49,7 @@ class Encoder:
             return []
         bad = quality.is_bad(status)
         column = np.where(bad, np.nan, value)
-        parts = orjson.dumps(column, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
+        parts = _floats(column).split(b",")
         for row in np.flatnonzero(self._whole[tag_id] & ~bad).tolist():
             parts[row] = _scalar(self.tags[int(tag_id[row])].type, float(column[row]), text.get(row))
         return parts
@@ -78,13 +81,33 @@ class Encoder:
             text = {row - start: words for row, words in rows.text.items() if start <= row < start + size}
             ids, source_ns, status = rows.tag_id[part], rows.source_ns[part], rows.status[part]
             first_ns = int(source_ns.min())
-            values = b",".join(self.values_json(ids, rows.value[part], status, text))
-            document: dict[str, Any] = {"t0": iso(first_ns), "dt_ms": offsets_ms(source_ns - first_ns)}
-            document["tag"] = [self._names[tag_id] for tag_id in ids.tolist()]
-            head = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)[:-1] + b',"value":[' + values + b"]"
-            if status.any():
-                head += b',"status":' + orjson.dumps(np.ascontiguousarray(status), option=orjson.OPT_SERIALIZE_NUMPY)
-            yield head + b"}", len(ids)
+            stated = bool(status.any())
+            if stated or self._whole[ids].any():
+                values = b",".join(self.values_json(ids, rows.value[part], status, text))
+            else:
+                values = _floats(np.ascontiguousarray(rows.value[part]))
+            document = {"t0": iso(first_ns), "dt_ms": offsets_ms(source_ns - first_ns)}
+            pieces = [
+                orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)[:-1],
+                b',"tag":',
+                self._names_json(ids),
+                b',"value":[',
+                values,
+            ]
+            if stated:
+                pieces += [b'],"status":', orjson.dumps(np.ascontiguousarray(status), option=orjson.OPT_SERIALIZE_NUMPY), b"}"]
+            else:
+                pieces.append(b"]}")
+            yield b"".join(pieces), len(ids)
+
+    def _names_json(self, ids: TagIds) -> bytes:
+        key = ids.tobytes()
+        known = self._columns.get(key)
+        if known is None:
+            known = self._columns[key] = orjson.dumps([self._names[tag_id] for tag_id in ids.tolist()])
+            if len(self._columns) > _REMEMBERED:
+                self._columns.popitem(last=False)
+        return known
 
     def alarm_topic(self, transition: Transition) -> str:
         """The last segment is that of the condition's name."""
@@ -92,6 +115,11 @@ class Encoder:
 
     def event_topic(self, event: Event) -> str:
         return f"{self.prefix}/_event/{event.category.value}"
+
+
+def _floats(column: Floats) -> bytes:
+    """Numbers as JSON, without the brackets; NaN and infinities are null."""
+    return orjson.dumps(column, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
 
 
 def offsets_ms(offset_ns: Times) -> Any:
