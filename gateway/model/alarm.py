@@ -110,6 +110,7 @@ class AlarmRule:
     action: str = ""
     levels: tuple[Level, ...] = ()  # of LEVEL, from LOLO to HIHI
     target_id: int = -1  # of DEV and DISC: the tag of the setpoint or command
+    target: str = ""  # its name
     latch: bool = False  # stays active until it is reset
     confirm: bool = False  # after the acknowledgement comes a confirmation
     re_alarm_ns: int = 0  # 0 = never

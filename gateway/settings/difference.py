@@ -7,13 +7,22 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
+from gateway.model.alarm import AlarmRule, Level
 from gateway.settings.secrets import MASK, is_secret, masked
 from gateway.settings.site import Site, Unit
 
 _MISSING = object()
-_KEYS = {"eu_range": "range", "write_rule": "writable", "low": "min", "high": "max", "threshold": "limit", "expression": "expr"}
-_DURATIONS = frozenset({"sampling_interval", "stale_after", "on_delay", "off_delay"})  # nanoseconds in the model
-_IDS = frozenset({"tag_id", "tag"})  # place in the table, and the name that the path already gives
+_KEYS = {
+    "eu_range": "range",
+    "write_rule": "writable",
+    "low": "min",
+    "high": "max",
+    "threshold": "limit",
+    "expression": "expr",
+    "target": "of",
+}
+_DURATIONS = frozenset({"sampling_interval", "stale_after", "on_delay", "off_delay", "re_alarm", "shelve_max"})  # nanoseconds in the model
+_IDS = frozenset({"tag_id", "target_id", "tag"})  # places in the table, and the name that the path already gives
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +75,13 @@ def _entries(value: Any) -> Mapping[str, Any] | None:
         return {"kind": value.kind, **(_entries(value.config) or {})}
     if isinstance(value, BaseModel):
         return {field.alias or name: getattr(value, name) for name, field in type(value).model_fields.items()}
+    if isinstance(value, Level):
+        return {"limit": value.threshold, "severity": value.severity}
     if is_dataclass(value) and not isinstance(value, type):
-        return {_key(field.name): getattr(value, field.name) for field in fields(value) if field.name not in _IDS}
+        levels = {level.limit.value.lower(): level for level in value.levels} if isinstance(value, AlarmRule) else {}
+        return levels | {
+            _key(field.name): getattr(value, field.name) for field in fields(value) if field.name not in _IDS | levels.keys() | {"levels"}
+        }
     return {str(key): entry for key, entry in value.items()} if isinstance(value, Mapping) else None
 
 

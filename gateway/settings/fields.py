@@ -10,7 +10,6 @@ from gateway.settings.node import BROKEN, Node
 
 LATER: Final = frozenset({"models", "forecast", "scenarios", "line", "maintenance", "lca", "insight"})
 """Sections that the documentation names and this version does not have."""
-LATER_ALARM: Final = frozenset({"deviation", "rate", "latch", "confirm", "exclusive", "re_alarm", "shelve_max"})
 _YEARS_10: Final = 10 * 365 * 86_400
 _NONE: Final[frozenset[str]] = frozenset()
 
@@ -131,6 +130,18 @@ class Fields:
             self.fault(name, f"{quote(node.text)} is more than ten years")
             return default
         return round(length * 1e9)
+
+    def rate_of(self, node: Node, key: str) -> float | None:
+        """A rate above 0 per second, from `1/min`, `0.5/s` or a number per second."""
+        change, slash, per = node.text.partition("/")
+        try:
+            number, period = float(change), seconds(f"1{per.strip()}") if slash else 1.0
+        except ValueError:
+            number, period = 0.0, 1.0
+        if not 0 < number < math.inf or isinstance(node.value, dict | list | bool):
+            self.faults.add(node.place, key, f"{quote(node.text)} is not a rate", "write 1/min, 0.5/s or a number per second")
+            return None
+        return number / period
 
 
 def elements(section: Node, key: str, faults: Faults) -> list[Node]:

@@ -8,7 +8,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from gateway.model.duration import seconds
-from gateway.settings.alarms import LIMITS
+from gateway.settings.alarms import DISCREPANCY, LIMITS
 from gateway.settings.names import LONGEST, RESERVED, TIME
 from gateway.settings.sections import Events, Gateway, Kpi
 from gateway.settings.site import Plugins
@@ -19,6 +19,7 @@ Schema = dict[str, Any]
 _TEXT: Final[Schema] = {"type": "string"}
 _NUMBER: Final[Schema] = {"type": "number"}
 _FLAG: Final[Schema] = {"type": "boolean"}
+_RATE: Final[Schema] = {"anyOf": [_NUMBER, {"type": "string", "description": "1/min, 0.5/s"}]}
 _DURATION: Final[Schema] = {"$ref": "#/$defs/duration"}
 _FIRST: Final = "|".join(sorted(RESERVED | {TIME}))
 _NAME: Final[Schema] = {
@@ -148,8 +149,7 @@ def _tag() -> Schema:
 
 
 def _write_rule() -> Schema:
-    rate = {"anyOf": [_NUMBER, {"type": "string", "description": "1/min, 0.5/s"}]}
-    return _object({"min": _NUMBER, "max": _NUMBER, "max_rate": rate, "role": {"enum": list(ROLES)}, "reason": _FLAG, "interlock": _TEXT})
+    return _object({"min": _NUMBER, "max": _NUMBER, "max_rate": _RATE, "role": {"enum": list(ROLES)}, "reason": _FLAG, "interlock": _TEXT})
 
 
 def _derived() -> Schema:
@@ -164,12 +164,22 @@ def _alarm() -> Schema:
         "off_delay": _DURATION,
         "severity": {"type": "integer", "minimum": 1, "maximum": 1000},
         **dict.fromkeys(("message", "cause", "consequence", "action"), _TEXT),
+        "latch": _FLAG,
+        "confirm": _FLAG,
+        "re_alarm": _DURATION,
+        "shelve_max": _DURATION,
     }
     state = {"type": ["string", "integer", "boolean"]}
     limits: Schema = {key: {"anyOf": [_NUMBER, _object({"limit": _NUMBER, **shared}, "limit")]} for key in LIMITS}
     limits["state"] = {"anyOf": [state, _object({"limit": state, **shared}, "limit")]}
     limits["bad_quality"] = {"anyOf": [_FLAG, _object(shared)]}
-    return {**_object({"tag": _NAME, **limits, **shared}, "tag"), "anyOf": [{"required": [key]} for key in limits]}
+    limits["deviation"] = _object({"limit": {"type": "number", "exclusiveMinimum": 0}, "of": _NAME, **shared}, "limit", "of")
+    limits["rate"] = {"anyOf": [*_RATE["anyOf"], _object({"limit": _RATE, **shared, "hysteresis": _RATE}, "limit")]}
+    late = {key: known for key, known in shared.items() if key in DISCREPANCY}
+    tolerance = {"type": "number", "minimum": 0}
+    limits["discrepancy"] = _object({"of": _NAME, "tolerance": tolerance, "within": _DURATION, **late}, "of", "within")
+    keys = {"tag": _NAME, **limits, "exclusive": {**_FLAG, "description": "one condition of hihi, hi, lo and lolo"}, **shared}
+    return {**_object(keys, "tag"), "anyOf": [{"required": [key]} for key in limits]}
 
 
 def _sync() -> Schema:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from gateway.model.duration import seconds
 from gateway.model.tag import DERIVED, Tag, TagTable, TagType, WriteRule
 from gateway.model.unit import Unit
 from gateway.settings import names
@@ -251,20 +250,8 @@ class Draft:
         )  # fmt: skip
 
     def _rate(self, fields: Fields) -> float | None:
-        """`1/min`, `0.5/s` or a number per second."""
         node = fields.get("max_rate")
-        if node is None:
-            return None
-        change, slash, per = node.text.partition("/")
-        number = _number(change.strip())
-        try:
-            period = seconds(f"1{per.strip()}") if slash else 1.0
-        except ValueError:
-            number, period = None, 1.0
-        if number is None or number <= 0:
-            fields.fault("max_rate", f"{quote(node.text)} is not a rate", "write 1/min, 0.5/s or a number per second")
-            return None
-        return number / period
+        return None if node is None else fields.rate_of(node, fields.key("max_rate"))
 
     def _renamed(self, fields: Fields, name: str) -> str | None:
         was = fields.text("was")

@@ -62,7 +62,7 @@ def test_ten_faults_are_listed_at_once_in_the_order_of_the_file(folder):
         "  - {name: d, deadband: 5%}\n"
         "alarms:\n"
         "  - {tag: bb, hi: 5}\n"
-        "  - {tag: c, rate: 5}\n"
+        "  - {tag: c, rate: fast}\n"
         "web: {host: 192.168.0.5}\n"
         "sync: {mode: fast}\n"
     )

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.model.alarm import Limit
+from gateway.model.alarm import Level, Limit
 from gateway.model.sync import SyncMode
 from gateway.model.tag import DERIVED, MANUAL, TagType
 from gateway.settings import Plugins, SettingsError, load
@@ -100,6 +100,32 @@ def test_older_names_of_keys(folder):
     assert (site.gateway.name, site.sync.update_frequency, site.sync.history_length) == ("SoliTek_DigitalTwin", 1.0, 500)
     assert (site.sync.mode, site.sections["log"].level) == (SyncMode.MANUAL, "info")
     assert folder.load("version: 1\nsync: {default_history_length: 7}\n").sync.history_length == 7
+
+
+KINDS = """
+version: 1
+tags: [{name: t, unit: K}, {name: sp, unit: Cel}, {name: run, type: bool}, {name: start, type: bool}]
+alarms:
+  - {tag: t, exclusive: true, hihi: {limit: 9, severity: 900}, hi: 8, lo: 2, severity: 600, hysteresis: 0.5, latch: true, re_alarm: 15min}
+  - {tag: t, deviation: {limit: 3, of: sp, on_delay: 5s}, rate: 6/min, hysteresis: 1, confirm: true, shelve_max: 1h}
+  - {tag: run, discrepancy: {of: start, within: 10s}}
+"""
+
+
+def test_each_kind_of_alarm_is_one_condition(folder):
+    """Exclusive limits are levels of one; an hysteresis in units is none of a rate; what is shared holds for each."""
+    site = folder.load(KINDS)
+    level, deviation, rate, discrepancy = site.rules
+    assert [rule.condition for rule in site.rules] == ["t/Alarms/LEVEL", "t/Alarms/DEV", "t/Alarms/ROC", "run/Alarms/DISC"]
+    assert level.levels == (Level(Limit.LO, 2, 600), Level(Limit.HI, 8, 600), Level(Limit.HIHI, 9, 900))
+    assert (level.severity, level.hysteresis, level.latch, level.re_alarm_ns) == (900, 0.5, True, 900 * 10**9)
+    assert (deviation.threshold, deviation.target_id, deviation.target, deviation.hysteresis) == (3, 1, "sp", 1)
+    assert (deviation.on_delay_ns, deviation.confirm, deviation.shelve_max_ns) == (5 * 10**9, True, 3600 * 10**9)
+    assert (rate.threshold, rate.hysteresis, rate.confirm, rate.on_delay_ns) == (0.1, 0, True, 0)
+    assert (discrepancy.threshold, discrepancy.target, discrepancy.on_delay_ns, discrepancy.severity) == (0, "start", 10 * 10**9, 500)
+    assert [str(fault).rpartition("alarms")[2] for fault in site.faults] == [
+        "[1].deviation.of: sp is in Cel, t in K (they are compared as they are)"
+    ]
 
 
 def test_thresholds_are_lo_and_hi_alarms(folder):

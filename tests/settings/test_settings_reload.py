@@ -84,3 +84,17 @@ def test_the_same_configuration_does_not_differ(folder):
     folder.env["PW"] = "one"
     old = folder.load(OLD)
     assert difference(old, folder.load(OLD.replace("\n  -", "\n\n  -"), old.tags)) == []
+
+
+def test_what_changed_in_an_alarm_of_several_limits(folder):
+    """By level, target and duration, in the words of the file."""
+    text = "version: 1\ntags: [{name: a}, {name: b}, {name: c}]\n"
+    text += "alarms: [{tag: a, exclusive: true, hi: 5, hihi: 8, message: m, deviation: {limit: 1, of: b}}]\n"
+    found = difference(folder.load(text), folder.load(text.replace("hihi: 8", "hihi: 9, lo: 1, shelve_max: 1h").replace("of: b", "of: c")))
+    assert sorted(map(str, found)) == [
+        "alarms.a/Alarms/DEV.of: changed b -> c",
+        "alarms.a/Alarms/DEV.shelve_max: changed 28800s -> 3600s",
+        "alarms.a/Alarms/LEVEL.hihi.limit: changed 8.0 -> 9.0",
+        "alarms.a/Alarms/LEVEL.lo: added",
+        "alarms.a/Alarms/LEVEL.shelve_max: changed 28800s -> 3600s",
+    ]
