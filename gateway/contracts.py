@@ -374,8 +374,9 @@ class EventView(Protocol):
         end_ns: int | None = None,
         acknowledged: bool | None = None,
         limit: int = 100,
+        oldest_first: bool = False,
     ) -> list[Event]:
-        """The newest that match, newest first. Empty sequences match all."""
+        """The newest that match, newest first; or the oldest, oldest first. Empty sequences match all."""
 
     async def acknowledge(self, event_id: str) -> bool:
         """False where there is no such event."""

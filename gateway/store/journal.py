@@ -29,10 +29,15 @@ class Journal:
         end_ns: int | None = None,
         acknowledged: bool | None = None,
         limit: int = 100,
+        oldest_first: bool = False,
     ) -> list[Event]:
-        """The newest that match (start <= time < end), newest first. Empty sequences match all. Raises StoreUnavailable."""
+        """The newest that match (start <= time < end), newest first; or the oldest, oldest first. Empty sequences match all.
+
+        Raises StoreUnavailable.
+        """
         where, values = _where(categories, severities, source, start_ns, end_ns, acknowledged)
-        sql = f"SELECT {_COLUMNS} FROM journal WHERE {where} ORDER BY at_ns DESC, id DESC LIMIT ?"  # noqa: S608  # parts of our own only
+        order = "at_ns, id" if oldest_first else "at_ns DESC, id DESC"
+        sql = f"SELECT {_COLUMNS} FROM journal WHERE {where} ORDER BY {order} LIMIT ?"  # noqa: S608  # parts of our own only
 
         def read(connection: sqlite3.Connection) -> list[Event]:
             return [_event(row) for row in connection.execute(sql, (*values, limit))]

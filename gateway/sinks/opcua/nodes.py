@@ -63,7 +63,7 @@ BUILTINS: Final[Mapping[TagType, Builtin]] = {
     TagType.ENUM: Builtin.UINT32,
 }
 
-_SUBSCRIBE_TO_EVENTS: Final = 1  # Part 3, 8.59 (EventNotifierType)
+_NOTIFIER: Final = 1 | 4  # SubscribeToEvents and HistoryRead (Part 3, 8.59)
 _OBJECTS: Final = Target(OBJECTS_FOLDER, NodeClass.OBJECT, "Objects", FOLDER_TYPE, standard=True)
 
 Property = tuple[str, int, bool, Callable[[], Reading]]
@@ -240,7 +240,7 @@ class AddressSpace:
         parent = key.rpartition("/")[0]
         above = Reference(HAS_COMPONENT, False, self._objects[parent]) if parent else Reference(ORGANIZES, False, _OBJECTS)
         parts = [Reference(HAS_COMPONENT, True, part) for one, part in self._objects.items() if one.rpartition("/")[0] == key]
-        return Node(self._objects[key], [above, *parts, *figures], event_notifier=_SUBSCRIBE_TO_EVENTS if key == GATEWAY else 0)
+        return Node(self._objects[key], [above, *parts, *figures], event_notifier=_NOTIFIER if key == GATEWAY else 0)
 
     def _folder(self, path: str) -> Node | None:
         self._grow()
@@ -255,7 +255,7 @@ class AddressSpace:
             else Reference(HAS_COMPONENT, True, tag_target(tags[child]))
             for child in children
         ]
-        return Node(self._folder_target("" if path == ROOT else path), [above, *below], event_notifier=_SUBSCRIBE_TO_EVENTS)
+        return Node(self._folder_target("" if path == ROOT else path), [above, *below], event_notifier=_NOTIFIER)
 
     def _folder_target(self, path: str) -> Target:
         return Target(path, NodeClass.OBJECT, path.rpartition(".")[2], FOLDER_TYPE) if path else self._root

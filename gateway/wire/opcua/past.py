@@ -1,6 +1,6 @@
 """History as the server's owner tells it (Part 11, Part 13): plain values, so that no other room needs the protocol library."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.wire.opcua.face import Builtin
+from gateway.wire.opcua.occurrences import Occurrence
 
 TICK_NS = 100
 """What a client sees of a time (Part 6, 5.2.2.5): two samples within one tick have the same time to it."""
@@ -106,3 +107,8 @@ class Past(Protocol):
 
     async def values(self, tag_id: int, query: ValueQuery, rest: Any, most: int) -> Page:
         """From the beginning (rest None) or from where a page ended."""
+
+    async def events(
+        self, query: EventsQuery, rest: Any, most: int, wanted: Callable[[Occurrence], bool]
+    ) -> tuple[Sequence[Occurrence], Any]:
+        """Those that are wanted, in the order asked for, and where to go on."""
