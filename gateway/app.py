@@ -336,17 +336,18 @@ class Gateway:
             name=name,
             gateway=self.identity,
             view=self.engine.view,
-            history=store.history,
-            events=store.journal,
+            history=self.store.history,
+            events=self.store.journal,
             commands=self.door,
             units=self.site.units,
-            memory=store.memory(f"sink/{name}"),
+            memory=self.store.memory(f"sink/{name}"),
             report=unit,
             now_ns=self.clock.now_ns,
             figures=self.report.figures,
             access=self.people,
             unavailable=(StoreUnavailable,),
-            record=refusals(store, self.say, self.clock.now_ns),
+            record=refusals(self.store, self.say, self.clock.now_ns),
+            subscribe_events=self.events.subscribe,
         )
 
     # --- reload --------------------------------------------------------------------------------------------------------------------

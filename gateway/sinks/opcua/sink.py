@@ -9,13 +9,14 @@ import numpy as np
 
 from gateway.access.attempts import Thrift
 from gateway.access.roles import allowed
-from gateway.contracts import Delivery, SignInRefused, SinkContext
+from gateway.contracts import Delivery, EventStream, SignInRefused, SinkContext
 from gateway.model.command import Caller, Command, Outcome
 from gateway.model.quality import BAD
 from gateway.model.update import TwinUpdate
 from gateway.sinks.opcua.condition_methods import ConditionMethods
 from gateway.sinks.opcua.conditions import Conditions, occurrence, retained
 from gateway.sinks.opcua.config import Config
+from gateway.sinks.opcua.events import ModelWatch, is_state_change, is_transition, plain
 from gateway.sinks.opcua.historical import Historical
 from gateway.sinks.opcua.history import TagHistory
 from gateway.sinks.opcua.items import TagItems
@@ -53,6 +54,8 @@ class OpcUaSink:
         )
         self._items: dict[TagItems, None] = {}
         self._budget = Budget()
+        self._events: EventStream | None = None
+        self._model = ModelWatch(context.view)
         self._records = Thrift(burst=30, interval_s=60.0)
         self._unhook: Callable[[], None] = lambda: None
         self._leaving: set[asyncio.Task[int]] = set()
@@ -81,11 +84,14 @@ class OpcUaSink:
     async def connect(self) -> None:
         """Starts the server. Raises NotConnected where the port is taken."""
         await self._server.start()
+        self._events = None if self._context.subscribe_events is None else self._context.subscribe_events()
         self._unhook = self._context.access.on_revoked(self._revoked)
 
     async def close(self) -> None:
         """Ends subscriptions and connections at once."""
         self._unhook()
+        if self._events is not None:
+            self._events.close()
         await self._server.stop()
 
     async def sign_out(self, user: str) -> int:
@@ -108,12 +114,21 @@ class OpcUaSink:
         if update.transitions:
             tags, now_ns = self._context.view.tags, self._context.now_ns()
             self._server.occur(occurrence(transition, tags, now_ns) for transition in update.transitions)
+        self._server.occur(self._model.changes(update.now_ns))
         rows = update.rows
         if not self._items or not len(rows):
             return
         repeats = bool(np.bincount(rows.tag_id).max() > 1) if len(rows) > 1 else False
         for items in self._items:
             items.push(rows, repeats=repeats, now_ns=update.now_ns)
+
+    async def gone(self) -> None:
+        """Never returns: hands on the gateway's own events as they happen. What a condition did comes with the update that says so."""
+        if self._events is not None:
+            async for event in self._events:
+                if not is_transition(event) and not is_state_change(event):
+                    self._server.occur([plain(event, self._context.view)])
+        await asyncio.get_running_loop().create_future()
 
     # --- what the server asks (wire's Face) ---
 

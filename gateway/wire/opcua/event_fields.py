@@ -34,7 +34,7 @@ class Fields:
     """The fields of one occurrence. What has been read and encoded is kept as long as the occurrence is being delivered."""
 
     def __init__(self, occurrence: Occurrence) -> None:
-        self.type, self.source = occurrence.type, occurrence.source
+        self.type, self.source, self.permission = occurrence.type, occurrence.source, occurrence.permission
         self._occurrence = occurrence
         self._readings: dict[Path, Reading | None] = {}
         self._encoded: dict[Path, bytes] = {}

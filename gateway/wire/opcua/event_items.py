@@ -94,9 +94,12 @@ class EventHub:
 
 @dataclass(slots=True, eq=False)
 class EventItems:
-    """The event items of one subscription. fired: these items have queued something; counts: for its diagnostics."""
+    """The event items of one subscription. may: whether its user has that permission; fired: these items have queued something;
+    counts: for its diagnostics.
+    """
 
     hub: EventHub
+    may: Callable[[str], bool]
     fired: Callable[[list[int]], None]
     counts: dict[str, int]
     _items: dict[int, EventItem] = field(default_factory=dict)
@@ -196,6 +199,8 @@ class EventItems:
 
     def tell(self, event: Fields) -> None:
         """A live event."""
+        if event.permission and not self.may(event.permission):
+            return
         self._refresh.changed(event)
         for item in self._items.values():
             item.tell(event)

@@ -61,7 +61,7 @@ class MonitoredItems(MonitoredItemService):
         self._sampled: dict[int, Sampled] = {}
         self._sample_ns = 0  # not before
         self.triggers = Triggers(self._known)
-        self.events = EventItems(hub, self._queued, isub.counts)
+        self.events = EventItems(hub, self._may, self._queued, isub.counts)
 
     async def create_monitored_items(self, params: ua.CreateMonitoredItemsParameters) -> list[ua.MonitoredItemCreateResult]:
         room = limits.ITEMS_PER_SUBSCRIPTION - self.count()
@@ -186,6 +186,12 @@ class MonitoredItems(MonitoredItemService):
             sampled = self._sampled.get(item_id)
             if sampled is not None and sampled.mode is Mode.SAMPLING:
                 sampled.free = len(sampled.queue)
+
+    def _may(self, permission: str) -> bool:
+        """Whether who has signed in to the subscription's session has that permission; nobody does where the session is gone."""
+        sessions: Any = self.isub._service.iserver._external_sessions.values()
+        caller = next((session.caller for session in sessions if session.session_id == self.isub.session_id), None)
+        return caller is not None and self._face.allowed(caller, permission)
 
     def _queued(self, item_ids: list[int]) -> None:
         if self.triggers:

@@ -20,12 +20,14 @@ class Occurrence:
     time_ns  UTC ns, the field Time
     field    one field, None where the event has no such field. A Reading whose status is not Good stands for its StatusCode (Part 4,
              7.22.3). EventType, SourceNode and Time are answered here and need no answer of it
+    permission  who may hear it, for example `audit:read`; "" = everybody who may listen
     """
 
     type: int | str
     source: int | str
     time_ns: int
     field: Callable[[Path], "Reading | None"]
+    permission: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,168 @@
+"""The gateway's own events as OPC UA clients see them (Part 5, 6.4): live, and out of the journal.
+
+What a condition did is an event of the condition's type, live by the sink and here from its record; everything else is a plain event at
+the Server object, or at the tag that it is about.
+"""
+
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from gateway.contracts import TwinView
+from gateway.model import quality
+from gateway.model.alarm import Change, Condition, Limit, Shelving, Transition
+from gateway.model.event import Category, Event
+from gateway.model.tag import TagTable
+from gateway.sinks.opcua.conditions import occurrence
+from gateway.sinks.opcua.nodes import type_definition
+from gateway.wire.opcua.face import Builtin, ModelChange, Reading
+from gateway.wire.opcua.occurrences import Occurrence, Path
+from gateway.wire.opcua.server_events import REFRESH_REQUIRED_EVENT_TYPE, SERVER, server_event
+
+BASE_EVENT_TYPE: Final = 2041
+AUDIT_EVENT_TYPE: Final = 2052
+SYSTEM_EVENT_TYPE: Final = 2130
+BASE_MODEL_CHANGE_EVENT_TYPE: Final = 2132
+GENERAL_MODEL_CHANGE_EVENT_TYPE: Final = 2133
+_TYPES: Final[Mapping[Category, int]] = {
+    Category.SYSTEM: SYSTEM_EVENT_TYPE,
+    Category.ERROR: SYSTEM_EVENT_TYPE,
+    Category.USER: AUDIT_EVENT_TYPE,
+}
+_AUDIT_READ: Final = "audit:read"
+_TWIN: Final = "twin"
+_ADDED, _DELETED, _TYPE_CHANGED = 1, 2, 16  # Part 5, 12.16 (ModelChangeStructureVerbMask)
+MODEL_CHANGES: Final = 1000
+"""More than so many in one event are told as `something changed`."""
+
+
+def is_state_change(event: Event) -> bool:
+    """A commit of the twin: clients have `Twin/StateVersion` for that."""
+    return event.category is Category.SYSTEM and event.source == _TWIN
+
+
+def is_transition(event: Event) -> bool:
+    """What a condition did."""
+    return "condition" in event.details and "change" in event.details
+
+
+def event_occurrence(event: Event, view: TwinView) -> Occurrence:
+    """A record of the journal. Of a condition that still has its rule: the event with every field that it had; the rest, a plain event."""
+    transition = _transition(event, view) if is_transition(event) else None
+    if transition is None:
+        return plain(event, view)
+    known = occurrence(transition, view.tags, event.timestamp_ns)
+    message = Reading(event.message, Builtin.LOCALIZED_TEXT)  # as it was said then
+    return replace(known, field=lambda path: message if path == ("Message",) else known.field(path))
+
+
+def plain(event: Event, view: TwinView) -> Occurrence:
+    """An event without a condition. Who did what is for those who may read the audit."""
+    audit = event.category is Category.USER
+    fields: dict[Path, Reading] = {
+        ("EventId",): Reading(uuid.UUID(event.event_id).bytes, Builtin.BYTE_STRING),
+        ("SourceName",): Reading(event.source, Builtin.STRING),
+        ("ReceiveTime",): Reading(event.timestamp_ns, Builtin.DATE_TIME),
+        ("Message",): Reading(event.message, Builtin.LOCALIZED_TEXT),
+        ("Severity",): Reading(event.level, Builtin.UINT16),
+    }
+    if audit:
+        fields |= _audit(event)
+    source = event.source if view.tags.named(event.source) is not None else SERVER
+    event_type = _TYPES.get(event.category, BASE_EVENT_TYPE)
+    return Occurrence(event_type, source, event.timestamp_ns, fields.get, _AUDIT_READ if audit else "")
+
+
+def _audit(event: Event) -> dict[Path, Reading]:
+    """Part 5, 6.4.3 (AuditEventType)."""
+    details = event.details
+    return {
+        ("ActionTimeStamp",): Reading(event.timestamp_ns, Builtin.DATE_TIME),
+        ("Status",): Reading(True, Builtin.BOOLEAN),  # what was refused is an event of the gateway itself
+        ("ServerId",): Reading(event.source, Builtin.STRING),
+        ("ClientAuditEntryId",): Reading(str(details.get("origin", "")), Builtin.STRING),
+        ("ClientUserId",): Reading(str(details.get("user", "")), Builtin.STRING),
+    }
+
+
+# --- the address space itself ---
+
+
+class ModelWatch:
+    """Tells when the tag table is another one."""
+
+    def __init__(self, view: TwinView) -> None:
+        self._view = view
+        self._tags = view.tags
+
+    def changes(self, now_ns: int) -> Sequence[Occurrence]:
+        """What clients should know since the last call: which nodes came and went, and that conditions may have."""
+        before, after = self._tags, self._view.tags
+        if after is before:
+            return ()
+        self._tags = after
+        return model_change(_changes(before, after), now_ns), server_event(REFRESH_REQUIRED_EVENT_TYPE, now_ns)
+
+
+def _changes(before: TagTable, after: TagTable) -> tuple[ModelChange, ...]:
+    found = [ModelChange(tag.name, type_definition(tag), _ADDED) for tag in after if before.named(tag.name) is None]
+    found += [ModelChange(tag.name, type_definition(tag), _DELETED) for tag in before if after.named(tag.name) is None]
+    for tag in after:
+        old = before.named(tag.name)
+        if old is not None and old.type is not tag.type:
+            found.append(ModelChange(tag.name, type_definition(tag), _TYPE_CHANGED))
+    return tuple(found)
+
+
+def model_change(changes: tuple[ModelChange, ...], now_ns: int) -> Occurrence:
+    """Part 3, 9.32.7: nodes came or went. Too many to name, or none that is known, are a BaseModelChangeEvent (9.32.4)."""
+    named = 0 < len(changes) <= MODEL_CHANGES
+    fields: dict[Path, Reading] = {
+        ("EventId",): Reading(os.urandom(16), Builtin.BYTE_STRING),
+        ("SourceName",): Reading("Server", Builtin.STRING),
+        ("ReceiveTime",): Reading(now_ns, Builtin.DATE_TIME),
+        ("Message",): Reading("The address space has changed", Builtin.LOCALIZED_TEXT),
+        ("Severity",): Reading(100, Builtin.UINT16),
+    }
+    if named:
+        fields["Changes",] = Reading(changes, Builtin.EXTENSION_OBJECT)
+    return Occurrence(GENERAL_MODEL_CHANGE_EVENT_TYPE if named else BASE_MODEL_CHANGE_EVENT_TYPE, SERVER, now_ns, fields.get)
+
+
+# --- transitions out of the journal ---
+
+
+def _transition(event: Event, view: TwinView) -> Transition | None:
+    """As it was recorded; None where its rule is gone, or where an older record does not say enough."""
+    details = event.details
+    try:
+        rule = view.condition(str(details["condition"])).rule
+        change = Change(details["change"])
+        state = Condition(rule=rule, since_ns=event.timestamp_ns, **_state(details))
+    except (KeyError, ValueError, TypeError):
+        return None
+    return Transition(state, change, event.timestamp_ns)
+
+
+def _state(details: Mapping[str, Any]) -> dict[str, Any]:
+    """Raises KeyError, ValueError, TypeError."""
+    value, level = details["actual_value"], details["level"]
+    return {
+        "active": bool(details["active"]),
+        "acknowledged": bool(details["acknowledged"]),
+        "confirmed": bool(details["confirmed"]),
+        "latched": bool(details["latched"]),
+        "enabled": bool(details["enabled"]),
+        "suppressed": bool(details["suppressed"]),
+        "out_of_service": bool(details["out_of_service"]),
+        "shelving": Shelving[str(details["shelving"]).upper()],
+        "level": None if level is None else Limit(level),
+        "value": float("nan") if value is None else float(value),
+        "status": quality.code(str(details["status"])) or 0,
+        "severity": int(details["severity"]),
+        "serial": int(details["serial"]),
+        "user": str(details["user"]),
+        "comment": str(details["comment"]),
+    }
