@@ -7,13 +7,14 @@ suppressed or out of service. Memory is bounded by the intervals of a day and by
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from gateway.contracts import Figure
 from gateway.model.alarm import HOUR_NS, Change, Condition, Shelving, Transition
 from gateway.model.event import Event, Severity
-from gateway.tuning import CHATTER, CHATTER_NS, Run, tuned
+from gateway.tuning import CHATTER, CHATTER_NS, Advice, Run, tuned
 
+Key = TypeVar("Key")
 DAY_NS: Final = 24 * HOUR_NS
 INTERVAL_NS: Final = 600_000_000_000  # the regular 10 minutes of the standards
 SLOT_NS: Final = 10_000_000_000
@@ -24,6 +25,7 @@ TOP: Final = 10
 RUNS: Final = 100  # of one chattering condition, kept for a recommendation,
 CHATTERERS: Final = 100  # of so many conditions
 RECALLED: Final = 20_000  # events of the journal, at a start
+PROMPT: Final = 1000  # up to so many conditions of a day the figures follow each transition, beyond it each second
 _INTERVALS: Final = DAY_NS // INTERVAL_NS
 _SLOTS: Final = INTERVAL_NS // SLOT_NS
 _ASKING: Final = frozenset({Change.ACTIVE, Change.RE_ALARMED})
@@ -115,6 +117,7 @@ class AlarmPerformance:
             if change is Change.ACKNOWLEDGED:
                 self._acknowledged(name, transition.at_ns)
             self._stand(condition)
+        if len(self._trails) <= PROMPT:
             self._report = None
 
     def rebase(self, delta_ns: int) -> None:
@@ -207,7 +210,7 @@ class AlarmPerformance:
     # --- what comes of it ------------------------------------------------------------------------------------------------------------
 
     def report(self, now_ns: int) -> dict[str, Any]:
-        """JSON values; at most one computation a second."""
+        """JSON values; computed at most once a second while nothing happens, or too much. chattering: the names."""
         second = now_ns // 1_000_000_000
         if self._report is None or self._report[0] != second:
             self._report = second, self._computed(now_ns)
@@ -256,6 +259,10 @@ class AlarmPerformance:
         trail = self._trails.get(condition)
         return () if trail is None else tuple(trail.runs)
 
+    def advice(self, condition: str) -> Advice:
+        """What would have kept it quiet."""
+        return tuned(self.runs(condition))
+
     def _computed(self, now_ns: int) -> dict[str, Any]:
         present, oldest = now_ns // INTERVAL_NS, now_ns // INTERVAL_NS - _INTERVALS
         kept = {number: one for number, one in sorted(self._intervals.items()) if oldest < number <= present}
@@ -265,7 +272,7 @@ class AlarmPerformance:
         flooded, flood_now = _floods({number: one.count for number, one in kept.items()}, present)
         seen = min(_INTERVALS, max(1, present - self._began_ns // INTERVAL_NS + 1))
         waited = sum(one.acknowledged for one in kept.values())
-        by_word = sum((one.severity for one in kept.values()), Counter[Severity]())
+        by_word = _total(one.severity for one in kept.values())
         return {
             "observed_h": round(observed_ns / HOUR_NS, 2),
             "last_10_min": self._lately(now_ns),
@@ -280,7 +287,7 @@ class AlarmPerformance:
             "stale": sum(now_ns - since_ns > DAY_NS for since_ns in self._standing.values()),
             "chattering": self._chattering(now_ns),
             "fleeting": sum(one.fleeting for one in kept.values()),
-            **_top(sum((one.condition for one in kept.values()), Counter[str]()), total),
+            **_top(_total(one.condition for one in kept.values()), total),
             "severity": {word.value: by_word[word] for word in Severity},
             "acknowledge_s": round(sum(one.waited_ns for one in kept.values()) / waited / 1e9, 1) if waited else None,
             "shelved": sum(one.shelving is not Shelving.UNSHELVED for one in self._silenced.values()),
@@ -289,14 +296,10 @@ class AlarmPerformance:
             "disabled": sum(not one.enabled for one in self._silenced.values()),
         }
 
-    def _chattering(self, now_ns: int) -> list[dict[str, Any]]:
-        """Those that chattered within the day, and what would have kept them quiet."""
-        found = []
-        for name, trail in sorted(self._trails.items()):
-            if trail.chattered_ns is not None and now_ns - trail.chattered_ns < DAY_NS:
-                advice = tuned(tuple(trail.runs))
-                found.append({"condition": name, "on_delay_s": advice.on_delay_s, "off_delay_s": advice.off_delay_s})
-        return found
+    def _chattering(self, now_ns: int) -> list[str]:
+        """Those that chattered within the day."""
+        trails = self._trails.items()
+        return sorted(name for name, one in trails if one.chattered_ns is not None and now_ns - one.chattered_ns < DAY_NS)
 
 
 _GAUGES: Final = {
@@ -318,6 +321,13 @@ _UNSHELVED: Final = Shelving.UNSHELVED.name.lower()
 def _asks(change: Change, active: bool, acknowledged: bool) -> bool:
     """Whether a transition asks for attention, if the condition is not silenced: what was, and still stands unseen, asks again."""
     return change in _ASKING or (change in _BACK and active and not acknowledged)
+
+
+def _total(counts: Iterable[Counter[Key]]) -> Counter[Key]:
+    total = Counter[Key]()
+    for one in counts:
+        total.update(one)
+    return total
 
 
 def _floods(counts: dict[int, int], present: int) -> tuple[int, bool]:

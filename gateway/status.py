@@ -13,7 +13,7 @@ from gateway.model.alarm import Limit
 from gateway.model.instant import iso
 from gateway.model.sync import Sync
 from gateway.northbound import Northbound
-from gateway.performance import AlarmPerformance
+from gateway.performance import CHATTERERS, AlarmPerformance
 from gateway.road import Inbox, Pending
 from gateway.southbound import Southbound
 from gateway.store.errors import StoreUnavailable
@@ -140,7 +140,11 @@ class Report:
     async def performance_report(self) -> dict[str, Any]:
         """What the alarms' figures say, and for what chatters the hysteresis that its history asks for."""
         report = self.performance.report(self.now_ns())
-        return report | {"chattering": [one | {"hysteresis": await self._hysteresis(one["condition"])} for one in report["chattering"]]}
+        advised = [
+            {"condition": name, **asdict(self.performance.advice(name)), "hysteresis": await self._hysteresis(name)}
+            for name in report["chattering"][:CHATTERERS]
+        ]
+        return report | {"chattering": advised}
 
     async def _hysteresis(self, name: str) -> float | None:
         runs = self.performance.runs(name)

@@ -11,7 +11,7 @@ from gateway.events import threshold_event
 from gateway.model.alarm import AlarmRule, Change, Condition, Limit, Shelving, Transition
 from gateway.model.event import Category, Event
 from gateway.performance import CHATTERERS, DAY_NS, INTERVAL_NS, RUNS, AlarmPerformance
-from gateway.tuning import Run, chatters, hysteresis, tuned
+from gateway.tuning import Advice, Run, chatters, hysteresis, tuned
 
 S = 1_000_000_000
 START = 3_000_000 * INTERVAL_NS
@@ -134,8 +134,9 @@ def test_three_within_a_minute_chatter_and_a_short_one_alone_is_fleeting():
         made.take([raised("slow", START + n * 31 * S), returned("slow", START + (n * 31 + 12) * S)])
     made.take([raised("short", START), returned("short", START + 2 * S)])
     found = made.report(START + 120 * S)
-    assert [one["condition"] for one in found["chattering"]] == ["a/Alarms/HI"]
-    assert found["chattering"][0] == {"condition": "a/Alarms/HI", "on_delay_s": 12.0, "off_delay_s": 13.0}
+    assert found["chattering"] == ["a/Alarms/HI"]
+    assert made.advice("a/Alarms/HI") == Advice(on_delay_s=12.0, off_delay_s=13.0)
+    assert made.advice("short/Alarms/HI") == made.advice("nobody") == Advice(None, None)
     assert found["fleeting"] == 1
 
 

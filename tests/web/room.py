@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import httpx
@@ -81,7 +82,9 @@ class Health:
         return not self.reasons, self.reasons
 
     async def performance_report(self):
-        return self.performance.report(START + 3600 * S)
+        found = self.performance.report(START + 3600 * S)
+        advised = [{"condition": name, **asdict(self.performance.advice(name)), "hysteresis": None} for name in found["chattering"]]
+        return found | {"chattering": advised}
 
     def metrics(self):
         return [
