@@ -5,7 +5,8 @@ from typing import Final
 
 import numpy as np
 
-from gateway.engine.alarms import Alarms, Live, Note
+from gateway.engine.alarms import Alarms, Live
+from gateway.engine.conditions import Note
 from gateway.engine.where import NEVER
 from gateway.model import quality
 from gateway.model.alarm import Action, AlarmRule, Change, Condition, ConditionRefused, Shelving, Transition

@@ -6,51 +6,19 @@ still; one with a rate of change is never calm.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
-from gateway.engine.limits import NAME, Levels, Limits, rises
+from gateway.engine.conditions import TIMES, Conditions
+from gateway.engine.limits import Levels, rises
 from gateway.engine.related import Related
 from gateway.engine.where import NEVER, Where, every, least, some
-from gateway.model.alarm import AlarmRule, Change, Condition, Limit, Shelving, Transition
+from gateway.model.alarm import AlarmRule, Change, Limit, Shelving, Transition
 from gateway.model.batch import Floats, Mask, Rows, Times
 from gateway.model.quality import BAD, Statuses
 
 _BAD: Final = np.uint32(BAD)
-COLUMNS: Final[dict[str, tuple[type[Any], Any]]] = {  # the state of a condition: type, and value before anything happened
-    "active": (np.bool_, False),
-    "acknowledged": (np.bool_, True),
-    "confirmed": (np.bool_, True),
-    "latched": (np.bool_, False),
-    "enabled": (np.bool_, True),
-    "suppressed": (np.bool_, False),
-    "out_of_service": (np.bool_, False),
-    "level": (np.int32, 0),  # where the process stands, see limits
-    "want": (np.int32, 0),  # the level that a running delay leads to
-    "shown_level": (np.int32, 0),  # the last one that was not normal
-    "shelving": (np.int32, 0),
-    "due_ns": (np.int64, NEVER),  # the delay that is running ends
-    "fade_ns": (np.int64, NEVER),  # a rate of change is over, unless a sample comes
-    "unshelve_ns": (np.int64, NEVER),
-    "again_ns": (np.int64, NEVER),  # the re-alarm
-    "since_ns": (np.int64, 0),
-    "active_ns": (np.int64, 0),
-    "serial": (np.int64, 0),
-    "raised_serial": (np.int64, 0),
-    "shown": (np.float64, np.nan),  # value and status of the tag at the last change of active or level
-    "shown_status": (np.uint32, 0),
-    "last": (np.float64, np.nan),  # the value that a rate is taken from; a command's value; what was said of a system alarm
-    "last_ns": (np.int64, 0),
-}
-_TIMES: Final = ("due_ns", "fade_ns", "unshelve_ns", "again_ns")
-_SHOWN: Final = (
-    "active", "acknowledged", "since_ns", "shown", "shown_status", "enabled", "confirmed", "latched", "shelving", "unshelve_ns",
-    "suppressed", "out_of_service", "shown_level", "active_ns", "serial", "raised_serial",
-)  # fmt: skip
-_SHELVING: Final = tuple(Shelving)
-_STILL: Final = np.zeros(1, np.int64)
 
 
 class Live(Protocol):
@@ -61,75 +29,31 @@ class Live(Protocol):
     source_ns: Times
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Who acted last, and what they said."""
-
-    user: str = ""
-    comment: str = ""
-
-
-class Alarms:
+class Alarms(Conditions):
     """The conditions of all rules, grouped by tag; those of the gateway itself at the end.
 
-    per rule: rules, tag (-1 of the gateway itself), on_ns, off_ns, again_after_ns, latching, confirming, and the columns of COLUMNS
+    per rule: tag (-1 of the gateway itself), on_ns, off_ns, latching
     per tag: first, count (its rows), watched (it has rules, or others' look at it), calm_low, calm_high, was_bad (when last weighed)
-    notes, said: by row, what a person said last, and what the gateway said of a system alarm
     """
-
-    active: Mask
-    acknowledged: Mask
-    confirmed: Mask
-    latched: Mask
-    enabled: Mask
-    suppressed: Mask
-    out_of_service: Mask
-    level: Levels
-    want: Levels
-    shown_level: Levels
-    shelving: Levels
-    due_ns: Times
-    fade_ns: Times
-    unshelve_ns: Times
-    again_ns: Times
-    since_ns: Times
-    active_ns: Times
-    serial: Times
-    raised_serial: Times
-    shown: Floats
-    shown_status: Statuses
-    last: Floats
-    last_ns: Times
 
     def __init__(self, rules: Sequence[AlarmRule], tags: int) -> None:
         """Raises ValueError where a condition's name stands twice or a rule's tag is not in the table."""
-        ordered = sorted(rules, key=lambda rule: (rule.limit is Limit.SYSTEM, rule.tag_id))
-        self.rules = tuple(ordered)
-        self.place = {rule.condition: row for row, rule in enumerate(self.rules)}
-        if len(self.place) != len(self.rules):
-            raise ValueError("two alarm rules make the same condition; a tag has one of each limit")
+        super().__init__(rules)
         own = [rule.tag_id for rule in self.rules if rule.limit is not Limit.SYSTEM]
         if any(not 0 <= tag_id < tags for tag_id in own):
             raise ValueError("an alarm rule names a tag_id outside the table")
         size = len(self.rules)
         self.tag: Rows = np.array(own + [-1] * (size - len(own)), np.intp)
-        self.limits, self.related = Limits(self.rules), Related(self.rules, tags)
+        self.related = Related(self.rules, tags)
         self.on_ns: Times = np.array([rule.on_delay_ns for rule in self.rules], np.int64)
         self.off_ns: Times = np.array([rule.off_delay_ns for rule in self.rules], np.int64)
-        self.again_after_ns: Times = np.array([rule.re_alarm_ns for rule in self.rules], np.int64)
         self.latching: Mask = np.array([rule.latch for rule in self.rules], bool)
-        self.confirming: Mask = np.array([rule.confirm for rule in self.rules], bool)
-        for name, (kind, initial) in COLUMNS.items():
-            setattr(self, name, np.full(size, initial, kind))
-        self.notes: dict[int, Note] = {}
-        self.said: dict[int, str] = {}
         self.count: Rows = np.bincount(self.tag[: len(own)], minlength=tags).astype(np.intp)
         self.first: Rows = np.cumsum(self.count) - self.count
         self.watched: Mask = (self.count > 0) | self.related.aimed_at
         self.calm_low: Floats = np.where(self.watched, np.inf, -np.inf)
         self.calm_high: Floats = np.where(self.watched, -np.inf, np.inf)
         self.was_bad: Mask = np.zeros(tags, bool)
-        self.due_min = NEVER
 
     # --- samples ------------------------------------------------------------------------------------------------------------------------
 
@@ -291,10 +215,6 @@ class Alarms:
         self.settle(np.unique(tags[tags >= 0]), live)
         return found
 
-    def deadline(self) -> int:
-        """The earliest of all that waits."""
-        return min(least(getattr(self, name)) for name in _TIMES)
-
     def _fade(self, now_ns: int) -> None:
         """No sample came for so long that the mean rate since the last one is back: an alarm returns, a delay towards one is over."""
         over = np.flatnonzero(self.fade_ns <= now_ns)
@@ -313,11 +233,6 @@ class Alarms:
         self.active_ns[loud] = now_ns
         return self.tell(loud, [Change.RE_ALARMED] * loud.size, now_ns, None, loud)
 
-    def silenced(self, rules: Rows) -> Mask:
-        """Part 9, 5.8.2 (SuppressedOrShelved)."""
-        found: Mask = self.suppressed[rules] | self.out_of_service[rules] | (self.shelving[rules] != 0)
-        return found
-
     def unshelve(self, rules: Rows, now_ns: int) -> list[Transition]:
         """Shelving is over, by time or because the alarm is (Part 9, 5.8.17)."""
         self.shelving[rules], self.unshelve_ns[rules] = 0, NEVER
@@ -326,98 +241,11 @@ class Alarms:
 
     def shift(self, delta_ns: int) -> None:
         """The wall clock stepped: what waits ends as much later; rates are learned anew."""
-        for name in _TIMES:
+        for name in TIMES:
             column = getattr(self, name)
             column[column != NEVER] += delta_ns
         self.last_ns[self.related.is_rate] = 0
         self.due_min = self.deadline()
-
-    def adapt(self) -> None:
-        """The state came from elsewhere, perhaps of rules that were configured otherwise: what they no longer ask for is over."""
-        self.confirmed |= ~self.confirming
-        again = self.active & ~self.latched & (self.again_after_ns > 0)
-        begun = np.minimum(self.again_after_ns, NEVER - self.active_ns) + self.active_ns
-        self.again_ns[:] = np.where(again, np.where(self.again_ns == NEVER, begun, self.again_ns), NEVER)
-        self.due_min = self.deadline()
-
-    def touched(self) -> Mask:
-        """The rows whose state is not that of the beginning."""
-        found: Mask = (self.serial > 0) | (self.due_ns != NEVER) | ~np.isnan(self.last)
-        return found
-
-    # --- records ------------------------------------------------------------------------------------------------------------------------
-
-    def tell(
-        self, rules: Rows, changes: Sequence[Change], now_ns: int, source_ns: Times | None = None, raised: Rows | None = None
-    ) -> list[Transition]:
-        """One transition for each rule (each once), whose state is as it is to be; raised: those that ask for an acknowledgement."""
-        self.serial[rules] += 1
-        self.since_ns[rules] = now_ns
-        if raised is not None and raised.size:
-            self.acknowledged[raised] = False
-            self.confirmed[raised[self.confirming[raised]]] = False
-            self.raised_serial[raised] = self.serial[raised]
-            after = self.again_after_ns[raised]
-            self.again_ns[raised] = np.where(after > 0, np.minimum(after, NEVER - now_ns) + now_ns, NEVER)
-            self.due_min = min(self.due_min, least(self.again_ns[raised]))
-            self.forget(raised)
-        times = [0] * rules.size if source_ns is None else source_ns.tolist()
-        columns = zip(self.states(rules), changes, times, strict=True)
-        return [Transition(condition, change, now_ns, source) for condition, change, source in columns]
-
-    def forget(self, rules: Rows) -> None:
-        """What was said before is of another time."""
-        if self.notes:
-            for row in rules.tolist():
-                self.notes.pop(row, None)
-
-    def states(self, rules: Rows) -> list[Condition]:
-        """The conditions of these rows as they stand."""
-        columns = [getattr(self, name)[rules].tolist() for name in _SHOWN]
-        found, nobody = [], Note()
-        for (
-            row,
-            active,
-            acked,
-            since,
-            shown,
-            status,
-            enabled,
-            confirmed,
-            latched,
-            shelved,
-            until,
-            suppressed,
-            out,
-            level,
-            begun,
-            serial,
-            raised,
-        ) in zip(rules.tolist(), *columns, strict=True):
-            rule, note = self.rules[row], self.notes.get(row, nobody)
-            severity, limit = rule.severity, None
-            if active and self.limits.wide[row]:
-                severity, limit = self.limits.severity(row, level), NAME[level]
-            found.append(
-                Condition(
-                    rule, active, acked, since, shown, note.user, note.comment, status, enabled, confirmed, latched, _SHELVING[shelved],
-                    0 if until == NEVER else until, suppressed, out, limit, severity, begun, serial, raised, self.said.get(row, ""),
-                )
-            )  # fmt: skip
-        return found
-
-    def condition(self, name: str) -> Condition:
-        """One condition. Raises KeyError."""
-        return self.states(np.array([self.place[name]], np.intp))[0]
-
-    def conditions(self) -> list[Condition]:
-        """Each rule's condition, in order of tags, those of the gateway itself last."""
-        return self.states(np.arange(len(self.rules)))
-
-    def standing(self) -> Rows:
-        """The rows whose condition is of interest (Part 9, 5.5.2, Retain)."""
-        found: Rows = np.flatnonzero(self.enabled & (self.active | ~self.acknowledged | ~self.confirmed))
-        return found
 
 
 _TURNS: Final = (Change.ACTIVE, Change.LEVEL, Change.LATCHED, Change.INACTIVE)

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from gateway.engine import actions, align, hold, keep, reload, runs
-from gateway.engine.alarms import Alarms, Note
+from gateway.engine.alarms import Alarms
+from gateway.engine.conditions import Note
 from gateway.engine.deadband import Deadband
 from gateway.engine.derived import Derived, Results
 from gateway.engine.hold import Held

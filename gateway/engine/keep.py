@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.engine import snapshot as blob_format
-from gateway.engine.alarms import COLUMNS, Alarms, Note
+from gateway.engine.alarms import Alarms
+from gateway.engine.conditions import COLUMNS, Note
 from gateway.engine.deadband import Deadband
 from gateway.engine.derived import Derived
 from gateway.engine.expression import Memory

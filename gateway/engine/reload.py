@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gateway.engine.alarms import COLUMNS, Alarms
+from gateway.engine.alarms import Alarms
+from gateway.engine.conditions import COLUMNS
 from gateway.engine.deadband import NOTHING, Deadband
 from gateway.engine.derived import Derived
 from gateway.engine.stale import Staleness
