@@ -7,9 +7,9 @@ import pytest
 from asyncua import Client, ua
 from asyncua.ua.uaerrors import UaStatusCodeError
 
-from gateway.model.alarm import SYSTEM_TAG, AlarmRule, Level, Limit, event_id
+from gateway.model.alarm import SYSTEM_TAG, AlarmRule, Change, Level, Limit, Transition, event_id
 from gateway.model.tag import Tag, TagType
-from gateway.sinks.opcua.conditions import occurrence, retained
+from gateway.sinks.opcua.conditions import occurrence
 from gateway.wire.opcua.face import Reading
 from support.opcua_face import opcua_face
 
@@ -239,6 +239,7 @@ async def test_an_exclusive_condition_shows_the_one_limit_that_holds(face, clien
         assert await values(client, level, "LimitState/CurrentState", "Severity") == [word, severity]
         assert (await value(client, f"{level}/LimitState/CurrentState/Id")).Identifier == number
     assert await value(client, f"{level}/ActiveState/EffectiveDisplayName") == "Active | Low"
+    assert await value(client, f"{level}/LastSeverity") == 900
 
 
 async def test_a_deviation_knows_its_setpoint_and_on_which_side_it_is(face, client):
@@ -455,7 +456,7 @@ async def test_conditions_of_interest_are_told_as_they_stand(face):
 async def test_a_disabled_condition_is_reported_with_what_is_known_of_it(face):
     condition = face.engine.condition(HI)
     disabled = type(condition)(condition.rule, active=False, acknowledged=True, since_ns=1, value=0.0, enabled=False)
-    found = retained(disabled, face.table, 2)
+    found = occurrence(Transition(disabled, Change.DISABLED, 1), face.table, 2)
     assert fields(found, "EnabledState/Id", "Retain", "SourceName") == [False, False, TEMP]
     assert found.field(("ActiveState", "Id")).status == Codes.BadConditionDisabled
 

@@ -55,13 +55,14 @@ _SHELVED_STATES: Final[Mapping[Shelving, tuple[int, str]]] = {
 @dataclass(frozen=True, slots=True)
 class Live:
     """A condition at the moment at which it is shown or reported, by the transition that led to its state. target: key of the setpoint or
-    command that it is compared with, 0 for none.
+    command that it is compared with, 0 for none. last_severity: the one before its severity changed, 0 where it has not.
     """
 
     transition: Transition
     received_ns: int
     now_ns: int
     target: Key
+    last_severity: int = 0
 
     @property
     def condition(self) -> Condition:
@@ -117,16 +118,16 @@ def name_of(rule: AlarmRule) -> str:
     return rule.subject or rule.limit.value
 
 
-def now(condition: Condition, tags: TagTable, now_ns: int) -> Live:
+def now(condition: Condition, tags: TagTable, now_ns: int, last_severity: int = 0) -> Live:
     """A condition as it stands."""
     change = Change.ACTIVE if condition.active else Change.INACTIVE
-    return replace(at(Transition(condition, change, condition.since_ns), tags, now_ns), received_ns=condition.since_ns)
+    return replace(at(Transition(condition, change, condition.since_ns), tags, now_ns, last_severity), received_ns=condition.since_ns)
 
 
-def at(transition: Transition, tags: TagTable, now_ns: int) -> Live:
+def at(transition: Transition, tags: TagTable, now_ns: int, last_severity: int = 0) -> Live:
     """A condition at one of its transitions."""
     rule = transition.rule
-    return Live(transition, now_ns, now_ns, tags[rule.target_id].name if rule.target_id >= 0 else 0)
+    return Live(transition, now_ns, now_ns, tags[rule.target_id].name if rule.target_id >= 0 else 0, last_severity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +279,9 @@ _CONDITION: Final[Fields] = {  # 5.5.2
     **_state("EnabledState", "Disabled", "Enabled", lambda c: c.enabled, lasting=True),
     ("EnabledState", "EffectiveDisplayName"): _property(Builtin.LOCALIZED_TEXT, _enabled, lasting=True),
     **_condition_variable("Quality", Builtin.STATUS_CODE, lambda live: live.condition.status, lambda live: live.condition.active_ns),
-    **_condition_variable("LastSeverity", Builtin.UINT16, lambda live: live.condition.severity, lambda live: live.condition.active_ns),
+    **_condition_variable(
+        "LastSeverity", Builtin.UINT16, lambda live: live.last_severity, lambda live: live.time_ns if live.last_severity else 0
+    ),
     **_condition_variable("Comment", Builtin.LOCALIZED_TEXT, lambda live: _said(live.condition), lambda live: _said_ns(live.condition)),
     ("ClientUserId",): _property(Builtin.STRING, lambda live: live.condition.user),
 }

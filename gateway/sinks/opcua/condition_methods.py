@@ -90,7 +90,7 @@ class ConditionMethods:
             await execute(self._commands, declared.kind, args, invocation.caller)
             return ()
 
-        return Method(declared.name, declared.inputs, (), self._commands.permission(declared.kind), run)
+        return Method(declared.name, declared.inputs, (), self._commands.permission(declared.kind), run, together=True)
 
 
 def _args(declared: _Declared, rule: AlarmRule, inputs: tuple[Content, ...]) -> Mapping[str, Any]:

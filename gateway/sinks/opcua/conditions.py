@@ -5,7 +5,7 @@ conditions; for those who only walk down the tree, `s=<folder>/Alarms` holds a f
 that the conditions. The gateway's own are below `s=Gateway/Alarms`. Nothing is kept but the folders' lists of tags.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from gateway.contracts import TwinView
@@ -36,11 +36,6 @@ def occurrence(transition: Transition, tags: TagTable, now_ns: int) -> Occurrenc
     return _occurrence(at(transition, tags, now_ns))
 
 
-def retained(condition: Condition, tags: TagTable, now_ns: int) -> Occurrence:
-    """The present state of a condition, as a refresh reports it: the event that led to it, once more (5.5.7)."""
-    return _occurrence(now(condition, tags, now_ns))
-
-
 def _occurrence(live: Live) -> Occurrence:
     rule = live.rule
     fields = shape_of(rule).fields
@@ -61,7 +56,37 @@ class Conditions:
         """root: of the asset tree; gateway: of the gateway's own object."""
         self._view, self._methods, self._root, self._gateway, self._now_ns = view, methods, root, gateway, now_ns
         self._table: TagTable | None = None
+        self._severities: dict[str, tuple[int, int]] = {}  # condition -> the severity before, and now
         self._ruled: dict[str, list[int]] = {}  # folder -> the tags in it that have rules
+
+    # --- events ---
+
+    def occurrence(self, transition: Transition) -> Occurrence:
+        """What a transition that happens now is to clients. Each is shown here, in order."""
+        last = self._noted(transition.condition)
+        return _occurrence(at(transition, self._view.tags, self._now_ns(), last))
+
+    def retained(self) -> Iterator[Occurrence]:
+        """The present state of each condition of interest, as a refresh reports it: the event that led to it, once more (5.5.7)."""
+        return (_occurrence(self._now(condition)) for condition in self._view.retained())
+
+    def _noted(self, condition: Condition) -> int:
+        """LastSeverity (5.5.2). Only a condition of several limits has more than one; it is remembered while it stands."""
+        rule = condition.rule
+        if not rule.levels:
+            return 0
+        last, before = self._severities.get(rule.condition, (0, condition.severity))
+        if condition.severity != before:
+            last = before
+        if condition.retained:
+            self._severities[rule.condition] = (last, condition.severity)
+        else:
+            self._severities.pop(rule.condition, None)
+        return last
+
+    def _now(self, condition: Condition) -> Live:
+        last, _ = self._severities.get(condition.rule.condition, (0, 0))
+        return now(condition, self._view.tags, self._now_ns(), last)
 
     # --- Annex ---
 
@@ -177,8 +202,7 @@ class Conditions:
         references = [above, *self._parts(rule, path)]
         if field.of is None:
             return Node(_target(rule, path), references)
-        tags, now_ns = self._view.tags, self._now_ns
-        return Node(_target(rule, path), references, "", field.data_type, read=lambda: field.read(now(condition, tags, now_ns())))
+        return Node(_target(rule, path), references, "", field.data_type, read=lambda: field.read(self._now(condition)))
 
 
 def condition_target(rule: AlarmRule) -> Target:

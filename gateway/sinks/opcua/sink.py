@@ -14,7 +14,7 @@ from gateway.model.command import Caller, Command, Outcome
 from gateway.model.quality import BAD
 from gateway.model.update import TwinUpdate
 from gateway.sinks.opcua.condition_methods import ConditionMethods
-from gateway.sinks.opcua.conditions import Conditions, occurrence, retained
+from gateway.sinks.opcua.conditions import Conditions
 from gateway.sinks.opcua.config import Config
 from gateway.sinks.opcua.events import ModelWatch, is_state_change, is_transition, plain
 from gateway.sinks.opcua.historical import Historical
@@ -46,8 +46,10 @@ class OpcUaSink:
         self._space = AddressSpace(context.gateway.name, context.view, context.units, context.now_ns, context.figures)
         self._past = TagHistory(context.history, lambda: context.view.tags, context.unavailable)
         objects = self._space.objects
+        methods = ConditionMethods(context.commands)
+        self._conditions = Conditions(context.view, methods, self._space.root, objects["Gateway"], context.now_ns)
         self._space.annexes = (
-            Conditions(context.view, ConditionMethods(context.commands), self._space.root, objects["Gateway"], context.now_ns),
+            self._conditions,
             OwnMethods(context.commands, objects),
             Notifiers(context.view, self._space.root),
             Historical(lambda: context.view.tags),
@@ -112,8 +114,7 @@ class OpcUaSink:
         Every transition as an event.
         """
         if update.transitions:
-            tags, now_ns = self._context.view.tags, self._context.now_ns()
-            self._server.occur(occurrence(transition, tags, now_ns) for transition in update.transitions)
+            self._server.occur([self._conditions.occurrence(transition) for transition in update.transitions])
         self._server.occur(self._model.changes(update.now_ns))
         rows = update.rows
         if not self._items or not len(rows):
@@ -183,8 +184,7 @@ class OpcUaSink:
         return allowed(caller.role, permission)
 
     def retained(self) -> Iterable[Occurrence]:
-        view, now_ns = self._context.view, self._context.now_ns()
-        return (retained(condition, view.tags, now_ns) for condition in view.retained())
+        return self._conditions.retained()
 
     def event_types(self) -> Sequence[EventType]:
         return ()

@@ -43,7 +43,10 @@ class MethodRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """run answers with the output arguments, or raises MethodRefused. permission: who may call it, "" = everybody."""
+    """run answers with the output arguments, or raises MethodRefused. permission: who may call it, "" = everybody.
+
+    together: run does its work before it waits for anything, so that operations may begin before those in front of them have ended.
+    """
 
     name: str
     inputs: tuple[Argument, ...]
@@ -51,3 +54,4 @@ class Method:
     permission: str
     run: "Callable[[Invocation], Awaitable[tuple[Content, ...]]]"
     description: str = ""
+    together: bool = False

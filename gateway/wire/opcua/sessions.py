@@ -198,7 +198,7 @@ class Session(InternalSession):
 
     async def call(self, params: list[ua.CallMethodRequest]) -> list[ua.CallMethodResult]:
         check_operations(params, limits.METHODS_PER_CALL)
-        return [await self.iserver.calls.call(wanted, self.caller, self) for wanted in params]
+        return await self.iserver.calls.call_all(params, self.caller, self)
 
     # --- subscriptions (Part 4, 5.12 and 5.13): each by its owner only ---
 
