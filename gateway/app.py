@@ -25,13 +25,13 @@ from gateway.model import quality
 from gateway.model.alarm import Change
 from gateway.model.batch import Origin, SampleBatch
 from gateway.model.command import Command, Outcome
-from gateway.model.event import Category, Event, Severity
+from gateway.model.event import Event, Severity
 from gateway.model.update import TwinUpdate
 from gateway.northbound import Northbound, nothing
 from gateway.operations import Door, Operation, Refused, admin, alarms, people
 from gateway.operations.setpoints import Setpoints
 from gateway.page import Page
-from gateway.performance import DAY_NS, RECALLED, AlarmPerformance
+from gateway.performance import AlarmPerformance, recall
 from gateway.recordings import Recordings
 from gateway.reload import plan, sinks_of
 from gateway.road import Clock, Inbox, Pending, Wake
@@ -88,6 +88,7 @@ class Gateway:
             north=self.north,
             south=self.south,
             performance=self.performance,
+            rules=lambda: len(self.engine.alarms.rules),
             urls=self.urls,
             now_ns=now_ns,
         )
@@ -139,14 +140,8 @@ class Gateway:
                 self.say.error("StateNotRestored", str(damaged))
         for at_ns, batch in restored.steps:
             self.engine.replay(batch, at_ns)
-        await self._recall()
-
-    async def _recall(self) -> None:
-        """The figures of the alarms go on from the journal."""
-        now_ns = self.clock.now_ns()
-        with suppress(StoreUnavailable):  # they begin anew
-            past = await self.store.journal.query(categories=(Category.THRESHOLD, Category.USER), start_ns=now_ns - DAY_NS, limit=RECALLED)
-            self.performance.recall(reversed(past), now_ns)
+        with suppress(StoreUnavailable):  # else the figures begin anew
+            await recall(self.performance, self.store.journal, self.clock.now_ns())
         self.performance.seed(self.engine.view.conditions())
 
     async def _start(self, group: asyncio.TaskGroup) -> dict[str, "asyncio.Task[None]"]:

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from gateway.contracts import Figure
+from gateway.contracts import EventView, Figure
 from gateway.model.alarm import HOUR_NS, Change, Condition, Shelving, Transition
-from gateway.model.event import Event, Severity
+from gateway.model.event import Category, Event, Severity
 from gateway.tuning import CHATTER, CHATTER_NS, Advice, Run, tuned
 
 Key = TypeVar("Key")
@@ -316,6 +316,12 @@ _GAUGES: Final = {
 }
 _CHANGES: Final = {change.value: change for change in Change}
 _UNSHELVED: Final = Shelving.UNSHELVED.name.lower()
+
+
+async def recall(performance: AlarmPerformance, journal: EventView, now_ns: int) -> None:
+    """The figures go on from the journal. Raises what the journal raises while the disk refuses."""
+    past = await journal.query(categories=(Category.THRESHOLD, Category.USER), start_ns=now_ns - DAY_NS, limit=RECALLED)
+    performance.recall(reversed(past), now_ns)
 
 
 def _asks(change: Change, active: bool, acknowledged: bool) -> bool:

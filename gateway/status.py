@@ -42,6 +42,7 @@ class Report:
     north: Northbound
     south: Southbound
     performance: AlarmPerformance
+    rules: Callable[[], int]  # how many alarm rules there are
     urls: Callable[[], Mapping[str, str]]
     now_ns: Callable[[], int]
 
@@ -173,11 +174,11 @@ class Report:
         }
 
     def _alarms(self) -> dict[str, int]:
-        conditions = self.view.conditions()
+        retained = self.view.retained()
         return {
-            "active": sum(condition.active for condition in conditions),
-            "unacknowledged": sum(not condition.acknowledged for condition in conditions),
-            "rules": len(conditions),
+            "active": sum(condition.active for condition in retained),
+            "unacknowledged": sum(not condition.acknowledged for condition in retained),
+            "rules": self.rules(),
         }
 
     def _outbox(self, now_ns: int) -> list[dict[str, Any]]:

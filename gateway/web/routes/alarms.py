@@ -1,13 +1,14 @@
 """Alarms: conditions as they stand, what a person may do to them, and how well they serve (Part 9; IEC 62682)."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.contracts import TwinView
 from gateway.model import quality
-from gateway.model.alarm import Condition, Limit, Transition
+from gateway.model.alarm import SYSTEM_TAG, Condition, Limit, Transition
 from gateway.model.event import Severity
 from gateway.web import schema
 from gateway.web.depend import Anyone, Context, TwinReader
@@ -22,6 +23,7 @@ _STATES: Final[dict[str, Callable[[Condition], bool]]] = {
     "retained": lambda c: c.retained,
     "all": lambda _: True,
 }
+GATEWAY: Final = "Gateway"  # whose own alarms stand under this name
 _NO_THRESHOLD: Final = frozenset({Limit.BAD, Limit.SYSTEM})
 
 
@@ -62,14 +64,19 @@ async def alarms(
     tags, words = frozenset(tag or ()), frozenset(severity or ())
     found = [
         condition
-        for condition in context.view.conditions()
-        if wanted(condition)
-        and _matches(condition, flags)
-        and (not tags or condition.rule.tag in tags)
-        and (not words or Severity.of_level(condition.severity) in words)
+        for condition in _candidates(context.view, tags, retained=wanted is _STATES["retained"])
+        if wanted(condition) and _matches(condition, flags) and (not words or Severity.of_level(condition.severity) in words)
     ]
     found.sort(key=lambda c: (-c.severity, -c.since_ns))
     return Json({"alarms": [condition_row(condition) for condition in found]})
+
+
+def _candidates(view: TwinView, tags: Collection[str], *, retained: bool) -> Iterable[Condition]:
+    """The conditions of these tags, or of all: no more of them are made than are asked for."""
+    if tags:
+        ids = [SYSTEM_TAG if name == GATEWAY else view.tags.index[name] for name in tags if name in view.tags.index or name == GATEWAY]
+        return [view.condition(rule.condition) for tag_id in ids for rule in view.rules_of(tag_id)]
+    return view.retained() if retained else view.conditions()
 
 
 def _matches(condition: Condition, flags: tuple[bool | None, ...]) -> bool:
