@@ -1,25 +1,28 @@
-"""What was, for HistoryRead (wire's Past): tags' values from the history on disk. Only what is committed is seen."""
+"""What was, for HistoryRead (wire's Past): tags' values out of the history, events out of the journal; only what is committed."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from gateway.contracts import HistoryView, Series
-from gateway.model.tag import TagTable
+from gateway.contracts import EventView, HistoryView, Series, TwinView
+from gateway.model.event import Event
 from gateway.sinks.opcua.aggregates import AGGREGATES
+from gateway.sinks.opcua.event_history import read_events
+from gateway.sinks.opcua.events import event_occurrence, is_state_change
 from gateway.sinks.opcua.nodes import BUILTINS
 from gateway.sinks.opcua.processed import read_at_times, read_processed
 from gateway.sinks.opcua.raw import read_raw, without_bad
 from gateway.wire.opcua.face import Builtin
-from gateway.wire.opcua.past import HistoryRefused, Page, RawQuery, Samples, TimesQuery, ValueQuery
+from gateway.wire.opcua.occurrences import Occurrence
+from gateway.wire.opcua.past import EventsQuery, HistoryRefused, Page, RawQuery, Samples, TimesQuery, ValueQuery
 
 _BAD_RESOURCE_UNAVAILABLE: Final = 0x8004_0000
 
 
-class TagHistory:
-    """wire's Past. unavailable: what the history raises while the disk is away."""
+class History:
+    """wire's Past. unavailable: what history and journal raise while the disk is away."""
 
-    def __init__(self, view: HistoryView, tags: Callable[[], TagTable], unavailable: tuple[type[Exception], ...]) -> None:
-        self._view, self._tags, self._unavailable = view, tags, unavailable
+    def __init__(self, view: HistoryView, journal: EventView, twin: TwinView, unavailable: tuple[type[Exception], ...]) -> None:
+        self._view, self._journal, self._twin, self._unavailable = view, journal, twin, unavailable
 
     @property
     def aggregates(self) -> Sequence[int]:
@@ -32,7 +35,7 @@ class TagHistory:
             raise HistoryRefused(_BAD_RESOURCE_UNAVAILABLE) from fault
 
     async def _values(self, tag_id: int, query: ValueQuery, rest: Any, most: int) -> Page:
-        kind = self._tags()[tag_id].type
+        kind = self._twin.tags[tag_id].type
         if isinstance(query, RawQuery):
             series, rest = await read_raw(self._view, tag_id, query, rest, most)
             return Page(_samples(without_bad(series), BUILTINS[kind]), rest)
@@ -42,6 +45,17 @@ class TagHistory:
         found, rest = await read_processed(self._view, tag_id, kind, query, rest, most)
         made = AGGREGATES[query.aggregate].type or BUILTINS[kind]
         return Page(Samples(made, found.source_ns, found.value, found.status, {}), rest)
+
+    async def events(
+        self, query: EventsQuery, rest: Any, most: int, wanted: Callable[[Occurrence], bool]
+    ) -> tuple[Sequence[Occurrence], Any]:
+        try:
+            return await read_events(self._journal, self._occurrence, query, rest, most, wanted)
+        except self._unavailable as fault:
+            raise HistoryRefused(_BAD_RESOURCE_UNAVAILABLE) from fault
+
+    def _occurrence(self, event: Event) -> Occurrence | None:
+        return None if is_state_change(event) else event_occurrence(event, self._twin)
 
 
 def _samples(series: Series, kind: Builtin) -> Samples:

@@ -18,7 +18,7 @@ from gateway.sinks.opcua.conditions import Conditions
 from gateway.sinks.opcua.config import Config
 from gateway.sinks.opcua.events import ModelWatch, is_state_change, is_transition, plain
 from gateway.sinks.opcua.historical import Historical
-from gateway.sinks.opcua.history import TagHistory
+from gateway.sinks.opcua.history import History
 from gateway.sinks.opcua.items import TagItems
 from gateway.sinks.opcua.methods import OwnMethods
 from gateway.sinks.opcua.nodes import AddressSpace
@@ -44,7 +44,7 @@ class OpcUaSink:
         self._config, self._context = config, context
         self._publishing_ms = (config.min_publishing_interval * 1000.0, _LONGEST_PUBLISHING_MS)
         self._space = AddressSpace(context.gateway.name, context.view, context.units, context.now_ns, context.figures)
-        self._past = TagHistory(context.history, lambda: context.view.tags, context.unavailable)
+        self._past = History(context.history, context.events, context.view, context.unavailable)
         objects = self._space.objects
         methods = ConditionMethods(context.commands)
         self._conditions = Conditions(context.view, methods, self._space.root, objects["Gateway"], context.now_ns)
@@ -142,7 +142,7 @@ class OpcUaSink:
         return self._context.view
 
     @property
-    def past(self) -> TagHistory:
+    def past(self) -> History:
         return self._past
 
     def open_subscription(self) -> tuple[Machine, Items]:

@@ -15,10 +15,12 @@ from asyncua.common.utils import Buffer, ServiceError
 
 from gateway.model.command import Caller
 from gateway.wire.opcua import limits
+from gateway.wire.opcua.event_types import EventTypes
 from gateway.wire.opcua.face import Face
 from gateway.wire.opcua.nodes import OURS, Nodes
 from gateway.wire.opcua.past import HistoryRefused, Page, ValueQuery
 from gateway.wire.opcua.past_encode import history_data, refused, result
+from gateway.wire.opcua.past_events import PastEvents
 from gateway.wire.opcua.past_requests import Details, EventDetails, HistoryRequest, Modified, NodeToRead, history_request
 
 _CODES: Final = ua.StatusCodes
@@ -80,8 +82,9 @@ class _Room:
 class Historian:
     """HistoryRead of one server. Continuation points belong to sessions."""
 
-    def __init__(self, face: Face, nodes: Nodes) -> None:
+    def __init__(self, face: Face, nodes: Nodes, types: EventTypes) -> None:
         self._face, self._nodes = face, nodes
+        self._events = PastEvents(face, nodes, types)
 
     async def read(self, body: Buffer, caller: Caller, points: HistoryPoints, message_bytes: int) -> bytes:
         """Results and diagnostics of a HistoryReadResponse of at most about message_bytes.
@@ -111,14 +114,22 @@ class Historian:
         self, wanted: NodeToRead, details: Details, request: HistoryRequest, caller: Caller, points: HistoryPoints, share: int
     ) -> bytes:
         try:
-            self._check(wanted, request.stamps, caller)
+            self._check(wanted, request.stamps, caller, details)
             asked = self._asked(wanted, details, points)
-            page, history = await self._values(self._tag(wanted.node), _of_values(asked.details), asked.rest, share)
+            history, rest, any_ = await self._page(asked, share, caller)
         except HistoryRefused as why:
             return refused(why.status)
-        name = points.keep(Point(wanted.node, asked.details, page.rest)) if page.rest is not None else b""
-        empty = not page.samples.source_ns.size and page.rest is None
-        return result(GOOD_NO_DATA if empty else _CODES.Good, name, history)
+        name = points.keep(Point(wanted.node, asked.details, rest)) if rest is not None else b""
+        return result(_CODES.Good if any_ or name else GOOD_NO_DATA, name, history)
+
+    async def _page(self, asked: Point, share: int, caller: Caller) -> tuple[bytes, Any, bool]:
+        """Encoded, where to go on, and whether there is anything in it. Raises HistoryRefused."""
+        if isinstance(asked.details, EventDetails):
+            return await self._events.page(asked.node, asked.details, asked.rest, share, caller)
+        if isinstance(asked.details, Modified):
+            raise HistoryRefused(_CODES.BadHistoryOperationUnsupported)
+        page, history = await self._values(self._tag(asked.node), asked.details, asked.rest, share)
+        return history, page.rest, bool(page.samples.source_ns.size)
 
     def _asked(self, wanted: NodeToRead, details: Details, points: HistoryPoints) -> Point:
         """What this is a page of. Raises HistoryRefused."""
@@ -140,8 +151,10 @@ class Historian:
                 return page, history
             most = max(n * share // (2 * len(history)), 1)
 
-    def _check(self, wanted: NodeToRead, stamps: int, caller: Caller) -> None:
-        """Raises HistoryRefused."""
+    def _check(self, wanted: NodeToRead, stamps: int, caller: Caller, details: Details) -> None:
+        """Of a tag; events have no time or range of their own. Raises HistoryRefused."""
+        if isinstance(details, EventDetails):
+            return
         if not self._face.allowed(caller, _PERMISSION):
             raise HistoryRefused(_CODES.BadUserAccessDenied if wanted.node in self._nodes else _CODES.BadNodeIdUnknown)
         if wanted.encoding not in ("", _BINARY):
@@ -158,13 +171,6 @@ class Historian:
         if tag_id is None:
             raise HistoryRefused(_CODES.BadHistoryOperationUnsupported if node in self._nodes else _CODES.BadNodeIdUnknown)
         return tag_id
-
-
-def _of_values(details: Details) -> ValueQuery:
-    """What may be asked of a tag. Raises HistoryRefused."""
-    if isinstance(details, Modified | EventDetails):
-        raise HistoryRefused(_CODES.BadHistoryOperationUnsupported)
-    return details
 
 
 def _index_range(text: str) -> int:

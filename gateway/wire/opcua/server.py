@@ -108,10 +108,10 @@ class Interior(InternalServer):
         self.started = now()
         self.aspace._nodes = nodes  # type: ignore[assignment]
         self.views = Views(nodes)
-        self.historian = Historian(face, nodes)
         self.calls = Calls(nodes, face, own_methods())
         self.diagnostics = Diagnostics(self)
         self.subscription_service = Publishing(self.aspace, self)
+        self.historian = Historian(face, nodes, self.subscription_service.events.types)
         self.isession.subscription_service = self.subscription_service
         self.supported_tokens = (ua.AnonymousIdentityToken,)  # type: ignore[assignment]
         self.allow_remote_admin = False
