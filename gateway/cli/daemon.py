@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -68,7 +70,12 @@ class Daemon:
         try:
             if self.socket is not None:
                 return unix_connect(str(self.socket), uri="ws://localhost/api/v1/stream", max_size=None, open_timeout=_TIMEOUT_S)
-            return connect(self.url.replace("http", "ws", 1) + "/api/v1/stream", max_size=None, open_timeout=_TIMEOUT_S)
+            return connect(
+                self.url.replace("http", "ws", 1) + "/api/v1/stream",
+                max_size=None,
+                open_timeout=_TIMEOUT_S,
+                additional_headers=self._authorization(),
+            )
         except InvalidHandshake as error:
             raise Failure(FAILED, f"{self.place} refuses: {error}") from None
         except (OSError, TimeoutError) as error:
@@ -84,7 +91,29 @@ class Daemon:
         import httpx
 
         transport = None if self.socket is None else httpx.HTTPTransport(uds=str(self.socket))
-        return httpx.Client(base_url=self.url, transport=transport, timeout=_TIMEOUT_S, trust_env=False)
+        return httpx.Client(base_url=self.url, transport=transport, timeout=_TIMEOUT_S, trust_env=False, headers=self._authorization())
+
+    def _authorization(self) -> dict[str, str]:
+        """EDGETWIN_TOKEN, else what `edgetwin login` keeps for this address; the local socket needs none."""
+        if self.socket is not None:
+            return {}
+        token = os.environ.get("EDGETWIN_TOKEN") or kept_tokens(tokens_file()).get(self.url, {}).get("token")
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def tokens_file() -> Path:
+    """Where `edgetwin login` keeps its tokens."""
+    folder = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(folder) if folder else Path.home() / ".config") / "edgetwin" / "tokens.json"
+
+
+def kept_tokens(path: Path) -> dict[str, Any]:
+    """By address; empty where there are none."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {url: entry for url, entry in found.items() if isinstance(entry, dict)} if isinstance(found, dict) else {}
 
 
 def find(url: str | None, name: str | None) -> Daemon:
@@ -134,5 +163,7 @@ def _check(answer: httpx.Response) -> None:
     kind = answer.headers.get("content-type", "")
     problem = answer.json() if kind.endswith("json") else {}
     why = problem.get("detail") or f"{answer.status_code} {answer.reason_phrase}"
-    hint = "without --url the local socket is used, which needs no session" if answer.status_code == 401 else ""
+    hint = (
+        "`edgetwin login --url ...` signs in; without --url the local socket is used, which needs none" if answer.status_code == 401 else ""
+    )
     raise Failure(FAILED, why, hint, problem.get("status_code", ""))

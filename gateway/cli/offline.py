@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from gateway.model.batch import SampleBatch
     from gateway.model.tag import Tag, TagTable
+    from gateway.settings import Site
     from gateway.store.store import Store
 
 ROWS: Final = 50_000  # of one tag, or of one commit: what is held in memory
@@ -97,6 +99,15 @@ def _columns(chunk: list[SampleBatch]) -> Any:
     return Columns(joined["tag_id"], joined["value"], joined["status"], joined["source_ns"], text)
 
 
+def site_of(config: Path) -> Site:
+    """Failure where the configuration is wrong. A relative data directory belongs to its file, as for the daemon."""
+    site, faults = load(config)
+    if site is None:
+        raise Failure(WRONG, "\n".join(str(fault) for fault in faults if not fault.warning))
+    data_dir = config.parent / site.gateway.data_dir
+    return dataclasses.replace(site, gateway=site.gateway.model_copy(update={"data_dir": data_dir}))
+
+
 @asynccontextmanager
 async def opened(config: Path) -> AsyncIterator[tuple[Store, TagTable]]:
     """The store of that configuration, locked. Failure where the configuration is wrong or a gateway runs on it."""
@@ -107,9 +118,7 @@ async def opened(config: Path) -> AsyncIterator[tuple[Store, TagTable]]:
     from gateway.store.errors import SchemaTooNew, StoreLocked, StoreUnavailable
     from gateway.store.store import Store
 
-    site, faults = load(config)
-    if site is None:
-        raise Failure(WRONG, "\n".join(str(fault) for fault in faults if not fault.warning))
+    site = site_of(config)
     settings = site.sections["store"]
     assert isinstance(settings, StoreConfig)
     try:

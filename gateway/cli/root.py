@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import change, exchange, inspect, run, user
+from gateway.cli import audit, change, exchange, inspect, login, run, token, user
 from gateway.cli.failure import Failure
 
 
@@ -47,4 +47,7 @@ app.command()(run.replay)
 app.command()(exchange.export)
 app.command("import")(exchange.import_)
 app.add_typer(user.app, name="user")
+app.add_typer(token.app, name="token")
+app.command()(login.login)
+app.add_typer(audit.app, name="audit")
 app.command()(run.version)

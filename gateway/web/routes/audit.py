@@ -1,17 +1,14 @@
 """The audit: who asked for what, from where, and what became of it."""
 
-import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from gateway.model import quality
-from gateway.model.audit import AuditRecord
 from gateway.web import schema
 from gateway.web.depend import AuditReader, Context
 from gateway.web.encode import Json
-from gateway.web.times import iso
+from gateway.web.rows import check_row, record_row
 
 router = APIRouter(prefix="/audit", tags=["audit"], default_response_class=Json)
 
@@ -56,20 +53,4 @@ async def records(
 @router.get("/verify", response_model=None, responses=schema.of(Check))
 async def verify(context: Context, caller: AuditReader) -> Json:  # noqa: ARG001 - asked for its permission
     """Reads the whole chain: is any record changed, missing or out of place?"""
-    check = await context.audit.audit_verify()
-    return Json({"intact": check.broken_at is None, "records": check.records, "broken_at": check.broken_at, "head": check.head})
-
-
-def record_row(record: AuditRecord) -> dict[str, Any]:
-    """A record as JSON values."""
-    return {
-        "seq": record.seq,
-        "time": iso(record.at_ns),
-        "user": record.user,
-        "role": record.role,
-        "origin": record.origin,
-        "command": record.command,
-        "args": json.loads(record.args),
-        "status": quality.name(record.status),
-        "message": record.message,
-    }
+    return Json(check_row(await context.audit.audit_verify()))

@@ -5,14 +5,12 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from gateway.access.people import People
-from gateway.model.people import Token, User
 from gateway.web import schema
 from gateway.web.depend import Anyone, Context, UserManager
 from gateway.web.encode import Json
 from gateway.web.problems import Problem
 from gateway.web.routes.commands import Body, perform, validated
-from gateway.web.times import iso
+from gateway.web.rows import token_row, user_row
 
 router = APIRouter(tags=["people"], default_response_class=Json)
 
@@ -153,29 +151,3 @@ async def create_token(context: Context, caller: Anyone, body: Body) -> Json:
 async def revoke_token(token_id: str, context: Context, caller: Anyone) -> Json:
     """It opens nothing from now on."""
     return await perform(context, caller, "token.revoke", {"token_id": token_id})
-
-
-def user_row(user: User, people: People) -> dict[str, Any]:
-    """A user as JSON values, without the hash of the password."""
-    return {
-        "user": user.name,
-        "role": user.role,
-        "disabled": user.disabled,
-        "password": bool(user.password),
-        "certificate": user.certificate,
-        "locked_s": round(people.locked_s(user.name), 1),
-        "created": iso(user.created_ns),
-        "changed": iso(user.changed_ns),
-    }
-
-
-def token_row(token: Token) -> dict[str, Any]:
-    """A token as JSON values, without the hash of its secret."""
-    return {
-        "token_id": token.token_id,
-        "name": token.name,
-        "role": token.role,
-        "owner": token.owner,
-        "created": iso(token.created_ns),
-        "expires": iso(token.expires_ns),
-    }
