@@ -29,6 +29,7 @@ from gateway.model.event import Event, Severity
 from gateway.model.update import TwinUpdate
 from gateway.northbound import Northbound, nothing
 from gateway.operations import Door, Operation, Refused, admin, alarms, people
+from gateway.operations.certificates import Certificates
 from gateway.operations.setpoints import Setpoints
 from gateway.page import Page
 from gateway.performance import AlarmPerformance, recall
@@ -292,6 +293,7 @@ class Gateway:
             **Setpoints(self.engine, self.south.writer, self.inbox.put, self._commanded, now_ns).operations(),
             **admin.operations(self.reload, self.recordings, self._commit_twin),
             **people.operations(self.people, self.sessions.link),
+            **Certificates(Path(self.identity.data_dir) / "pki", self.identity.name, now_ns).operations(),
         }
 
     def _commanded(self, kind: str, update: TwinUpdate, **args: Any) -> None:
@@ -326,7 +328,6 @@ class Gateway:
             self.say.user(f"{command.kind} by {caller.user}", command=command.kind, user=caller.user, origin=caller.origin)
 
     def _sink_context(self, name: str, unit: Unit) -> SinkContext:
-        store = self.store
         return SinkContext(
             name=name,
             gateway=self.identity,

@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import audit, change, exchange, inspect, login, run, token, user
+from gateway.cli import audit, cert, change, exchange, inspect, login, run, token, user
 from gateway.cli.failure import Failure
 
 
@@ -50,4 +50,5 @@ app.add_typer(user.app, name="user")
 app.add_typer(token.app, name="token")
 app.command()(login.login)
 app.add_typer(audit.app, name="audit")
+app.add_typer(cert.app, name="cert")
 app.command()(run.version)

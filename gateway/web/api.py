@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from gateway.web import problems, schema
 from gateway.web.context import WebContext
 from gateway.web.guard import Guard
-from gateway.web.routes import alarms, audit, commands, diagnostics, events, history, pages, people, signin, status, twin
+from gateway.web.routes import alarms, audit, certificates, commands, diagnostics, events, history, pages, people, signin, status, twin
 from gateway.web.stream import Hub
 from gateway.web.stream import router as stream
 
@@ -42,6 +42,7 @@ def build(context: WebContext) -> FastAPI:
         signin.router,
         people.router,
         audit.router,
+        certificates.router,
         stream,
     ):
         app.include_router(router, prefix=PREFIX)

@@ -19,6 +19,7 @@ from gateway.model.batch import SampleBatch
 from gateway.model.sync import Sync
 from gateway.model.tag import Tag, TagTable, TagType
 from gateway.operations import Door, Operation, Refused, alarms, people
+from gateway.operations.certificates import Certificates
 from gateway.performance import AlarmPerformance
 from gateway.settings import read_units
 from gateway.store.commit import Commit, Step
@@ -112,6 +113,7 @@ class Room:
             self.engine, store.journal, lambda _kind, update, **_args: self._take(update), lambda: self.now_ns, self._durable
         )
         table_of_operations |= people.operations(self.people, self.sessions.link)
+        table_of_operations |= Certificates(Path(store.path) / "pki", "line1", lambda: self.now_ns).operations()
         self.door = Door({**table_of_operations, "tag.write": Operation("tag:write", self._write, "")}, allowed, self._audit)
         self.context = WebContext(
             identity=Identity("line1", "acme/line1", store.boot, "0.1.0", str(store.path)),

@@ -100,10 +100,6 @@ class OpcUaSink:
         """Ends that user's sessions; how many there were."""
         return await self._server.sign_out(user)
 
-    async def refresh(self) -> None:
-        """The certificates on disk have changed."""
-        await self._server.refresh()
-
     def _revoked(self, user: str) -> None:
         leaving = asyncio.create_task(self.sign_out(user))
         self._leaving.add(leaving)

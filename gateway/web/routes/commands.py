@@ -36,6 +36,7 @@ _HTTP: Final[Mapping[int, int]] = MappingProxyType(
         quality.BAD_OUT_OF_RANGE: 422,
         quality.BAD_TYPE_MISMATCH: 422,
         0x80AB_0000: 422,  # BadInvalidArgument
+        0x8012_0000: 422,  # BadCertificateInvalid
         quality.BAD_CONFIGURATION_ERROR: 422,
         quality.BAD_NOT_SUPPORTED: 404,
         quality.BAD_NOT_CONNECTED: 503,
@@ -96,7 +97,7 @@ async def execute(context: WebContext, caller: Caller, kind: str, args: Mapping[
     """Through the one door; Problem where the outcome is Bad."""
     outcome = await context.commands.execute(Command(kind, args, caller))
     if quality.word(outcome.status) == "bad":
-        raise _refused(kind, outcome)
+        raise refused(kind, outcome)
     return outcome
 
 
@@ -110,7 +111,8 @@ def _shown(kind: str, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _refused(kind: str, outcome: Outcome) -> Problem:
+def refused(kind: str, outcome: Outcome) -> Problem:
+    """What a Bad outcome is in HTTP."""
     shown = _shown(kind, outcome)
     more = {"status_code": shown["status"], "code": outcome.status, "command": kind, "result": shown["result"]}
     return Problem(_HTTP.get(outcome.status & 0xFFFF_0000, 409), outcome.message or shown["status"], more=more)

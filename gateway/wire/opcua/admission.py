@@ -82,17 +82,18 @@ class Admission:
         self._use(await asyncio.to_thread(read_own, self.pki))
         await self._trust.refresh()
 
-    async def refresh(self) -> None:
-        """Takes note of what a person has changed in the folder. Raises nothing."""
+    async def refresh(self) -> bool:
+        """Takes note of what a person has changed in the folder; whether there was anything. Raises nothing."""
         if not await self._trust.refresh():
-            return
+            return False
         try:
             own = await asyncio.to_thread(read_own, self.pki)
         except (OSError, ValueError):
             self._trust.forget()  # in the middle of a renewal: looked at again with the next one who comes
-            return
+            return True
         if own.certificate != self.own.certificate:
             self._use(own)
+        return True
 
     def _use(self, own: Own) -> None:
         self._own = own

@@ -93,7 +93,6 @@ _NO_DIAGNOSTICS: Final = b"\xff\xff\xff\xff"
 _OVERHEAD_BYTES: Final = 512
 
 
-
 class Processor(UaProcessor):
     """One connection's services. Implements publishing's Outlet: its Publish requests wait here."""
 
@@ -126,7 +125,7 @@ class Processor(UaProcessor):
                 raise ua.uaerrors.UaStatusCodeError(ua.StatusCodes.BadConnectionRejected)
             self._client_message_bytes = hello.MaxMessageSize
         elif header.MessageType == ua.MessageType.SecureOpen:
-            await self.iserver.admission.refresh()
+            await self.iserver.refresh()
         try:
             keep = await super().process(header, body)
         except Untrusted as refused:

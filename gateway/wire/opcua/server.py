@@ -11,7 +11,6 @@ import socket
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -42,6 +41,7 @@ from gateway.wire.opcua.server_methods import own_methods
 from gateway.wire.opcua.sessions import Session
 from gateway.wire.opcua.standard import StandardNodes, standard_file
 from gateway.wire.opcua.terms import now
+from gateway.wire.opcua.trust import Untrusted
 from gateway.wire.opcua.views import Views
 
 _Ids: Final = ua.ObjectIds
@@ -142,6 +142,27 @@ class Interior(InternalServer):
     def sessions(self) -> list[Session]:
         """The clients' sessions, oldest first."""
         return [session for session in self._external_sessions.values() if isinstance(session, Session)]
+
+    async def refresh(self) -> None:
+        """What has changed in the folder of certificates holds at once, for those who are there as well."""
+        if not await self.admission.refresh():
+            return
+        for session in self.sessions():
+            carrier = session.carrier
+            if carrier is None or not carrier.channel.secure:
+                continue
+            try:
+                self.admission.trusted(carrier.channel.shown)
+            except Untrusted as refused:
+                await self.admission.turn_away(refused, carrier.channel.shown, session.origin)
+                await self.end(session)
+
+    async def end(self, session: Session) -> None:
+        """The session with its subscriptions and its connection."""
+        carrier = session.carrier
+        await session.close_session()
+        if carrier is not None:
+            carrier.leave()
 
     @property
     def application(self) -> ua.ApplicationDescription:
@@ -278,23 +299,17 @@ class OpcUaServer:
     async def _sweep(self, interior: Interior, listener: Listener) -> None:
         while True:
             listener.sweep()
+            await interior.refresh()
             self._face.watched(interior.admission.own.expires_s)
             await asyncio.sleep(_SWEEP_S)
-
-    async def refresh(self) -> None:
-        """The certificates in its folder have changed; without this call it looks when the next client comes."""
-        if self._interior is not None:
-            await self._interior.admission.refresh()
 
     async def sign_out(self, user: str) -> int:
         """Ends the sessions of that user with their subscriptions and connections; how many there were."""
         interior = self._interior
         theirs = [] if interior is None else [session for session in interior.sessions() if session.caller.user == user]
         for session in theirs:
-            carrier = session.carrier
-            await session.close_session()
-            if carrier is not None:
-                carrier.leave()
+            assert interior is not None
+            await interior.end(session)
         return len(theirs)
 
     def occur(self, occurrences: Iterable[Occurrence]) -> None:

@@ -72,7 +72,7 @@ class TrustList:
         revocations = tuple(found for name in ("trusted", "issuers") for found in _revocations(pki / name))
         authorities: dict[x509.Name, list[x509.Certificate]] = {}
         for certificate in (*trusted, *issuers):
-            if _is_authority(certificate):
+            if is_authority(certificate):
                 authorities.setdefault(certificate.subject, []).append(certificate)
         return cls(trusted, issuers, revocations, authorities)
 
@@ -103,7 +103,7 @@ class TrustList:
 
     def _path(self, leaf: x509.Certificate, sent: Iterable[x509.Certificate]) -> list[x509.Certificate]:
         """From the leaf up, as far as issuers are known: from the lists, else from what the peer sent."""
-        offered = [certificate for certificate in sent if _is_authority(certificate)]
+        offered = [certificate for certificate in sent if is_authority(certificate)]
         path = [leaf]
         while path[-1].issuer != path[-1].subject and len(path) < LONGEST_CHAIN:
             last = path[-1]
@@ -213,7 +213,8 @@ def _check_issuer(issuer: x509.Certificate, now_s: float) -> None:
         raise Untrusted(f"the issuer {name(issuer)} may not sign certificates", ISSUER_USE_NOT_ALLOWED, known=True)
 
 
-def _is_authority(certificate: x509.Certificate) -> bool:
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Whether it may sign others."""
     constraints = _extension(certificate, x509.BasicConstraints)
     return constraints is not None and constraints.ca
 
@@ -266,6 +267,10 @@ def thumbprint(certificate: x509.Certificate) -> str:
 
 def der_of(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.DER)
+
+
+def pem_of(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
 
 
 # --- files -----------------------------------------------------------------------------------------------------------------------------
