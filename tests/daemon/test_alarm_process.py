@@ -1,11 +1,13 @@
 """Alarms of a gateway as it is run: told on every face, and still there after it was killed."""
 
+from asyncua import Client
+
 from support.gateway import GatewayProcess
 from support.waiting import eventually
 
 HI = "line.temp/Alarms/HI"
 SITE = """
-opcua: {port: 0}
+opcua: {port: 0, insecure: true, anonymous: viewer}
 tags:
   - {name: line.temp, unit: Cel, writable: {role: operator}}
 alarms:
@@ -35,4 +37,8 @@ async def test_what_was_done_to_an_alarm_is_there_after_a_kill_and_its_figures_g
         lines = gateway.http.get("/metrics").text.splitlines()
         assert 'edgetwin_alarms_silenced{state="shelved"} 1.0' in lines
         assert "edgetwin_alarms_standing 0.0" in lines
+        async with Client(gateway.get("/status")["urls"]["opcua"]) as client:
+            below = await client.get_node("ns=2;s=Gateway/AlarmPerformance").get_children()
+            figures = {(await node.read_browse_name()).Name: await node.read_value() for node in below}
+        assert (figures["AlarmsLastDay"], figures["Standing"], figures["Shelved"], figures["TopTen"]) == (2, 0, 1, f"{HI}: 2")
         assert [rule["condition"] for rule in gateway.get("/alarms", state="all")["alarms"]] == [HI]
