@@ -19,7 +19,7 @@ from gateway.runner import run_sink
 
 @dataclass(slots=True)
 class Face:
-    """One running sink."""
+    """One running sink; every, latest: what it promises, found out once."""
 
     name: str
     kind: str
@@ -27,6 +27,12 @@ class Face:
     queue: LatestQueue
     unit: Unit
     task: "asyncio.Task[None] | None" = field(default=None)
+    every: EverySink | None = field(init=False)
+    latest: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.every = self.sink if isinstance(self.sink, EverySink) else None
+        self.latest = Delivery.LATEST in self.sink.delivery
 
 
 class Northbound:
@@ -73,15 +79,15 @@ class Northbound:
     def offer(self, update: TwinUpdate) -> None:
         """Hand an update to every LATEST sink's queue."""
         for face in self.faces.values():
-            if Delivery.LATEST in face.sink.delivery:
+            if face.latest:
                 face.queue.offer(update)
 
     def rows(self, update: TwinUpdate, events: Sequence[Event]) -> list[OutboxRow]:
         """What of this step every EVERY sink must deliver."""
         rows: list[OutboxRow] = []
         for face in self.faces.values():
-            if isinstance(face.sink, EverySink):
-                rows += face.sink.rows(update, events)
+            if face.every is not None:
+                rows += face.every.rows(update, events)
         return rows
 
     async def tried(self, names: Sequence[str]) -> None:

@@ -65,7 +65,7 @@ def _publishing(folder: Path, extent: Extent, library: Peer, node: Peer) -> list
 
 def _decoding(extent: Extent) -> list[Row]:
     theirs = decoding.library(extent.rounds)
-    others = {"asyncua": theirs, PUBLISHED: "0.09-0.12"}
+    others: dict[str, float | str] = {"asyncua": theirs, PUBLISHED: "0.09-0.12"}
     return [
         Row("source: decode, one type", decoding.uniform(extent.rounds), "us/value", 0.1, others=others),
         Row("source: decode, five types in no order", decoding.mixed(extent.rounds), "us/value", 0.1, others={"asyncua": theirs}),

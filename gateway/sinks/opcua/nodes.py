@@ -6,6 +6,7 @@ identifier, a folder its
 path, a property `<tag>/<property>`. No name is a level of another and none holds a slash, so identifiers never collide.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -33,6 +34,7 @@ from gateway.wire.opcua.face import (
 from gateway.wire.opcua.methods import Method
 
 ROOT: Final = "/"
+_LISTED_MOST: Final = 20_000  # references in all
 
 # ReferenceTypes, ObjectTypes, VariableTypes and DataTypes of namespace 0 (Part 3, Part 5, Part 8).
 ORGANIZES: Final = 35
@@ -95,6 +97,8 @@ class AddressSpace:
         for key in self._figures.keys() - self._objects.keys():  # `Gateway/<Object>`: an Object below it
             self._objects[key] = Target(key, NodeClass.OBJECT, key.rpartition("/")[2], BASE_OBJECT_TYPE)
         self._table: TagTable | None = None
+        self._listed: OrderedDict[str, list[Reference]] = OrderedDict()  # references of folders that were asked for, the newest
+        self._listed_count = 0
         self._folders: dict[str, list[str | int]] = {}  # folder -> folders (by path) and tags (by tag_id) in it
         self.annexes: Sequence[Annex] = ()
 
@@ -248,14 +252,20 @@ class AddressSpace:
         if children is None:
             return None
         tags = self._view.tags
-        above = Reference(ORGANIZES, False, _OBJECTS if path == ROOT else self._folder_target(path.rpartition(".")[0]))
-        below = [
-            Reference(ORGANIZES, True, self._folder_target(child))
-            if isinstance(child, str)
-            else Reference(HAS_COMPONENT, True, tag_target(tags[child]))
-            for child in children
-        ]
-        return Node(self._folder_target("" if path == ROOT else path), [above, *below], event_notifier=_NOTIFIER)
+        found = self._listed.get(path)
+        if found is None:
+            above = Reference(ORGANIZES, False, _OBJECTS if path == ROOT else self._folder_target(path.rpartition(".")[0]))
+            below = [
+                Reference(ORGANIZES, True, self._folder_target(child))
+                if isinstance(child, str)
+                else Reference(HAS_COMPONENT, True, tag_target(tags[child]))
+                for child in children
+            ]
+            found = self._listed[path] = [above, *below]
+            self._listed_count += len(found)
+            while self._listed_count > _LISTED_MOST and len(self._listed) > 1:
+                self._listed_count -= len(self._listed.popitem(last=False)[1])
+        return Node(self._folder_target("" if path == ROOT else path), found, event_notifier=_NOTIFIER)
 
     def _folder_target(self, path: str) -> Target:
         return Target(path, NodeClass.OBJECT, path.rpartition(".")[2], FOLDER_TYPE) if path else self._root
@@ -272,6 +282,8 @@ class AddressSpace:
                 _plant(folders, parent)
             folders[parent].append(tag.tag_id)
         self._folders, self._table = folders, tags
+        self._listed.clear()
+        self._listed_count = 0
 
     def _unit(self, code: str) -> EuInformation:
         unit = self._units.get(code)

@@ -148,7 +148,8 @@ class Tap:
 
     async def _asked(self, verb: str, rounds: int, arguments: list[str]) -> dict[str, int]:
         """`rounds` times the same request: how many values or references came in all."""
-        request, kind, count = {"read": self._read, "browse": self._browse, "history": self._history}[verb](*arguments)
+        verbs: dict[str, Callable[..., Asked]] = {"read": self._read, "browse": self._browse, "history": self._history}
+        request, kind, count = verbs[verb](*arguments)
         answer = b""
         for _ in range(rounds):
             answer = await self.heard[0].link.raw(verb, request, _PATIENCE_S)

@@ -3,6 +3,7 @@
 import secrets
 import struct
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any, Final
 
 from asyncua import ua
@@ -20,6 +21,8 @@ _HAS_SUBTYPE: Final = node_id(45)
 _NO_REFERENCE_TYPE: Final = ua.NodeId()
 _ALL_FIELDS: Final = 63
 _NO_MORE: Final = None
+_LONG: Final = 16  # references of one node
+_ENCODED_MOST: Final = 40_000
 Continuation = tuple[list[bytes], int]  # encoded ReferenceDescriptions that are still to be sent, and the page size
 
 
@@ -29,6 +32,7 @@ class Views:
     def __init__(self, nodes: Nodes) -> None:
         self._nodes = nodes
         self._families: dict[ua.NodeId, frozenset[int]] = {}
+        self._encoded: dict[int, tuple[Reference, bytes]] = {}  # by id, which holds as long as the reference beside it is held
 
     def browse(self, params: ua.BrowseParameters, points: "Points") -> list[bytes]:
         """Encoded BrowseResults. Raises ServiceError: BadNothingToDo, BadTooManyOperations, BadViewIdUnknown (there are no views)."""
@@ -54,14 +58,28 @@ class Views:
             return _refused(ua.StatusCodes.BadReferenceTypeIdInvalid)
         whole = wanted.ResultMask & _ALL_FIELDS == _ALL_FIELDS
         if own is not None:
-            ours = [reference for reference in edges(own) if _suits_own(reference, wanted, family)]
+            ours = _suitable(edges(own), wanted, family)
             if whole:
-                return _page([reference_record(reference, OURS) for reference in ours], page, points)
+                return _page(self._records(ours), page, points)
             suitable = [reference_description(reference) for reference in ours]
         else:
             assert found is not None
             suitable = [reference for reference in found.references if _suits(reference, wanted, family)]
         return _page([struct_to_binary(_masked(reference, wanted.ResultMask)) for reference in suitable], page, points)
+
+    def _records(self, references: list[Reference]) -> list[bytes]:
+        """Encoded; those of a long list, which the Space keeps as long as they hold, are encoded once."""
+        if len(references) < _LONG:
+            return [reference_record(reference, OURS) for reference in references]
+        if len(self._encoded) > _ENCODED_MOST:
+            self._encoded.clear()
+        known, records = self._encoded, []
+        for reference in references:
+            held = known.get(id(reference))
+            if held is None or held[0] is not reference:
+                held = known[id(reference)] = (reference, reference_record(reference, OURS))
+            records.append(held[1])
+        return records
 
     def browse_next(self, params: ua.BrowseNextParameters, points: "Points") -> list[bytes]:
         """Part 4, 5.8.3, likewise. Raises ServiceError: BadNothingToDo, BadTooManyOperations."""
@@ -174,12 +192,16 @@ def _refused(code: int) -> bytes:
     return struct.pack("<Iii", code, -1, 0)
 
 
-def _suits_own(reference: Reference, wanted: ua.BrowseDescription, family: frozenset[int] | None) -> bool:
-    if wanted.BrowseDirection != ua.BrowseDirection.Both and reference.forward != (wanted.BrowseDirection == ua.BrowseDirection.Forward):
-        return False
-    if family is not None and reference.type not in family:
-        return False
-    return not wanted.NodeClassMask or bool(wanted.NodeClassMask & reference.target.node_class)
+def _suitable(references: Sequence[Reference], wanted: ua.BrowseDescription, family: frozenset[int] | None) -> list[Reference]:
+    both, forward = wanted.BrowseDirection == ua.BrowseDirection.Both, wanted.BrowseDirection == ua.BrowseDirection.Forward
+    classes = int(wanted.NodeClassMask) or -1
+    return [
+        reference
+        for reference in references
+        if (both or reference.forward is forward)
+        and (family is None or reference.type in family)
+        and classes & int(reference.target.node_class)
+    ]
 
 
 def _suits(reference: ua.ReferenceDescription, wanted: ua.BrowseDescription, family: frozenset[int] | None) -> bool:
