@@ -72,7 +72,8 @@ class Intervals:
         times = self.known.source_ns
         if not times.size:
             return self.short
-        return self.short | (self.low < times[0]) | (self.edges_ns[1:] > times[-1])
+        end = np.where(self.stamp_ns == self.low, self.edges_ns[1:], self.stamp_ns)  # backwards it is a part of the interval
+        return self.short | (self.low < times[0]) | (end > times[-1])
 
     def count(self, mask: Mask) -> Times:
         """How many samples of each interval are in a mask."""
