@@ -97,6 +97,28 @@ async def test_without_a_session_nothing_is_known_of_alarms(tmp_path):
         assert "No alarm is active" not in text
 
 
+_SIGN_IN = """(() => {
+  const form = document.getElementById("sign-in");
+  form.elements.user.value = "ann";
+  form.elements.password.value = "PASSWORD";
+  form.requestSubmit();
+})()"""
+
+
+@browser
+async def test_a_person_signs_in_with_name_and_password_and_out_again(tmp_path):
+    async with serving(tmp_path) as (room, _server, url), looking(url, tmp_path / "profile") as page:
+        await room.people.users.add("ann", "operator", "kettle-drum-seven")
+        await page.shows("unknown: not signed in", "Password")
+        await page.evaluate(_SIGN_IN.replace("PASSWORD", "wrong"))
+        await page.shows("wrong name or password")
+        await page.evaluate(_SIGN_IN.replace("PASSWORD", "kettle-drum-seven"))
+        await page.shows("ann (operator)", "No alarm is active")
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        await page.evaluate("document.getElementById('leave').click()")
+        await page.shows("not signed in")
+
+
 @browser
 async def test_a_viewer_sees_symbols_labels_reasons_and_whole_numbers_but_no_button(tmp_path):
     async with serving(tmp_path, insecure=True, anonymous="viewer") as (room, _, url), looking(url, tmp_path / "profile") as page:

@@ -264,16 +264,50 @@ function connect() {
 
 async function start() {
   try {
-    permissions = (await ask("/session")).permissions;
+    const who = await ask("/session");
+    permissions = who.permissions;
+    known(who);
     connect();
   } catch (error) {
     if (error.status === 401) {
       lost("not signed in", "not signed in");
-      notice("Open the one-time link that the gateway printed, or make one on this machine: edgetwin user link");
+      permissions = [];
+      known(null);
       return;
     }
     lost("the gateway does not answer", "the gateway does not answer");
     setTimeout(start, RETRY_MS[Math.min(attempt++, RETRY_MS.length - 1)]);
+  }
+}
+
+// Who is looking: null = nobody, until somebody signs in.
+function known(who) {
+  const person = who && who.user !== "anonymous" && !who.user.startsWith("local:");
+  at("who").textContent = who ? `${who.user} (${who.role})` : "";
+  at("leave").hidden = !person;
+  at("enter").hidden = !who || who.user !== "anonymous";
+  at("sign-in").hidden = Boolean(who);
+}
+
+async function enter(event) {
+  event.preventDefault();
+  const form = event.target;
+  const [user, password] = [form.elements.user.value, form.elements.password.value];
+  form.elements.password.value = "";
+  try {
+    await ask("/session", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ user, password }) });
+    location.replace("/");
+  } catch (error) {
+    notice(error.message);
+    form.elements.password.focus();
+  }
+}
+
+async function leave() {
+  try {
+    await ask("/session", { method: "DELETE" });
+  } finally {
+    location.replace("/");
   }
 }
 
@@ -296,6 +330,9 @@ async function status() {
 }
 
 at("find").addEventListener("input", list);
+at("sign-in").addEventListener("submit", enter);
+at("enter").addEventListener("click", () => { at("sign-in").hidden = false; at("enter").hidden = true; });
+at("leave").addEventListener("click", leave);
 drawAlarms();
 start();
 status();
