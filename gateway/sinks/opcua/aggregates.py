@@ -64,7 +64,8 @@ class Intervals:
         times = self.known.source_ns
         if not times.size:
             return np.ones(self.stamp_ns.size, bool)
-        return (self.edges_ns[1:] <= times[0]) | (self.low > times[-1])
+        found: Mask = (self.edges_ns[1:] <= times[0]) | (self.low > times[-1])
+        return found
 
     @property
     def partial(self) -> Mask:
@@ -73,7 +74,8 @@ class Intervals:
         if not times.size:
             return self.short
         end = np.where(self.stamp_ns == self.low, self.edges_ns[1:], self.stamp_ns)  # backwards it is a part of the interval
-        return self.short | (self.low < times[0]) | (end > times[-1])
+        found: Mask = self.short | (self.low < times[0]) | (end > times[-1])
+        return found
 
     def count(self, mask: Mask) -> Times:
         """How many samples of each interval are in a mask."""
