@@ -16,6 +16,7 @@ OVERFLOW: Final = 0x0000_0480
 _LONGEST: Final = 1_000
 _SLACK: Final = 65_536
 _PIECES: Final = 128
+_FEW: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Queue:
         self._any_dead = False
         self._chunks: list[Chunk] = []
         self._count = 0
+        self._deep = 0  # items whose queue holds more than one value
         self._bounded = True  # what is queued obeys the queue sizes already
         self.hold = False  # some items only sample: their values wait
         self._freed: list[Chunk] = []  # of items that only sample, let go by another one
@@ -79,13 +81,16 @@ class Queue:
 
     def resize(self, slot: int, wanted: int, *, newest: bool) -> int:
         """The revised queue size; 0 and 1 both mean one value (Part 4, 7.21)."""
-        size = self._budget.grant(max(1, min(wanted, _LONGEST)), int(self._size[slot]))
+        before = int(self._size[slot])
+        size = self._budget.grant(max(1, min(wanted, _LONGEST)), before)
+        self._deep += (size > 1) - (before > 1)
         self._size[slot], self._newest[slot], self._bounded = size, newest, False
         return size
 
     def release(self, slot: int) -> None:
         """The item is gone, with what it had queued."""
         self._budget.give_back(int(self._size[slot]))
+        self._deep -= int(self._size[slot]) > 1
         self._size[slot] = 0
         self.forget(slot)
 
@@ -107,6 +112,10 @@ class Queue:
         self._chunks.append(chunk)
         self._count += chunk.slot.size
         if self._count > _SLACK + 2 * int(self._size.sum()):
+            self._bound()
+        elif (
+            not self._deep and len(self._chunks) > _FEW
+        ):  # the newest values alone: what is in the processor's cache is cheap to look through
             self._bound()
         elif len(self._chunks) > _PIECES:  # a client that stays away must not cost an object per update
             self._chunks = [_joined(self._chunks)]
@@ -195,6 +204,8 @@ def _bounded(chunk: Chunk, size: Rows, newest: Mask) -> Chunk:
     over = count > size
     if not over.any():
         return chunk
+    if int(size.max()) <= 1:
+        return chunk.rows(_newest(slot, size.size))
     order = np.argsort(slot, kind="stable")
     ordered = slot[order]
     start = np.cumsum(count) - count
@@ -207,3 +218,11 @@ def _bounded(chunk: Chunk, size: Rows, newest: Mask) -> Chunk:
     return Chunk(
         slot, chunk.value, np.where(marked, chunk.status | np.uint32(OVERFLOW), chunk.status), chunk.source, chunk.server, chunk.text
     ).rows(keep)
+
+
+def _newest(slot: Rows, slots: int) -> Rows:
+    """The last row of each slot, in order of arrival."""
+    row = np.arange(slot.size)
+    last = np.empty(slots, np.intp)
+    last[slot] = row  # of rows with one slot the last is written last
+    return np.flatnonzero(last[slot] == row)
