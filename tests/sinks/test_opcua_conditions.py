@@ -6,6 +6,7 @@ import time
 import pytest
 from asyncua import Client, ua
 from asyncua.ua.uaerrors import UaStatusCodeError
+from cryptography import x509
 
 from gateway.model.alarm import SYSTEM_TAG, AlarmRule, Change, Level, Limit, Transition, event_id
 from gateway.model.tag import Tag, TagType
@@ -40,6 +41,7 @@ RULES = [
     AlarmRule(3, "line.level", Limit.ROC, 100.0),
     AlarmRule(5, "free", Limit.LOLO, 1.0),
     AlarmRule(SYSTEM_TAG, "Gateway", Limit.SYSTEM, 0.0, subject="source.plc1", severity=700),
+    AlarmRule(SYSTEM_TAG, "Gateway", Limit.SYSTEM, 0.0, subject="certificate"),
 ]
 HI, HIHI = f"{TEMP}/Alarms/HI", f"{TEMP}/Alarms/HIHI"
 DEFINITIONS = {
@@ -54,6 +56,7 @@ DEFINITIONS = {
     "line.level/Alarms/ROC": Ids.NonExclusiveRateOfChangeAlarmType,
     "free/Alarms/LOLO": Ids.NonExclusiveLevelAlarmType,
     "Gateway/Alarms/source.plc1": Ids.SystemOffNormalAlarmType,
+    "Gateway/Alarms/certificate": Ids.CertificateExpirationAlarmType,
 }
 CALM = {TEMP: 20.0, "line.oven.setpoint": 20.0, "line.state": 0.0, "line.level": 50.0, "free": 5.0}
 
@@ -182,6 +185,15 @@ async def test_conditions_are_found_from_their_tag_and_by_walking_down_the_tree(
     assert (await names_below(client, "Gateway"))["Alarms"] == "Gateway/Alarms"
     inverse = await node(client, HI).get_references(refs=Ids.References, direction=ua.BrowseDirection.Inverse)
     assert {one.NodeId.Identifier for one in inverse} == {f"{TEMP}/Alarms", TEMP}
+
+
+async def test_the_alarm_of_the_certificate_shows_the_certificate(face, client):
+    der, expires_ns = face.sink._server.certificate
+    key = "Gateway/Alarms/certificate"
+    assert x509.load_der_x509_certificate(await value(client, f"{key}/Certificate")).not_valid_after_utc.timestamp() == expires_ns / 1e9
+    assert (await value(client, f"{key}/ExpirationDate")).timestamp() == expires_ns / 1e9
+    assert (await value(client, f"{key}/CertificateType")).Identifier == Ids.RsaSha256ApplicationCertificateType
+    assert der
 
 
 async def test_what_has_no_rule_has_no_alarm_nodes(client):

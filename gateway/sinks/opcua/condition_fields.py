@@ -27,6 +27,8 @@ LIMIT_STATE_MACHINE: Final = 9318
 
 _BAD_CONDITION_DISABLED: Final = 0x80990000
 _BAD_STATE_NOT_ACTIVE: Final = 0x80BF0000
+_CERTIFICATE_EXPIRATION: Final = 13225  # CertificateExpirationAlarmType (5.8.24.7)
+_RSA_SHA256_CERTIFICATE: Final = 12560  # RsaSha256ApplicationCertificateType (Part 12, 7.8.4.9)
 _PROCESS_CLASS: Final = (11164, "ProcessConditionClassType")
 _SYSTEM_CLASS: Final = (11166, "SystemConditionClassType")
 
@@ -52,10 +54,14 @@ _SHELVED_STATES: Final[Mapping[Shelving, tuple[int, str]]] = {
 }
 
 
+Certificate = tuple[bytes, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Live:
     """A condition at the moment at which it is shown or reported, by the transition that led to its state. target: key of the setpoint or
-    command that it is compared with, 0 for none. last_severity: the one before its severity changed, 0 where it has not.
+    command that it is compared with, 0 for none. last_severity: the one before its severity changed, 0 where it has not. certificate: the
+    server's own (DER) and when it ends (UTC ns).
     """
 
     transition: Transition
@@ -63,6 +69,7 @@ class Live:
     now_ns: int
     target: Key
     last_severity: int = 0
+    certificate: Certificate | None = None
 
     @property
     def condition(self) -> Condition:
@@ -105,7 +112,12 @@ _NOT_ACTIVE: Final = Text(None, None)
 
 def type_of(rule: AlarmRule) -> int:
     """The condition's ObjectType, which is its EventType."""
-    return _TYPES[rule.limit]
+    return _CERTIFICATE_EXPIRATION if _of_certificate(rule) else _TYPES[rule.limit]
+
+
+def _of_certificate(rule: AlarmRule) -> bool:
+    """Whether it watches the server's own certificate."""
+    return rule.limit is Limit.SYSTEM and rule.subject == "certificate"
 
 
 def source_of(rule: AlarmRule) -> str:
@@ -118,16 +130,16 @@ def name_of(rule: AlarmRule) -> str:
     return rule.subject or rule.limit.value
 
 
-def now(condition: Condition, tags: TagTable, now_ns: int, last_severity: int = 0) -> Live:
+def now(condition: Condition, tags: TagTable, now_ns: int) -> Live:
     """A condition as it stands."""
     change = Change.ACTIVE if condition.active else Change.INACTIVE
-    return replace(at(Transition(condition, change, condition.since_ns), tags, now_ns, last_severity), received_ns=condition.since_ns)
+    return replace(at(Transition(condition, change, condition.since_ns), tags, now_ns), received_ns=condition.since_ns)
 
 
-def at(transition: Transition, tags: TagTable, now_ns: int, last_severity: int = 0) -> Live:
+def at(transition: Transition, tags: TagTable, now_ns: int) -> Live:
     """A condition at one of its transitions."""
     rule = transition.rule
-    return Live(transition, now_ns, now_ns, tags[rule.target_id].name if rule.target_id >= 0 else 0, last_severity)
+    return Live(transition, now_ns, now_ns, tags[rule.target_id].name if rule.target_id >= 0 else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +159,7 @@ def shape_of(rule: AlarmRule) -> Shape:
             bool(has)
             for has in (
                 *(rule.confirm, rule.latch, rule.re_alarm_ns, rule.on_delay_ns, rule.off_delay_ns),
-                *(rule.cause, rule.consequence, rule.action),
+                *(rule.cause, rule.consequence, rule.action, _of_certificate(rule)),
             )
         ),
     )
@@ -163,7 +175,7 @@ def _shape(limit: Limit, levels: frozenset[Limit], has: tuple[bool, ...]) -> Sha
 
 
 def _fields(limit: Limit, levels: frozenset[Limit], has: tuple[bool, ...]) -> Fields:
-    confirm, latch, re_alarm, on_delay, off_delay, *words = has
+    confirm, latch, re_alarm, on_delay, off_delay, *words, certificate = has
     found: Fields = {**_EVENT, **_CONDITION, **_ACKNOWLEDGEABLE}
     if confirm:
         found |= _state("ConfirmedState", "Unconfirmed", "Confirmed", lambda c: c.confirmed)
@@ -177,7 +189,7 @@ def _fields(limit: Limit, levels: frozenset[Limit], has: tuple[bool, ...]) -> Fi
     ):
         if wanted:
             found[name,] = _duration(of)
-    found |= _of_limit(limit, levels)
+    found |= _of_limit(limit, levels) | (_OF_CERTIFICATE if certificate else {})
     for wanted, name, of_text in zip(words, ("Cause", "Consequence", "Action"), _ADVICE, strict=True):
         if wanted:
             found[f"2:{name}",] = _property(Builtin.LOCALIZED_TEXT, of_text, lasting=True)
@@ -379,4 +391,9 @@ _OF_DISCREPANCY: Final[Fields] = {  # 5.8.25
     ("TargetValueNode",): _node(lambda live: live.target),
     ("ExpectedTime",): _duration(lambda live: live.rule.on_delay_ns / 1e6),
     ("Tolerance",): _property(Builtin.DOUBLE, lambda live: live.rule.threshold, lasting=True),
+}
+_OF_CERTIFICATE: Final[Fields] = {
+    ("ExpirationDate",): _property(Builtin.DATE_TIME, lambda live: live.certificate[1] if live.certificate else None),
+    ("CertificateType",): _node(lambda _: _RSA_SHA256_CERTIFICATE),
+    ("Certificate",): _property(Builtin.BYTE_STRING, lambda live: live.certificate[0] if live.certificate else None),
 }

@@ -6,12 +6,13 @@ that the conditions. The gateway's own are below `s=Gateway/Alarms`. Nothing is 
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from gateway.contracts import TwinView
 from gateway.model.alarm import SYSTEM_TAG, AlarmRule, Condition, Transition
 from gateway.model.tag import TagTable
-from gateway.sinks.opcua.condition_fields import GATEWAY, PROPERTY, Field, Live, at, name_of, now, shape_of, source_of, type_of
+from gateway.sinks.opcua.condition_fields import GATEWAY, PROPERTY, Certificate, Field, Live, at, name_of, now, shape_of, source_of, type_of
 from gateway.sinks.opcua.condition_methods import ConditionMethods
 from gateway.sinks.opcua.methods import below_method, method_node, method_reference
 from gateway.sinks.opcua.nodes import FOLDER_TYPE, HAS_COMPONENT, HAS_PROPERTY, ORGANIZES, ROOT, tag_target
@@ -38,12 +39,11 @@ def occurrence(transition: Transition, tags: TagTable, now_ns: int) -> Occurrenc
 
 def _occurrence(live: Live) -> Occurrence:
     rule = live.rule
-    fields = shape_of(rule).fields
 
     def field(path: Path) -> Reading | None:
         if not path:
             return Reading(rule.condition, Builtin.NODE_ID)
-        found = fields.get(path)
+        found = shape_of(rule).fields.get(path)
         return None if found is None or found.of is None else found.read(live)
 
     return Occurrence(type_of(rule), source_of(rule), live.time_ns, field)
@@ -55,6 +55,7 @@ class Conditions:
     def __init__(self, view: TwinView, methods: ConditionMethods, root: Target, gateway: Target, now_ns: Callable[[], int]) -> None:
         """root: of the asset tree; gateway: of the gateway's own object."""
         self._view, self._methods, self._root, self._gateway, self._now_ns = view, methods, root, gateway, now_ns
+        self.certificate: Callable[[], Certificate | None] = lambda: None
         self._table: TagTable | None = None
         self._severities: dict[str, tuple[int, int]] = {}  # condition -> the severity before, and now
         self._ruled: dict[str, list[int]] = {}  # folder -> the tags in it that have rules
@@ -63,8 +64,7 @@ class Conditions:
 
     def occurrence(self, transition: Transition) -> Occurrence:
         """What a transition that happens now is to clients. Each is shown here, in order."""
-        last = self._noted(transition.condition)
-        return _occurrence(at(transition, self._view.tags, self._now_ns(), last))
+        return _occurrence(self._with_own(at(transition, self._view.tags, self._now_ns()), self._noted(transition.condition)))
 
     def retained(self) -> Iterator[Occurrence]:
         """The present state of each condition of interest, as a refresh reports it: the event that led to it, once more (5.5.7)."""
@@ -86,7 +86,12 @@ class Conditions:
 
     def _now(self, condition: Condition) -> Live:
         last, _ = self._severities.get(condition.rule.condition, (0, 0))
-        return now(condition, self._view.tags, self._now_ns(), last)
+        return self._with_own(now(condition, self._view.tags, self._now_ns()), last)
+
+    def _with_own(self, live: Live, last_severity: int) -> Live:
+        """With what is no part of the condition itself."""
+        own = live.rule.tag_id == SYSTEM_TAG
+        return replace(live, last_severity=last_severity, certificate=self.certificate()) if own or last_severity else live
 
     # --- Annex ---
 

@@ -77,6 +77,7 @@ class OpcUaSink:
             ),
             self,
         )
+        self._conditions.certificate = lambda: self._server.certificate
 
     @property
     def url(self) -> str:

@@ -269,6 +269,12 @@ class OpcUaServer:
         """None while it does not run."""
         return self._interior
 
+    @property
+    def certificate(self) -> tuple[bytes, int] | None:
+        """Its own certificate (DER) and when it ends (UTC ns); None while it does not run."""
+        own = None if self._interior is None else self._interior.admission.own
+        return None if own is None else (own.server.certificate, round(own.expires_s * 1e9))
+
     async def start(self) -> None:
         """Raises NotConnected: the port is taken, or the standard nodes can be neither read nor made."""
         guard_codec()
