@@ -143,7 +143,7 @@ class Gateway:
             self.engine.replay(batch, at_ns)
         with suppress(StoreUnavailable):  # else the figures begin anew
             await recall(self.performance, self.store.journal, self.clock.now_ns())
-        self.performance.seed(self.engine.view.conditions())
+        self.performance.seed([*self.engine.view.retained(), *self.engine.view.silenced()])
 
     async def _start(self, group: asyncio.TaskGroup) -> dict[str, "asyncio.Task[None]"]:
         """Sinks, then engine, then drivers."""
@@ -373,7 +373,7 @@ class Gateway:
         if change.tags or own_alarms.rules(new) != own_alarms.rules(self.site):
             self.engine.retable(new.tags, own_alarms.rules(new), new.derived)
             self.store.retable(new.tags)
-            self.performance.seed(self.engine.view.conditions())
+            self.performance.seed([*self.engine.view.retained(), *self.engine.view.silenced()])
         self.site = new
         log_config = new.sections["log"]
         assert isinstance(log_config, LogConfig)

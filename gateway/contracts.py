@@ -144,9 +144,9 @@ async def unrecorded(_command: Command, _outcome: Outcome) -> None:
 
 @dataclass(frozen=True, slots=True)
 class SinkContext:
-    """figures(): the gateway's own, cheap to ask: {"Twin": {"SyncMode": ...}, "Gateway": {"Ready": ...}, "Gateway/AlarmPerformance": {...}}.
+    """figures(): the gateway's own, cheap to ask: {"Twin": {"SyncMode": ...}, "Gateway": {"Ready": ...}}; names and types never change.
 
-    A key with a slash is an Object below the one before it. Names and types never change.
+    A key with a slash, as "Gateway/AlarmPerformance", is an Object below the one before it.
     """
 
     name: str
@@ -322,6 +322,9 @@ class TwinView(Protocol):
 
     def retained(self) -> list[Condition]:
         """The conditions of interest now (Part 9, 5.5.2, Retain)."""
+
+    def silenced(self) -> list[Condition]:
+        """The conditions that are kept from people: shelved, suppressed, out of service or disabled."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class AlarmPerformance:
                 self._acknowledged(name, event.timestamp_ns)
 
     def seed(self, conditions: Iterable[Condition]) -> None:
-        """All conditions as they stand: after a start, and after a reload."""
+        """The conditions of interest and the silenced ones as they stand: after a start, and after a reload."""
         self._standing.clear()
         self._silenced.clear()
         known = set()

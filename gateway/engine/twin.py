@@ -171,6 +171,11 @@ class Twin:
         """The conditions of interest now."""
         return self.alarms.states(self.alarms.standing())
 
+    def silenced(self) -> list[Condition]:
+        """The conditions that are shelved, suppressed, out of service or disabled."""
+        alarms = self.alarms
+        return alarms.states(np.flatnonzero(alarms.silenced(np.arange(len(alarms.rules))) | ~alarms.enabled))
+
     def tree(self) -> dict[str, Any]:
         """The live hierarchical dictionary."""
         return tree(self.at_ns, self.value, self.status, self.text, self.tags)

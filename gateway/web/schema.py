@@ -73,6 +73,8 @@ class Alarm(Shape):
 
 
 class Alarms(Shape):
+    total: int
+    offset: int
     alarms: list[Alarm]
 
 

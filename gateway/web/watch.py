@@ -120,8 +120,8 @@ class Encoder:
 
     def _alarms(self) -> bytes:
         """Those of interest, and those that were silenced: what is kept from people is said to them."""
-        shown = (one for one in self._view.conditions() if one.retained or one.silenced or not one.enabled)
-        rows = [condition_row(condition) for condition in shown]
+        shown = {one.rule.condition: one for one in (*self._view.retained(), *self._view.silenced())}
+        rows = [condition_row(condition) for condition in shown.values()]
         return dumps({"type": "alarms", "seq": self._updates.seq, "conditions": rows})
 
     def _values(self, watch: Watch) -> list[bytes]:

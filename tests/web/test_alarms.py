@@ -66,6 +66,12 @@ async def test_alarms_are_filtered_by_each_of_their_states_and_by_tag_and_severi
     assert (await caller.get("/api/v1/alarms", params={"severity": "loud"})).status_code == 422
 
 
+async def test_a_long_list_comes_in_pages(caller):
+    whole = (await caller.get("/api/v1/alarms", params={"state": "all"})).json()
+    page = (await caller.get("/api/v1/alarms", params={"state": "all", "offset": 1, "limit": 1})).json()
+    assert (page["total"], page["offset"], page["alarms"]) == (3, 1, whole["alarms"][1:2])
+
+
 async def test_an_alarm_carries_all_of_its_state(caller, alarmed):
     await do(caller, OVEN, "acknowledge", comment="seen")
     await do(caller, OVEN, "shelve", duration=600)

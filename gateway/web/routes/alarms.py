@@ -1,6 +1,8 @@
 """Alarms: conditions as they stand, what a person may do to them, and how well they serve (Part 9; IEC 62682)."""
 
-from collections.abc import Awaitable, Callable, Collection, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import suppress
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query
@@ -24,6 +26,7 @@ _STATES: Final[dict[str, Callable[[Condition], bool]]] = {
     "all": lambda _: True,
 }
 GATEWAY: Final = "Gateway"  # whose own alarms stand under this name
+ROUND: Final = 500  # tags at a stretch
 _NO_THRESHOLD: Final = frozenset({Limit.BAD, Limit.SYSTEM})
 
 
@@ -57,26 +60,37 @@ async def alarms(
     suppressed: Annotated[bool | None, Query(description="suppressed or out of service")] = None,
     tag: Annotated[list[str] | None, Query(max_length=200)] = None,
     severity: Annotated[list[Severity] | None, Query(max_length=20)] = None,
+    offset: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
 ) -> Json:
-    """Conditions as they stand, the most severe first."""
+    """Conditions as they stand, the most severe first; total says how many match."""
     flags = (active, unacknowledged, shelved, suppressed)
-    wanted = _STATES[state or ("retained" if flags == (None,) * 4 else "all")]
+    state = state or ("retained" if flags == (None,) * 4 else "all")
+    wanted, narrow = _STATES[state], state != "all" or True in flags
     tags, words = frozenset(tag or ()), frozenset(severity or ())
     found = [
         condition
-        for condition in _candidates(context.view, tags, retained=wanted is _STATES["retained"])
+        async for condition in _candidates(context.view, tags, narrow=narrow)
         if wanted(condition) and _matches(condition, flags) and (not words or Severity.of_level(condition.severity) in words)
     ]
     found.sort(key=lambda c: (-c.severity, -c.since_ns))
-    return Json({"alarms": [condition_row(condition) for condition in found]})
+    return Json({"total": len(found), "offset": offset, "alarms": [condition_row(one) for one in found[offset : offset + limit]]})
 
 
-def _candidates(view: TwinView, tags: Collection[str], *, retained: bool) -> Iterable[Condition]:
-    """The conditions of these tags, or of all: no more of them are made than are asked for."""
-    if tags:
-        ids = [SYSTEM_TAG if name == GATEWAY else view.tags.index[name] for name in tags if name in view.tags.index or name == GATEWAY]
-        return [view.condition(rule.condition) for tag_id in ids for rule in view.rules_of(tag_id)]
-    return view.retained() if retained else view.conditions()
+async def _candidates(view: TwinView, names: Collection[str], *, narrow: bool) -> AsyncIterator[Condition]:
+    """The conditions of these tags, or of all; narrow: but for those that are calm and not silenced. A long list leaves room for others."""
+    if narrow and not names:
+        for condition in {one.rule.condition: one for one in (*view.retained(), *view.silenced())}.values():
+            yield condition
+        return
+    own = [SYSTEM_TAG] if not names or GATEWAY in names else []
+    tags = [view.tags.index[name] for name in names if name in view.tags.index] if names else view.ruled()
+    for place, tag_id in enumerate([*tags, *own]):
+        if place % ROUND == ROUND - 1:
+            await asyncio.sleep(0)
+        for rule in view.rules_of(tag_id):
+            with suppress(KeyError):  # a reload took it meanwhile
+                yield view.condition(rule.condition)
 
 
 def _matches(condition: Condition, flags: tuple[bool | None, ...]) -> bool:
