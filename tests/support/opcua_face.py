@@ -1,5 +1,6 @@
 """The OPC UA server over a real engine, without the rest of the daemon: step() is what the plant does, commands are noted down."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from gateway.access.roles import allowed
 from gateway.contracts import Identity, Nobody, SinkContext
 from gateway.engine.engine import Engine
+from gateway.events import Events
 from gateway.model.alarm import AlarmRule
 from gateway.model.batch import Origin, SampleBatch
 from gateway.model.command import Command, Outcome
@@ -70,12 +72,23 @@ class Commands:
 class Face:
     """sink, engine and what they were told."""
 
-    def __init__(self, tags: Sequence[Tag], rules: Sequence[AlarmRule] = (), figures=dict, history=None, events=None, access=None, folder=CACHE, **config):
+    def __init__(
+        self,
+        tags: Sequence[Tag],
+        rules: Sequence[AlarmRule] = (),
+        figures=dict,
+        history=None,
+        events=None,
+        access=None,
+        folder=CACHE,
+        **config,
+    ):
         self.table = TagTable.of(tags)
         self.engine = Engine(self.table, rules, [], Sync())
         self.report, self.commands = Report(), Commands(self._door())
         CACHE.mkdir(exist_ok=True)
         self.records: list[tuple[Command, Outcome]] = []
+        self.live = Events()
 
         async def record(command, outcome):
             self.records.append((command, outcome))
@@ -94,6 +107,7 @@ class Face:
             figures=figures,
             access=access or Nobody(),
             record=record,
+            subscribe_events=self.live.subscribe,
         )
         settings = {"port": 0, "insecure": True, "anonymous": "operator"} | config
         self.sink = OpcUaSink(Config(**settings), context)
@@ -109,12 +123,11 @@ class Face:
         await self.sink.write(update)
         return update
 
-
     def _door(self) -> Door:
         """The real commands on conditions, over the engine; what they change goes to the sink."""
         changed = []
 
-        def commanded(kind, update, **args): 
+        def commanded(kind, update, **args):
             changed.append(update)
 
         async def durable():
@@ -133,7 +146,10 @@ async def opcua_face(tags: Sequence[Tag], rules: Sequence[AlarmRule] = (), **con
     """A running server; `face.sink.url`."""
     face = Face(tags, rules, **config)
     await face.sink.connect()
+    watching = asyncio.create_task(face.sink.gone())
     try:
         yield face
     finally:
+        watching.cancel()
+        await asyncio.wait([watching])
         await face.sink.close()

@@ -33,7 +33,7 @@ _TYPES: Final[Mapping[Category, int]] = {
 }
 _AUDIT_READ: Final = "audit:read"
 _TWIN: Final = "twin"
-_ADDED, _DELETED, _TYPE_CHANGED = 1, 2, 16  # Part 5, 12.16 (ModelChangeStructureVerbMask)
+_ADDED, _TYPE_CHANGED = 1, 16  # Part 5, 12.16 (ModelChangeStructureVerbMask)
 MODEL_CHANGES: Final = 1000
 """More than so many in one event are told as `something changed`."""
 
@@ -107,8 +107,8 @@ class ModelWatch:
 
 
 def _changes(before: TagTable, after: TagTable) -> tuple[ModelChange, ...]:
+    """Tags that came, or are of another type. One that goes keeps its node, out of service."""
     found = [ModelChange(tag.name, type_definition(tag), _ADDED) for tag in after if before.named(tag.name) is None]
-    found += [ModelChange(tag.name, type_definition(tag), _DELETED) for tag in before if after.named(tag.name) is None]
     for tag in after:
         old = before.named(tag.name)
         if old is not None and old.type is not tag.type:

@@ -189,7 +189,7 @@ class MonitoredItems(MonitoredItemService):
 
     def _may(self, permission: str) -> bool:
         """Whether who has signed in to the subscription's session has that permission; nobody does where the session is gone."""
-        sessions: Any = self.isub._service.iserver._external_sessions.values()
+        sessions = self.isub._service.iserver.sessions()
         caller = next((session.caller for session in sessions if session.session_id == self.isub.session_id), None)
         return caller is not None and self._face.allowed(caller, permission)
 

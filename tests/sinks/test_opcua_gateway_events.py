@@ -1,0 +1,167 @@
+"""What the gateway itself has to say to OPC UA clients (Part 5, 6.4), live and out of the journal."""
+
+import time
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+from asyncua import Client, ua
+
+from gateway.contracts import Nobody
+from gateway.events import Publisher, state_changed_event, threshold_event
+from gateway.model.alarm import Action, AlarmRule, Limit
+from gateway.model.command import Caller
+from gateway.model.event import Category, Event, Severity
+from gateway.model.tag import Tag, TagTable, TagType
+from gateway.sinks.opcua.conditions import occurrence
+from gateway.sinks.opcua.events import MODEL_CHANGES, ModelWatch, event_occurrence, model_change, plain
+from gateway.wire.opcua.face import ModelChange
+from sinks.test_opcua_events import Listener, event_filter, operand
+from support.opcua_face import Face, opcua_face
+from support.waiting import eventually
+
+TAGS = [Tag(0, "line.oven.temp"), Tag(1, "hall")]
+RULES = [
+    AlarmRule(0, "line.oven.temp", Limit.HI, 50.0, severity=700, message="Oven is too hot", confirm=True),
+    AlarmRule(1, "hall", Limit.LO, 5.0),
+]
+SERVER = ua.NodeId(ua.ObjectIds.Server)
+FIELDS = ("EventId", "EventType", "SourceNode", "SourceName", "Time", "Message", "Severity", "ClientUserId", "Status", "ActionTimeStamp")
+
+
+async def listening(client):
+    listener = await Listener(client).open()
+    result = await listener.item(SERVER, event_filter(*(operand(name) for name in FIELDS)))
+    assert result.StatusCode.is_good()
+    return listener
+
+
+def said(listener):
+    return [fields[5].Text for _, fields in listener.events]
+
+
+async def test_what_the_gateway_says_is_heard_at_the_server_object():
+    async with opcua_face(TAGS, RULES) as face, Client(face.sink.url, timeout=10) as client:
+        listener = await listening(client)
+        event = Publisher("plc1", face.live.publish, time.time_ns).error("NotConnected", "connection refused", Severity.CRITICAL)
+        await eventually(lambda: listener.events)
+        fields = dict(zip(FIELDS, listener.events[0][1], strict=True))
+        assert fields["EventId"] == UUID(event.event_id).bytes
+        assert fields["EventType"] == ua.NodeId(ua.ObjectIds.SystemEventType)
+        assert (fields["SourceNode"], fields["SourceName"]) == (SERVER, "plc1")
+        assert (fields["Message"].Text, fields["Severity"]) == ("NotConnected: connection refused", 900)
+        assert fields["ClientUserId"] is None
+
+
+class Managers(Nobody):
+    """Whoever signs in is one."""
+
+    async def sign_in(self, user, password, origin):
+        return Caller(user, "manager", origin)
+
+
+@pytest.mark.parametrize("hears", [False, True])
+async def test_who_did_what_is_for_those_who_may_read_the_audit(tmp_path, hears):
+    async with opcua_face(TAGS, RULES, access=Managers(), folder=tmp_path) as face:
+        client = Client(face.sink.url, timeout=10)
+        if hears:
+            client.set_user("mia")
+            client.set_password("anything")
+        await client.connect()
+        listener = await listening(client)
+        say = Publisher("gateway", face.live.publish, time.time_ns)
+        say.user("tag.write by ann", command="tag.write", user="ann", origin="web:127.0.0.1")
+        say.system("afterwards")
+        await eventually(lambda: "afterwards" in said(listener))
+        assert said(listener) == ["tag.write by ann", "afterwards"][not hears :]
+        if hears:
+            fields = dict(zip(FIELDS, listener.events[0][1], strict=True))
+            assert fields["EventType"] == ua.NodeId(ua.ObjectIds.AuditEventType)
+            assert (fields["ClientUserId"], fields["Status"]) == ("ann", True)
+            assert fields["ActionTimeStamp"] == fields["Time"]
+        await client.disconnect()
+
+
+async def test_a_transition_is_heard_once_and_a_commit_not_at_all():
+    async with opcua_face(TAGS, RULES) as face, Client(face.sink.url, timeout=10) as client:
+        listener = await listening(client)
+        update = await face.step({"line.oven.temp": 60.0})
+        for transition in update.transitions:
+            face.live.publish(threshold_event(transition))
+        face.live.publish(state_changed_event(update, face.table))
+        Publisher("gateway", face.live.publish, time.time_ns).system("afterwards")
+        await eventually(lambda: "afterwards" in said(listener))
+        assert said(listener) == ["Oven is too hot", "afterwards"]
+
+
+async def test_another_tag_table_is_told_as_a_change_of_the_address_space():
+    async with opcua_face(TAGS, RULES) as face, Client(face.sink.url, timeout=10) as client:
+        listener = await Listener(client).open()
+        await listener.item(SERVER, event_filter(operand("EventType"), operand("Changes", of=ua.ObjectIds.GeneralModelChangeEventType)))
+        face.engine.retable(TagTable.of([TAGS[0], replace(TAGS[1], type=TagType.BOOL), Tag(2, "new", type=TagType.TEXT)]), RULES[:1], [])
+        await face.sink.write(face.engine.tick(time.time_ns()))
+        await eventually(lambda: len(listener.events) == 2)
+        (_, (kind, changes)), (_, (refresh, _)) = listener.events
+        assert kind == ua.NodeId(ua.ObjectIds.GeneralModelChangeEventType)
+        assert [(one.Affected.Identifier, one.AffectedType.Identifier, one.Verb) for one in changes] == [
+            ("new", 63, 1),
+            ("hall", 63, 16),
+        ]
+        assert refresh == ua.NodeId(ua.ObjectIds.RefreshRequiredEventType)
+
+
+def test_too_many_changes_to_name():
+    changes = tuple(ModelChange(f"tag{number}", 63, 1) for number in range(MODEL_CHANGES + 1))
+    assert model_change(changes, 1).type == ua.ObjectIds.BaseModelChangeEventType
+    assert model_change(changes, 1).field(("Changes",)) is None
+
+
+def test_a_table_that_stays_says_nothing():
+    face = Face(TAGS, RULES)
+    watch = ModelWatch(face.engine.view)
+    assert list(watch.changes(1)) == []
+
+
+# --- out of the journal ----------------------------------------------------------------------------------------------------------------
+
+CONDITION_FIELDS = [
+    *[(name,) for name in ("EventId", "EventType", "SourceNode", "SourceName", "Time", "Message", "Severity", "Retain", "ConditionName")],
+    *[(), ("ActiveState", "Id"), ("AckedState", "Id"), ("ConfirmedState", "Id"), ("EnabledState", "Id"), ("Quality",), ("Comment",)],
+    *[("ShelvingState", "CurrentState"), ("SuppressedState", "Id"), ("OutOfServiceState", "Id"), ("ClientUserId",), ("HighState", "Id")],
+]
+
+
+async def test_a_recorded_transition_is_the_event_that_it_was():
+    face = Face(TAGS, RULES)
+    at_ns = 1_790_000_000_000_000_000
+    update = await face.step({"line.oven.temp": 60.0}, at_ns=at_ns)
+    acknowledged = face.engine.operate("line.oven.temp/Alarms/HI", Action.ACKNOWLEDGE, at_ns + 5, user="ann", comment="seen")
+    shelved = face.engine.operate("line.oven.temp/Alarms/HI", Action.SHELVE, at_ns + 9, user="ann", duration_ns=10**12)
+    transitions = [one for done in (update, acknowledged, shelved) for one in done.transitions]
+    assert len(transitions) == 3
+    view = face.engine.view
+    for transition in transitions:
+        live = occurrence(transition, face.table, transition.at_ns)
+        recorded = event_occurrence(threshold_event(transition), view)
+        assert (recorded.type, recorded.source, recorded.time_ns, recorded.permission) == (live.type, live.source, live.time_ns, "")
+        for path in CONDITION_FIELDS:
+            wanted, found = live.field(path), recorded.field(path)
+            text = getattr(wanted.content, "text", wanted.content)
+            assert (getattr(found.content, "text", found.content), found.status) == (text, wanted.status), path
+
+
+async def test_a_record_whose_rule_is_gone_or_that_is_older_is_a_plain_event():
+    face = Face(TAGS, RULES)
+    update = await face.step({"line.oven.temp": 60.0})
+    event = threshold_event(update.transitions[0])
+    face.engine.retable(face.table, RULES[1:], [])
+    assert event_occurrence(event, face.engine.view).type == ua.ObjectIds.BaseEventType
+    older = Event(event.event_id, 1, Category.THRESHOLD, 700, "hall", "low", {"condition": "hall/Alarms/LO", "change": "active"})
+    found = event_occurrence(older, face.engine.view)
+    assert (found.type, found.source) == (ua.ObjectIds.BaseEventType, "hall")
+
+
+def test_a_user_event_out_of_the_journal_needs_the_same_permission():
+    face = Face(TAGS, RULES)
+    event = Event(str(UUID(int=7)), 1, Category.USER, 200, "gateway", "tag.write by ann", {"user": "ann"})
+    assert plain(event, face.engine.view).permission == event_occurrence(event, face.engine.view).permission == "audit:read"
