@@ -215,6 +215,17 @@ async def test_all_that_was_done_survives_a_restart_and_is_replayed_exactly(site
         assert (figures["Shelved"], figures["Suppressed"], figures["Disabled"], figures["AlarmsLastDay"]) == (1, 1, 1, 2)
 
 
+async def test_what_chatters_is_told_with_the_hysteresis_that_its_history_asks_for(site):
+    async with running(site) as gateway:
+        for value in (4.9, 5.2) * 5:
+            await write(gateway, "line.level", value)
+        await eventually(lambda: gateway.performance.report(gateway.clock.now_ns())["chattering"] == [LOW])
+        await gateway.store.flush()
+        (advice,) = (await gateway.report.performance_report())["chattering"]
+        assert (advice["condition"], advice["on_delay_s"], advice["off_delay_s"]) == (LOW, 0.1, 0.1)
+        assert 0.2 < advice["hysteresis"] < 0.21
+
+
 async def test_the_figures_of_the_alarms_go_on_after_a_restart(site):
     async with alarmed(site) as gateway:
         await do(gateway, "alarm.acknowledge", condition=HI)
