@@ -38,12 +38,15 @@ def occurrence(transition: Transition, tags: TagTable, now_ns: int) -> Occurrenc
 
 
 def _occurrence(live: Live) -> Occurrence:
-    rule = live.rule
+    rule, fields = live.rule, None
 
     def field(path: Path) -> Reading | None:
+        nonlocal fields
         if not path:
             return Reading(rule.condition, Builtin.NODE_ID)
-        found = shape_of(rule).fields.get(path)
+        if fields is None:
+            fields = shape_of(rule).fields
+        found = fields.get(path)
         return None if found is None or found.of is None else found.read(live)
 
     return Occurrence(type_of(rule), source_of(rule), live.time_ns, field)
