@@ -34,12 +34,17 @@ class Backoff:
         """One more failure under each of these keys."""
         for key in keys:
             known = self._kept.get(key)
-            if known is None or now_s >= known.until_s + _FORGET_S:
+            if known is None or not self.holds(key, now_s):
                 self._make_room(now_s)
                 known = self._kept[key] = _Failures()
             known.count += 1
             over = known.count - FREE
             known.until_s = now_s if over < 0 else now_s + min(LONGEST_S, 2.0 ** min(over, 20))
+
+    def holds(self, key: str, now_s: float) -> bool:
+        """Whether a failure under this key is remembered."""
+        known = self._kept.get(key)
+        return known is not None and now_s < known.until_s + _FORGET_S
 
     def forget(self, key: str) -> None:
         """That key begins anew: its owner signed in, or somebody who may says so."""

@@ -103,19 +103,23 @@ class People:
         thumbprint = hashlib.sha256(certificate).hexdigest()
         user = self.users.with_certificate(thumbprint)
         if user is None or user.disabled:
-            await self._tell_bad(thumbprint, origin, "certificate", "nobody has this certificate" if user is None else "disabled")
+            await self._tell_bad(
+                thumbprint if user is None else user.name,
+                origin,
+                "certificate",
+                "nobody has this certificate" if user is None else "disabled",
+            )
             raise SignInRefused("the certificate is nobody's")
         return await self._welcome(user, origin, "certificate")
 
     async def bearer(self, secret: str, origin: str) -> Caller | None:
-        """Who holds this token; None where it opens nothing (any more). Only failures are recorded: it comes with each request."""
-        keys = [f"address {address_of(origin)}"]
-        waits = self._backoff.wait_s(keys, self._clock()) > 0
-        caller = None if waits else self.holder(secret, origin)
+        """Who holds this token; None where it opens nothing (any more). Only failures are recorded: it comes with each request.
+
+        There is no delay: nobody guesses 256 bits, and a program with an old token must not shut out the people beside it.
+        """
+        caller = self.holder(secret, origin)
         if caller is None:
-            if not waits:
-                self._backoff.failed(keys, self._clock())
-            await self._tell_bad("", origin, "token", "too many failures" if waits else "no such token, or not any more")
+            await self._tell_bad("", origin, "token", "no such token, or not any more")
         return caller
 
     def holder(self, secret: str, origin: str) -> Caller | None:
@@ -157,29 +161,32 @@ class People:
         """How long that account has to wait; 0 = not at all."""
         return self._backoff.wait_s([_account(user)], self._clock())
 
-    def _keys(self, user: str, origin: str) -> list[str]:
-        """Under which an attempt is counted: the address, and the account.
+    def _keys(self, user: str, origin: str) -> tuple[list[str], list[str]]:
+        """(what holds an attempt up, under what its failure is counted).
 
-        An address from which this very user has come in before has a count of its own in place of the account's: others cannot shut the
-        user out there by guessing.
+        The account and the address; the address counts each name once, so that a program with one wrong password does not shut out its
+        neighbours. Where this very user has come in before, only the user's own failures there count: others cannot shut that one out.
         """
         address, known = address_of(origin), self.users.find(user)
         name = user[:_TOLD] if known is None else known.name
-        return [f"address {address}", _pair(name, address) if (name, address) in self._known else _account(name)]
+        pair = _pair(name, address)
+        if (name, address) in self._known:
+            return [pair], [pair]
+        gates = [_account(name), f"address {address}"]
+        return gates, [_account(name), pair] if self._backoff.holds(pair, self._clock()) else [*gates, pair]
 
     async def _try(self, user: str, password: str, origin: str) -> Caller | SignInRefused:
         async with self._turn:
-            keys = self._keys(user, origin)
-            wait_s = self._backoff.wait_s(keys, self._clock())
+            gates, counts = self._keys(user, origin)
+            wait_s = self._backoff.wait_s(gates, self._clock())
             if wait_s <= 0:
                 known = self.users.find(user)
                 kept = "" if known is None or known.disabled else known.password
                 matches = await self._hasher.matches(kept, password)
                 if matches and known is not None and self.users.find(user) is known:
-                    self._backoff.forget(keys[1])
-                    self._remember(known.name, address_of(origin))
+                    self._welcome_back(known.name, gates[0], address_of(origin))
                 else:
-                    self._backoff.failed(keys, self._clock())
+                    self._backoff.failed(counts, self._clock())
                     known = None
         if wait_s > 0:
             await self._tell_bad(user, origin, "password", "too many failures")
@@ -197,7 +204,10 @@ class People:
         except self._unavailable:
             return  # next time
 
-    def _remember(self, name: str, address: str) -> None:
+    def _welcome_back(self, name: str, gate: str, address: str) -> None:
+        """Earlier failures of this user, as far as they are this one's, are forgotten, and the address is known."""
+        self._backoff.forget(gate)
+        self._backoff.forget(_pair(name, address))
         self._known.pop((name, address), None)
         self._known[name, address] = None
         if len(self._known) > _KNOWN:

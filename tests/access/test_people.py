@@ -2,12 +2,17 @@
 
 import asyncio
 import hashlib
+import time
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from gateway.access.people import People
-from gateway.access.users import Conflict, Unfit, Unknown
+from gateway.access.users import Conflict, NotDone, Unfit, Unknown
 from gateway.contracts import SignInRefused
+from gateway.model.command import Caller
 
 PASSWORD = "kettle-drum-seven"
 HERE, THERE = "web:10.0.0.7", "web:10.0.0.8"
@@ -105,7 +110,7 @@ async def test_many_at_once_are_tried_one_by_one_and_the_guesses_among_them_meet
 
 async def test_a_flood_of_failures_leaves_few_records_that_say_how_many_there_were(site):
     for n in range(100):
-        await site.refused(f"user{n}", origin=f"web:10.1.{n}.1")
+        await site.people.told(Caller("", "", f"web:10.1.{n}.1"), "link", "no such link, or not any more")
     assert len(site.records) == 30
     site.clock_s += 60.0
     await site.refused()
@@ -185,12 +190,63 @@ async def test_a_persons_token_ends_with_any_change_of_that_person(site):
     assert await site.people.bearer(secret, HERE) is None
 
 
-async def test_guessing_tokens_meets_the_delay_of_the_address(site):
+async def test_a_program_with_an_old_token_or_one_wrong_password_shuts_nobody_else_out(site):
     _, secret = await site.people.tokens.create("historian", "viewer", None)
-    for _ in range(5):
-        assert await site.people.bearer("edgetwin_guess", HERE) is None
-    assert await site.people.bearer(secret, HERE) is None
-    assert await site.people.bearer(secret, THERE)
+    for _ in range(20):
+        assert await site.people.bearer("edgetwin_old", HERE) is None
+        await site.refused("scada", origin=HERE)
+    assert site.people.locked_s("scada") > 0
+    assert await site.people.bearer(secret, HERE)
+    assert (await site.people.sign_in("ann", PASSWORD, HERE)).user == "ann"
+
+
+async def test_an_unknown_name_takes_as_long_as_a_wrong_password(site):
+    async def shortest(user):
+        taken = []
+        for n in range(3):
+            began = time.perf_counter()
+            await site.refused(user, f"wrong {n}", f"web:10.2.{n}.1")
+            taken.append(time.perf_counter() - began)
+        return min(taken)
+
+    assert 0.3 < await shortest("nobody") / await shortest("root") < 3.0
+
+
+class Crowd(RuleBasedStateMachine):
+    """Whatever is done to users: once there is an admin, there is one, and whoever changed is signed out."""
+
+    def __init__(self):
+        super().__init__()
+        self.revoked = []
+        self.users = People().users
+        self.users.on_revoked(self.revoked.append)
+        self.had_admin = False
+
+    @rule(
+        verb=st.sampled_from(["add", "set_role", "disable", "enable", "remove"]),
+        name=st.sampled_from(["ann", "bob", "cid"]),
+        role=st.sampled_from(["viewer", "admin"]),
+    )
+    def change(self, verb, name, role):
+        self.revoked.clear()
+        before = self.users.find(name)
+        args = {"add": (name, role, "", hashlib.sha256(name.encode()).hexdigest()), "set_role": (name, role)}.get(verb, (name,))
+        try:
+            asyncio.run(getattr(self.users, verb)(*args))
+        except NotDone:
+            assert self.users.find(name) is before
+            assert not self.revoked
+        else:
+            assert self.revoked == ([] if verb in ("add", "enable") else [name])
+        self.had_admin |= any(user.role == "admin" and not user.disabled for user in self.users.all())
+
+    @invariant()
+    def somebody_manages(self):
+        assert not self.had_admin or any(user.role == "admin" and not user.disabled for user in self.users.all())
+
+
+Crowd.TestCase.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
+TestCrowd = Crowd.TestCase
 
 
 async def test_people_change_their_own_password_by_the_present_one(site):
