@@ -1,7 +1,9 @@
 """A page of one tag's history from either end of a range: only the blocks and tail rows that it needs are decoded."""
 
+import heapq
 import sqlite3
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -52,10 +54,13 @@ def _joined(
         frames = connection.execute("SELECT columns FROM tail WHERE id=?", (number,))
         return lambda: merge([found for row in tail.whole(frames, lost) if (found := row.of(store_id)).source_ns.size])
 
-    edges = [(edge, 0, number) for edge, number in blocks] + [(edge, 1, number) for edge, number in rows]
-    edges.sort(key=lambda one: one[0], reverse=descending)
-    for edge, kind, number in edges:
-        yield edge, (of_row if kind else of_block)(number)
+    for edge, kind, number in heapq.merge(
+        ((edge, of_block, number) for edge, number in blocks),
+        ((edge, of_row, number) for edge, number in rows),
+        key=itemgetter(0),
+        reverse=descending,
+    ):
+        yield edge, kind(number)
 
 
 def _gather(parts: Iterator[_Part], start_ns: int, end_ns: int, limit: int, *, descending: bool) -> Series:

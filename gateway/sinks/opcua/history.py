@@ -13,9 +13,10 @@ from gateway.sinks.opcua.processed import read_at_times, read_processed
 from gateway.sinks.opcua.raw import read_raw, without_bad
 from gateway.wire.opcua.face import Builtin
 from gateway.wire.opcua.occurrences import Occurrence
-from gateway.wire.opcua.past import EventsQuery, HistoryRefused, Page, RawQuery, Samples, TimesQuery, ValueQuery
+from gateway.wire.opcua.past import EventsQuery, HistoryRefused, Page, RawQuery, Rest, Samples, TimesQuery, ValueQuery
 
 _BAD_RESOURCE_UNAVAILABLE: Final = 0x8004_0000
+_HELD_BYTES: Final = 250  # of a cursor, and of each sample or event that it names
 
 
 class History:
@@ -28,31 +29,35 @@ class History:
     def aggregates(self) -> Sequence[int]:
         return tuple(AGGREGATES)
 
-    async def values(self, tag_id: int, query: ValueQuery, rest: Any, most: int) -> Page:
+    async def values(self, tag_id: int, query: ValueQuery, rest: Rest | None, most: int) -> Page:
         try:
-            return await self._values(tag_id, query, rest, most)
+            return await self._values(tag_id, query, None if rest is None else rest.place, most)
         except self._unavailable as fault:
             raise HistoryRefused(_BAD_RESOURCE_UNAVAILABLE) from fault
 
-    async def _values(self, tag_id: int, query: ValueQuery, rest: Any, most: int) -> Page:
+    async def _values(self, tag_id: int, query: ValueQuery, place: Any, most: int) -> Page:
         kind = self._twin.tags[tag_id].type
         if isinstance(query, RawQuery):
-            series, rest = await read_raw(self._view, tag_id, query, rest, most)
+            series, cursor = await read_raw(self._view, tag_id, query, place, most)
+            rest = None if cursor is None else Rest(cursor, _HELD_BYTES * (1 + len(cursor.sent)))
             return Page(_samples(without_bad(series), BUILTINS[kind]), rest)
         if isinstance(query, TimesQuery):
-            series, rest = await read_at_times(self._view, tag_id, kind, query, rest, most)
-            return Page(_samples(series, BUILTINS[kind]), rest)
-        found, rest = await read_processed(self._view, tag_id, kind, query, rest, most)
+            series, number = await read_at_times(self._view, tag_id, kind, query, place, most)
+            return Page(_samples(series, BUILTINS[kind]), None if number is None else Rest(number))
+        found, number = await read_processed(self._view, tag_id, kind, query, place, most)
         made = AGGREGATES[query.aggregate].type or BUILTINS[kind]
-        return Page(Samples(made, found.source_ns, found.value, found.status, {}), rest)
+        samples = Samples(made, found.source_ns, found.value, found.status, {})
+        return Page(samples, None if number is None else Rest(number))
 
     async def events(
-        self, query: EventsQuery, rest: Any, most: int, wanted: Callable[[Occurrence], bool]
-    ) -> tuple[Sequence[Occurrence], Any]:
+        self, query: EventsQuery, rest: Rest | None, most: int, wanted: Callable[[Occurrence], bool]
+    ) -> tuple[Sequence[Occurrence], Rest | None]:
+        place = None if rest is None else rest.place
         try:
-            return await read_events(self._journal, self._occurrence, query, rest, most, wanted)
+            found, cursor = await read_events(self._journal, self._occurrence, query, place, most, wanted)
         except self._unavailable as fault:
             raise HistoryRefused(_BAD_RESOURCE_UNAVAILABLE) from fault
+        return found, None if cursor is None else Rest(cursor, _HELD_BYTES * (1 + len(cursor.sent)))
 
     def _occurrence(self, event: Event) -> Occurrence | None:
         return None if is_state_change(event) else event_occurrence(event, self._twin)

@@ -8,7 +8,7 @@ import secrets
 import struct
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from asyncua import ua
 from asyncua.common.utils import Buffer, ServiceError
@@ -18,10 +18,10 @@ from gateway.wire.opcua import limits
 from gateway.wire.opcua.event_types import EventTypes
 from gateway.wire.opcua.face import Face
 from gateway.wire.opcua.nodes import OURS, Nodes
-from gateway.wire.opcua.past import HistoryRefused, Page, ValueQuery
+from gateway.wire.opcua.past import HistoryRefused, Page, Rest, ValueQuery
 from gateway.wire.opcua.past_encode import history_data, refused, result
 from gateway.wire.opcua.past_events import PastEvents
-from gateway.wire.opcua.past_requests import Details, EventDetails, HistoryRequest, Modified, NodeToRead, history_request
+from gateway.wire.opcua.past_requests import Details, EventDetails, HistoryRequest, Modified, NodeToRead, held_bytes, history_request
 
 _CODES: Final = ua.StatusCodes
 _PERMISSION: Final = "history:read"
@@ -31,6 +31,7 @@ _BINARY: Final = "Default Binary"
 _RANGE: Final = re.compile(r"(\d{1,9})(?::(\d{1,9}))?(?:,.*)?")
 _OVERHEAD_BYTES: Final = 8_192
 _NO_DIAGNOSTICS: Final = b"\xff\xff\xff\xff"
+_POINT_BYTES: Final = 500
 _BYTES_PER_VALUE: Final = 22  # mask, type, value, status, time
 GOOD_NO_DATA: Final = 0x00A5_0000
 
@@ -41,27 +42,39 @@ class Point:
 
     node: ua.NodeId
     details: Details
-    rest: Any
+    rest: Rest | None
+
+    @property
+    def held_bytes(self) -> int:
+        return _POINT_BYTES + held_bytes(self.details) + (0 if self.rest is None else self.rest.held_bytes)
 
 
 class HistoryPoints:
-    """The continuation points of one session: the oldest gives way (Part 4, 7.9)."""
+    """The continuation points of one session, bounded in number and in bytes: the oldest gives way (Part 4, 7.9)."""
 
     def __init__(self) -> None:
         self._held: OrderedDict[bytes, Point] = OrderedDict()
+        self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._held)
 
     def keep(self, point: Point) -> bytes:
+        """Its name. Raises HistoryRefused for one that is too large by itself."""
+        if point.held_bytes > limits.HISTORY_POINTS_BYTES:
+            raise HistoryRefused(_CODES.BadNoContinuationPoints)
         name = secrets.token_bytes(8)
         self._held[name] = point
-        if len(self._held) > limits.HISTORY_POINTS_PER_SESSION:
-            self._held.popitem(last=False)
+        self._bytes += point.held_bytes
+        while len(self._held) > limits.HISTORY_POINTS_PER_SESSION or self._bytes > limits.HISTORY_POINTS_BYTES:
+            self._bytes -= self._held.popitem(last=False)[1].held_bytes
         return name
 
     def take(self, name: bytes) -> Point | None:
-        return self._held.pop(name, None)
+        point = self._held.pop(name, None)
+        if point is not None:
+            self._bytes -= point.held_bytes
+        return point
 
 
 @dataclass(slots=True)
@@ -117,12 +130,12 @@ class Historian:
             self._check(wanted, request.stamps, caller, details)
             asked = self._asked(wanted, details, points)
             history, rest, any_ = await self._page(asked, share, caller)
+            name = points.keep(Point(wanted.node, asked.details, rest)) if rest is not None else b""
         except HistoryRefused as why:
             return refused(why.status)
-        name = points.keep(Point(wanted.node, asked.details, rest)) if rest is not None else b""
         return result(_CODES.Good if any_ or name else GOOD_NO_DATA, name, history)
 
-    async def _page(self, asked: Point, share: int, caller: Caller) -> tuple[bytes, Any, bool]:
+    async def _page(self, asked: Point, share: int, caller: Caller) -> tuple[bytes, Rest | None, bool]:
         """Encoded, where to go on, and whether there is anything in it. Raises HistoryRefused."""
         if isinstance(asked.details, EventDetails):
             return await self._events.page(asked.node, asked.details, asked.rest, share, caller)
@@ -140,7 +153,7 @@ class Historian:
             raise HistoryRefused(_CODES.BadContinuationPointInvalid)
         return point
 
-    async def _values(self, tag_id: int, query: ValueQuery, rest: Any, share: int) -> tuple[Page, bytes]:
+    async def _values(self, tag_id: int, query: ValueQuery, rest: Rest | None, share: int) -> tuple[Page, bytes]:
         """A page that fits its share: numbers do at once, texts are asked for again with fewer of them."""
         most = max(share // _BYTES_PER_VALUE, 1)
         while True:

@@ -40,11 +40,19 @@ class Samples:
 
 
 @dataclass(frozen=True, slots=True)
+class Rest:
+    """Where to go on. Nobody but its maker looks into place; held_bytes is about what it keeps in memory."""
+
+    place: Any
+    held_bytes: int = 100
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """A part of the answer; rest is where to go on, None at the end. Nobody but its maker looks into rest."""
+    """A part of the answer; rest is None at the end."""
 
     samples: Samples
-    rest: Any = None
+    rest: Rest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +113,10 @@ class Past(Protocol):
     def aggregates(self) -> Sequence[int]:
         """The AggregateFunctions that there are, by their numbers in namespace 0."""
 
-    async def values(self, tag_id: int, query: ValueQuery, rest: Any, most: int) -> Page:
+    async def values(self, tag_id: int, query: ValueQuery, rest: Rest | None, most: int) -> Page:
         """From the beginning (rest None) or from where a page ended."""
 
     async def events(
-        self, query: EventsQuery, rest: Any, most: int, wanted: Callable[[Occurrence], bool]
-    ) -> tuple[Sequence[Occurrence], Any]:
+        self, query: EventsQuery, rest: Rest | None, most: int, wanted: Callable[[Occurrence], bool]
+    ) -> tuple[Sequence[Occurrence], Rest | None]:
         """Those that are wanted, in the order asked for, and where to go on."""

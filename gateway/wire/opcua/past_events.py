@@ -1,7 +1,7 @@
 """HistoryRead of events (Part 11, 6.5.2): at the Server object and at folders, with the filter of a subscription."""
 
 import struct
-from typing import Any, Final
+from typing import Final
 
 from asyncua import ua
 
@@ -14,7 +14,7 @@ from gateway.wire.opcua.event_types import EventTypes
 from gateway.wire.opcua.face import Face, Key
 from gateway.wire.opcua.nodes import Nodes
 from gateway.wire.opcua.occurrences import Occurrence
-from gateway.wire.opcua.past import HistoryRefused
+from gateway.wire.opcua.past import HistoryRefused, Rest
 from gateway.wire.opcua.past_requests import EventDetails
 
 _CODES: Final = ua.StatusCodes
@@ -30,7 +30,9 @@ class PastEvents:
     def __init__(self, face: Face, nodes: Nodes, types: EventTypes) -> None:
         self._face, self._nodes, self._types = face, nodes, types
 
-    async def page(self, node: ua.NodeId, details: EventDetails, rest: Any, share: int, caller: Caller) -> tuple[bytes, Any, bool]:
+    async def page(
+        self, node: ua.NodeId, details: EventDetails, rest: Rest | None, share: int, caller: Caller
+    ) -> tuple[bytes, Rest | None, bool]:
         """A HistoryEvent of at most about `share` bytes, where to go on, and whether it holds any. Raises HistoryRefused."""
         notifier = self._notifier(node)
         if not self._face.allowed(caller, _PERMISSION):

@@ -19,6 +19,8 @@ _EVENTS: Final = struct.Struct("<Iqq")
 _OLDEST_NS: Final = -(2**63) + 1_000_000
 _NEWEST_NS: Final = 2**63 - 1_000_000
 _LONGEST_NS: Final = 2.0**62
+_OBJECTS: Final = 20  # bytes of objects for a byte on the wire
+_TIME_BYTES: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,11 @@ class Modified:
 
 @dataclass(frozen=True, slots=True)
 class EventDetails:
+    """filter: ua.EventFilter; held_bytes: about what it keeps in memory."""
+
     query: EventsQuery
-    filter: Any  # ua.EventFilter
+    filter: Any
+    held_bytes: int
 
 
 Details = ValueQuery | EventDetails | Modified
@@ -77,6 +82,13 @@ def history_request(body: Buffer) -> HistoryRequest:
     return HistoryRequest(details, stamps, release, nodes)
 
 
+def held_bytes(details: Details) -> int:
+    """About what these keep in memory while a client may go on."""
+    if isinstance(details, TimesQuery):
+        return _TIME_BYTES * len(details.times_ns)
+    return details.held_bytes if isinstance(details, EventDetails) else 0
+
+
 def _extension_body(body: Buffer) -> Buffer | None:
     """Of an ExtensionObject, after its type (Part 6, 5.2.2.15)."""
     if body.read(1)[0] != 1:
@@ -100,6 +112,8 @@ def _raw(body: Buffer) -> list[Details]:
 
 def _at_time(body: Buffer) -> list[Details]:
     (count,) = struct.unpack("<i", body.read(4))
+    if count > limits.HISTORY_TIMES:
+        raise ServiceError(ua.StatusCodes.BadTooManyOperations)
     times = np.frombuffer(bytes(body.read(8 * max(count, 0))), "<i8")
     (simple,) = struct.unpack("<?", body.read(1))
     return [TimesQuery(tuple(_time(tick) or 0 for tick in times.tolist()), simple)]
@@ -119,7 +133,8 @@ def _processed(body: Buffer) -> list[Details]:
 
 def _events(body: Buffer) -> list[Details]:
     most, start, end = _EVENTS.unpack(body.read(_EVENTS.size))
-    return [EventDetails(EventsQuery(_time(start), _time(end), most), struct_from_binary(ua.EventFilter, body))]
+    size = len(body)
+    return [EventDetails(EventsQuery(_time(start), _time(end), most), struct_from_binary(ua.EventFilter, body), _OBJECTS * size)]
 
 
 def _number(kind: ua.NodeId) -> int:
