@@ -24,7 +24,6 @@ from gateway.logs import LogConfig, configure
 from gateway.model import quality
 from gateway.model.alarm import Change
 from gateway.model.batch import Origin, SampleBatch
-from gateway.model.command import Command, Outcome
 from gateway.model.event import Event, Severity
 from gateway.model.update import TwinUpdate
 from gateway.northbound import Northbound, nothing
@@ -38,7 +37,7 @@ from gateway.reload import plan, sinks_of
 from gateway.road import Clock, Inbox, Pending, Wake
 from gateway.runner import run_engine, run_store
 from gateway.settings import SettingsError, Site
-from gateway.signing import FIRST_USER, recorder, refusals
+from gateway.signing import FIRST_USER, commands, recorder, refusals
 from gateway.southbound import Southbound
 from gateway.status import Report
 from gateway.store.commit import Step
@@ -76,7 +75,7 @@ class Gateway:
         self.recordings = Recordings(self.engine, lambda: self.site, folder, now_ns, store.config.record)
         self.south = Southbound(self.identity, store.memory, self.engine.view, self.inbox, self.health, now_ns, self._unknown)
         self.north = Northbound(self.health, store.outbox, self.committed, self._sink_context)
-        self.door = Door(self._operations(), allowed, self._audit)
+        self.door = Door(self._operations(), allowed, commands(store, self.say, now_ns))
         self.report = Report(
             identity=self.identity,
             sync=lambda: self.site.sync,
@@ -317,15 +316,6 @@ class Gateway:
     def _commit_twin(self) -> Mapping[str, Any]:
         self._commanded("commit", self.engine.commit(self.clock.now_ns()))
         return {"state_version": self.engine.view.version}
-
-    async def _audit(self, command: Command, outcome: Outcome) -> None:
-        caller = command.caller
-        try:
-            await self.store.audit(command, outcome, self.clock.now_ns())
-        except StoreUnavailable as fault:
-            self.say.error("AuditNotWritten", f"{command.kind} by {caller.user}: {fault}", Severity.CRITICAL)
-        if outcome.status == quality.GOOD:
-            self.say.user(f"{command.kind} by {caller.user}", command=command.kind, user=caller.user, origin=caller.origin)
 
     def _sink_context(self, name: str, unit: Unit) -> SinkContext:
         return SinkContext(

@@ -21,7 +21,7 @@ OUTBOX_RAISES: Final = 0.80  # of the bound in bytes
 OUTBOX_RETURNS: Final = 0.70
 CERTIFICATE_NS: Final = 30 * 86_400_000_000_000
 OWNER: Final = "Gateway"
-OUTBOX, STORE, CERTIFICATE = "outbox", "store", "certificate"
+OUTBOX, STORE, AUDIT, CERTIFICATE = "outbox", "store", "audit", "certificate"
 _AWAY: Final = frozenset({State.DOWN, State.FAILED})
 
 
@@ -36,6 +36,7 @@ def rules(site: Site) -> tuple[AlarmRule, ...]:
         _rule(
             STORE, 900, "the store takes no data", "disk full, read-only or broken", "history is not kept", "make room, look at the disk"
         ),
+        _rule(AUDIT, 800, "the audit is not written", "disk full, read-only or broken", "commands leave no record", "look at edgetwin.db"),
         _rule(CERTIFICATE, 500, "the certificate expires", "", "OPC UA clients will refuse the gateway", "edgetwin cert renew"),
     ]
     return (*site.rules, *own)
@@ -81,6 +82,7 @@ def wrong(health: Health, site: Site, outbox_share: float, expires_ns: int | Non
     if not OUTBOX_RETURNS <= outbox_share < OUTBOX_RAISES:
         found[OUTBOX] = f"{outbox_share:.0%} of it are used" if outbox_share >= OUTBOX_RAISES else None
     found[STORE] = health.store_fault
+    found[AUDIT] = health.notes.get(AUDIT)
     soon = expires_ns is not None and expires_ns - now_ns < CERTIFICATE_NS
     found[CERTIFICATE] = (
         f"valid until {dt.datetime.fromtimestamp(expires_ns / 1e9, dt.UTC):%Y-%m-%d %H:%M} UTC" if soon and expires_ns else None

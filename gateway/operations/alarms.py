@@ -1,5 +1,6 @@
 """Commands on alarms and events: everything that Part 9 and IEC 62682 let a person do to a condition, and the journal's entries."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -13,6 +14,7 @@ from gateway.model.update import TwinUpdate
 from gateway.operations.door import Args, Commanded, Operation, Refused, names_of, text_of
 
 MOST: Final = 1000  # conditions of one command
+ROUND: Final = 50  # of them at a stretch: the road goes on meanwhile
 LONGEST_COMMENT: Final = 1000
 BAD_EVENT_ID_UNKNOWN: Final = 0x809A_0000
 BAD_INVALID_ARGUMENT: Final = 0x80AB_0000
@@ -97,7 +99,9 @@ class _Actions:
         """Those that can be are done."""
         done: list[str] = []
         refused: list[tuple[str, Refused]] = []
-        for name in asked.names:
+        for place, name in enumerate(asked.names):
+            if place % ROUND == ROUND - 1:
+                await asyncio.sleep(0)
             try:
                 self._operate(asked, name, user)
             except ConditionRefused as fault:

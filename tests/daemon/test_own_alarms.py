@@ -49,7 +49,7 @@ def site(tmp_path):
 def test_each_link_has_a_condition_of_its_own_and_one_key_turns_all_of_them_off(site):
     own = [rule for rule in own_alarms.rules(site()) if rule.tag_id == SYSTEM_TAG]
     names = [rule.condition.removeprefix("Gateway/Alarms/") for rule in own]
-    assert names == ["source.plc1", "sink.hq", "outbox", "store", "certificate"]
+    assert names == ["source.plc1", "sink.hq", "outbox", "store", "audit", "certificate"]
     assert all(rule.message and rule.action and 1 <= rule.severity <= 1000 for rule in own)
     off = site(SITE + "events: {system_alarms: false}\n")
     assert own_alarms.rules(off) == off.rules
@@ -95,8 +95,9 @@ def test_the_outbox_is_full_from_80_percent_until_it_is_below_70(site):
 def test_a_store_that_refuses_and_a_certificate_with_less_than_30_days(site):
     health, made = Health(lambda: 0), site()
     health.store_fault = "disk full"
+    health.note("audit", "read-only")
     found = looked(health, made, expires_ns=30 * DAY_NS - 60 * S)
-    assert (found["store"], found["certificate"]) == ("disk full", "valid until 1970-01-30 23:59 UTC")
+    assert (found["store"], found["audit"], found["certificate"]) == ("disk full", "read-only", "valid until 1970-01-30 23:59 UTC")
     health.store_fault = None
     found = looked(health, made, expires_ns=30 * DAY_NS)
     assert (found["store"], found["certificate"]) == (None, None)

@@ -60,7 +60,7 @@ class Health:
             "reasons": self.reasons,
             "uptime_s": 12.5,
             "twin": {"tags": 5, "quality": {"good": 3, "uncertain": 0, "bad": 2}},
-            "alarms": {"active": 1, "unacknowledged": 1, "rules": 1},
+            "alarms": {"active": 1, "unacknowledged": 1, "rules": 1, "performance": self.performance.report(START + 3600 * S)},
             "sources": self.sources,
             "sinks": {},
             "outbox": [

@@ -196,5 +196,6 @@ async def test_an_operator_confirms_and_shelves_on_the_page_and_sees_what_is_sil
                 await page.shows("Shelve 1 h")
                 await room.feed({"line.count": 5})
                 await page.shows("line.count/Alarms/LO")
+                await page.shows("2 in a day, 2 standing, 0 stale")
         finally:
             await server.stop()

@@ -311,11 +311,20 @@ async function leave() {
   }
 }
 
+// How well the alarms serve (ISA-18.2): over a day, without the silenced ones.
+function served(figures) {
+  const words = [`${figures.last_10_min} in 10 minutes`, `${figures.last_day} in a day`, `${figures.standing} standing`, `${figures.stale} stale`];
+  if (figures.chattering.length) words.push(`${figures.chattering.length} chattering: ${figures.chattering.slice(0, 5).join(", ")}`);
+  if (figures.flood_now) words.unshift("FLOOD");
+  return words.join(", ");
+}
+
 async function status() {
   try {
     const state = await ask("/status");
     document.title = at("name").textContent = `Edgetwin ${state.name}`;
     const rows = [["version", state.version], ["ready", state.ready ? "yes" : "no: " + state.reasons.join("; ")]];
+    if (state.alarms?.performance) rows.push(["alarms", served(state.alarms.performance)]);
     for (const kind of ["sources", "sinks"])
       for (const [name, unit] of Object.entries(state[kind] ?? {}))
         rows.push([`${kind.slice(0, -1)} ${name}`, [unit.state, unit.reason].filter(Boolean).join(": ")]);
