@@ -1,4 +1,4 @@
-"""Alarms & Conditions to node-opcua's alarm list, a client that shares no line with ours (Part 9)."""
+"""Alarms & Conditions and Methods to node-opcua, whose alarm list and calls share no line with ours (Part 9; Part 4, 5.11)."""
 
 import asyncio
 import contextlib
@@ -12,6 +12,7 @@ from gateway.model.tag import Tag
 from support.opcua_face import opcua_face
 
 CLIENT = Path(__file__).parents[1] / "node" / "alarms.mjs"
+METHODS = CLIENT.with_name("methods.mjs")
 CONDITION = "line.temp/Alarms/HI"
 
 pytestmark = pytest.mark.live
@@ -62,3 +63,26 @@ async def test_a_foreign_alarm_list_follows_a_condition_through_its_life(node, t
     assert (found["last"]["active"], found["last"]["retain"], found["last"]["acked"]) == (False, False, True)
     assert found["node"] == {"active": False, "comment": "cool down", "limit": 50}
     assert found["type"] == "NonExclusiveLevelAlarmType"
+
+
+async def test_a_foreign_client_finds_methods_with_their_arguments_and_is_told_what_is_wrong(node, tmp_path):
+    rules = [AlarmRule(0, "line.temp", Limit.HI, 50.0)]
+    async with opcua_face([Tag(0, "line.temp")], rules) as face:
+        await face.step({"line.temp": 52.0})
+        found = await node.run(METHODS, face.sink.url, folder=tmp_path, within=60)
+    override = found["methods"]["Twin/Override"]
+    assert override["inputs"] == [["tag", "String", -1, True], ["value", "Variant", -1, True], ["reason", "String", -1, True]]
+    assert (override["outputs"], override["executable"], override["user"]) == ([], True, False)
+    assert found["methods"]["Twin/Release"]["outputs"] == [["released", "String", 1, True]]
+    assert found["methods"]["Gateway/StartRecording"]["inputs"] == [["name", "String", -1, True], ["seconds", "Double", -1, True]]
+    assert found["statuses"] == {
+        "denied": ["BadUserAccessDenied", []],
+        "missing": ["BadArgumentsMissing", []],
+        "many": ["BadTooManyArguments", []],
+        "types": ["BadInvalidArgument", ["BadTypeMismatch", "Good"]],
+        "rank": ["BadInvalidArgument", ["BadTypeMismatch", "Good"]],
+        "nothing": ["BadMethodInvalid", []],
+        "resend": "Good",
+        "shutdown": "BadNotExecutable",
+    }
+    assert found["items"] == [1, True]
