@@ -46,13 +46,13 @@ async def test_a_foreign_client_hears_what_its_filters_ask_for(node, tmp_path):
     assert (first["Message"], first["Severity"], first["ActiveState"], first["ConditionName"]) == ("line.oven.temp!", 300, "Active", "HI")
     assert (first["ActiveState.Id"], first["Retain"]) == (True, True)
     oven, press, hall = NAMES
-    everybody, severe, nobody = [oven, press, hall], [press, hall], []
+    everybody, middle, severe, nobody = [oven, press, hall], [press], [press, hall], []
     assert found["alarms"] == {
         "all": [16, 16, 16],
         **dict.fromkeys(("alarms", "root", "NotNull", "OfType", "BitwiseAnd"), everybody),
         "oven": [oven],
         "line": [oven, press],
-        **dict.fromkeys(("Equals", "EqualsText", "Between", "Cast", "BitwiseOr"), [press]),
+        **dict.fromkeys(("Equals", "EqualsText", "Between", "Cast", "BitwiseOr"), middle),
         **dict.fromkeys(("GreaterThan", "GreaterThanOrEqual"), severe),
         "LessThan": [oven],
         "LessThanOrEqual": [oven, press],
