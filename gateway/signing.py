@@ -1,8 +1,11 @@
-"""Every sign-in leaves a record in the audit and an event, whichever face it came through."""
+"""Every command and every sign-in leaves a record in the audit and an event, whichever face it came through."""
 
+import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final
 
+from gateway.access.attempts import Thrift
 from gateway.access.people import Record, SignIn
 from gateway.events import Publisher
 from gateway.model import quality
@@ -15,6 +18,31 @@ SIGN_IN: Final = "session.sign_in"
 BAD_IDENTITY_TOKEN_REJECTED: Final = 0x8021_0000
 
 FIRST_USER: Final = "there are no users yet: `edgetwin user add NAME --role admin` on this machine makes the first one"
+
+
+_ANYBODYS: Final = frozenset({quality.BAD_USER_ACCESS_DENIED, quality.BAD_NOT_SUPPORTED})
+"""Refusals that a caller without any right can have as often as he likes: in a flood of them most are only counted."""
+
+
+def commands(store: Store, say: Publisher, now_ns: Callable[[], int]) -> Callable[[Command, Outcome], Awaitable[None]]:
+    """The audit of the one door. A disk that refuses is an event, and stops no command."""
+    denials = Thrift(burst=100, interval_s=10.0)
+
+    async def audit(command: Command, outcome: Outcome) -> None:
+        caller = command.caller
+        if outcome.status in _ANYBODYS:
+            left_out = denials.take(time.monotonic())
+            if left_out is None:
+                return
+            command = replace(command, args={**command.args, "left_out": left_out}) if left_out else command
+        try:
+            await store.audit(command, outcome, now_ns())
+        except StoreUnavailable as fault:
+            say.error("AuditNotWritten", f"{command.kind} by {caller.user}: {fault}", Severity.CRITICAL)
+        if outcome.status == quality.GOOD:
+            say.user(f"{command.kind} by {caller.user}", command=command.kind, user=caller.user, origin=caller.origin)
+
+    return audit
 
 
 def recorder(store: Store, say: Publisher, now_ns: Callable[[], int]) -> Record:

@@ -1,5 +1,6 @@
 """What a command says to be kept secret: it is done with, and never written down."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -8,12 +9,16 @@ from gateway.model.command import Command
 
 SECRETS: Final = frozenset({"password", "present", "secret", "token", "key"})
 HIDDEN: Final = "***"
+LONGEST: Final = 64 * 1024  # characters of arguments that are written down whole: a stranger may send a megabyte
+_BEGINS: Final = 1000
 _DEEP: Final = 8
 
 
 def redacted(command: Command) -> Command:
     """The command as the audit and every log may see it. By the names of the arguments, so that a mistyped command tells nothing either."""
-    return replace(command, args=_hidden(command.args, _DEEP))
+    hidden = _hidden(command.args, _DEEP)
+    text = json.dumps(hidden, default=str)
+    return replace(command, args=hidden if len(text) <= LONGEST else {"begins": text[:_BEGINS], "characters": len(text)})
 
 
 def _hidden(value: Any, deep: int) -> Any:
