@@ -228,6 +228,7 @@ def _subscription(one: "Subscription") -> ua.SubscriptionDiagnosticsDataType:
         DiscardedMessageCount=counts["discarded"],
         MonitoredItemCount=one.monitored_item_srv.count(),
         NextSequenceNumber=one.next_sequence,
+        EventQueueOverflowCount=counts["event_overflow"],
     )
 
 

@@ -1,7 +1,7 @@
 """One occurrence as filters see it: its fields, each asked for and encoded once however many clients want it (Part 4, 7.25.3)."""
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from asyncua.ua.ua_binary import variant_to_binary
@@ -36,6 +36,7 @@ class Fields:
     def __init__(self, occurrence: Occurrence) -> None:
         self.type, self.source, self.permission = occurrence.type, occurrence.source, occurrence.permission
         self._occurrence = occurrence
+        self.notifiers: Collection[Key] | None = None  # who reports it, the Server apart; worked out when one is asked for
         self._readings: dict[Path, Reading | None] = {}
         self._encoded: dict[Path, bytes] = {}
 

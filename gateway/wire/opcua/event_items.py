@@ -82,8 +82,10 @@ class EventHub:
                 items.tell(event)
 
     def above(self, event: Fields) -> Collection[Key]:
-        """The notifiers that report events of that source, the Server apart."""
-        return self.face.space.notifiers(event.source)
+        """The notifiers that report the event, the Server apart."""
+        if event.notifiers is None:
+            event.notifiers = self.face.space.notifiers(event.source)
+        return event.notifiers
 
     def listens(self, items: "EventItems", *, yes: bool) -> None:
         if yes:

@@ -351,6 +351,7 @@ def _describe(interior: Interior) -> None:
     )
     interior.set(_Ids.Server_ServerArray, ua.Variant([settings.application_uri], text, is_array=True))
     interior.compute(_Ids.Server_ServiceLevel, lambda: ua.Variant(interior.face.service_level(), ua.VariantType.Byte))
+    interior.set(_Ids.Server_Auditing, ua.Variant(True, ua.VariantType.Boolean))
     interior.diagnostics.bind()
     capability = "Server_ServerCapabilities_"
     for name, most in (
@@ -373,6 +374,8 @@ def _describe(interior: Interior) -> None:
         ("MaxSubscriptionsPerSession", limits.SUBSCRIPTIONS_PER_SESSION),
         ("MaxMonitoredItems", limits.SUBSCRIPTIONS * limits.ITEMS_PER_SUBSCRIPTION),
         ("MaxMonitoredItemsPerSubscription", limits.ITEMS_PER_SUBSCRIPTION),
+        ("MaxSelectClauseParameters", limits.SELECT_CLAUSES),
+        ("MaxWhereClauseParameters", limits.FILTER_OPERANDS),
         ("MaxArrayLength", limits.MESSAGE_BYTES),
         ("MaxStringLength", limits.MESSAGE_BYTES),
         ("MaxByteStringLength", limits.MESSAGE_BYTES),
