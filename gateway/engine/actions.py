@@ -7,6 +7,7 @@ import numpy as np
 
 from gateway.engine.alarms import Alarms, Live
 from gateway.engine.conditions import Note
+from gateway.engine.related import SILENT
 from gateway.engine.where import NEVER
 from gateway.model import quality
 from gateway.model.alarm import Action, AlarmRule, Change, Condition, ConditionRefused, Shelving, Transition
@@ -122,7 +123,7 @@ def act(alarms: Alarms, name: str, action: Action, now_ns: int, note: Note, dura
     if tags[0] < 0:
         if action is Action.ENABLE and not np.isnan(alarms.last[rows[0]]):
             found += alarms.move(rows, alarms.last[rows].astype(np.int32), None, now_ns, live)
-    elif action is Action.ENABLE and live.status[tags[0]] not in _SILENT:
+    elif action is Action.ENABLE and live.status[tags[0]] not in SILENT:
         found += alarms.weigh(tags, now_ns, live)
     elif action in _BANDS:
         alarms.settle(tags, live)
@@ -130,7 +131,6 @@ def act(alarms: Alarms, name: str, action: Action, now_ns: int, note: Note, dura
 
 
 _BANDS: Final = frozenset({Action.ENABLE, Action.DISABLE})
-_SILENT: Final = (quality.BAD_WAITING_FOR_INITIAL_DATA, quality.BAD_OUT_OF_SERVICE)
 
 
 def _set(alarms: Alarms, rows: Rows, rule: AlarmRule, action: Action, now_ns: int, duration_ns: int) -> None:

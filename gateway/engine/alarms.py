@@ -12,7 +12,7 @@ import numpy as np
 
 from gateway.engine.conditions import TIMES, Conditions
 from gateway.engine.limits import Levels, rises
-from gateway.engine.related import Related
+from gateway.engine.related import SILENT, Related
 from gateway.engine.where import NEVER, Where, every, least, some
 from gateway.model.alarm import AlarmRule, Change, Limit, Shelving, Transition
 from gateway.model.batch import Floats, Mask, Rows, Times
@@ -70,7 +70,7 @@ class Alarms(Conditions):
 
     def weigh(self, tags: Rows, now_ns: int, live: Live) -> list[Transition]:
         """The slow road: every rule of these tags (each once), and the rules of others that look at them."""
-        tags = self.related.followed(tags)
+        tags = self.related.followed(tags, live)
         ruled = tags[self.count[tags] > 0]
         found: list[Transition] = []
         if ruled.size:
@@ -159,8 +159,8 @@ class Alarms(Conditions):
     # --- bands --------------------------------------------------------------------------------------------------------------------------
 
     def settle(self, tags: Rows, live: Live) -> None:
-        """The bands of some tags (each once), where their conditions changed by other means than a sample."""
-        tags = tags[self.count[tags] > 0]
+        """The bands of some tags (each once), where their conditions changed by other means than a sample; not before there was one."""
+        tags = tags[(self.count[tags] > 0) & ~np.isin(live.status[tags], SILENT)]
         if tags.size:
             rules, sample = self._expand(tags)
             self._calm(tags, rules, (live.status[tags] >= _BAD)[sample], live)

@@ -128,6 +128,8 @@ class Engine:
 
         message says what, while it comes. Raises KeyError where there is no such rule.
         """
+        if condition not in self.alarms.place:
+            raise KeyError(condition)
         outcome = self._begin(now_ns)
         outcome.transitions += actions.system(self.alarms, condition, active, now_ns, message, self.twin)
         return self._end(outcome)

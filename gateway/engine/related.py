@@ -13,11 +13,13 @@ import numpy as np
 from gateway.engine.where import NEVER, least, some
 from gateway.model.alarm import AlarmRule, Limit
 from gateway.model.batch import Floats, Mask, Rows, Times
-from gateway.model.quality import BAD
+from gateway.model.quality import BAD, BAD_OUT_OF_SERVICE, BAD_WAITING_FOR_INITIAL_DATA
 
 if TYPE_CHECKING:
     from gateway.engine.alarms import Alarms, Live
 
+SILENT: Final = (BAD_WAITING_FOR_INITIAL_DATA, BAD_OUT_OF_SERVICE)
+"""Of tags that are not judged: no data yet, or out of service."""
 _BAD: Final = np.uint32(BAD)
 _LONGEST: Final = 4e18  # ns; what would take longer never ends
 _AIMED: Final = frozenset({Limit.DEV, Limit.DISC})
@@ -47,11 +49,12 @@ class Related:
                 if rule.tag_id not in followers:
                     followers.append(rule.tag_id)
 
-    def followed(self, tags: Rows) -> Rows:
-        """These tags, and after them those whose rules look at one of them; each once."""
+    def followed(self, tags: Rows, live: "Live") -> Rows:
+        """These tags, and after them those whose rules look at one of them, once they have data; each once."""
         if not self.any_aimed or not some(self.aimed_at[tags]):
             return tags
-        more = [follower for tag in tags[self.aimed_at[tags]].tolist() for follower in self.followers[tag]]
+        looking = (follower for tag in tags[self.aimed_at[tags]].tolist() for follower in self.followers[tag])
+        more = [follower for follower in looking if live.status.item(follower) not in SILENT]
         return np.array(list(dict.fromkeys(tags.tolist() + more)), np.intp)
 
     def look(self, alarms: "Alarms", rules: Rows, x: Floats, bad: Mask, now_ns: int, live: "Live") -> tuple[Floats, Mask, Mask]:

@@ -98,4 +98,4 @@ def same(one: TwinUpdate, other: TwinUpdate) -> None:
 
 
 def _plain(t: Transition) -> tuple[Any, ...]:
-    return (t.rule.condition, t.change, t.active, t.acknowledged, t.at_ns, t.source_ns, repr(t.value), t.status, t.user, t.comment)
+    return (t.change, t.at_ns, t.source_ns, repr(t.condition))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from engine.rig import T0, S, build, derived, rule, same, table, tag, text
 from gateway.engine import snapshot
 from gateway.model import quality
+from gateway.model.alarm import SYSTEM_TAG, Action, AlarmRule, ConditionRefused, Level, Limit
 from gateway.model.batch import Origin, SampleBatch
 from gateway.model.sync import SyncMode
 from gateway.model.tag import TagType
@@ -29,6 +30,15 @@ RULES = [
     rule(TAGS, "d.per_piece", "HI", 1.0),
     rule(TAGS, "a.count", "LO", 2, on_s=5),
 ]
+MORE = [
+    *RULES[:-1],
+    replace(RULES[-1], latch=True, confirm=True, re_alarm_ns=6 * S),
+    AlarmRule(0, "b.power", Limit.LEVEL, 0, 5, levels=(Level(Limit.HI, 40, 500), Level(Limit.HIHI, 80, 800)), off_delay_ns=S),
+    AlarmRule(0, "b.power", Limit.ROC, 20, 5, on_delay_ns=S, shelve_max_ns=20 * S),
+    AlarmRule(0, "b.power", Limit.DEV, 10, 1, target_id=1, re_alarm_ns=4 * S),
+    AlarmRule(1, "a.count", Limit.DISC, 1, target_id=4, on_delay_ns=2 * S),
+    AlarmRule(SYSTEM_TAG, "Gateway", Limit.SYSTEM, 0, on_delay_ns=2 * S, subject="store"),
+]
 FORMULAS = {"d.energy": "integral(b.power)", "d.per_piece": "d.energy / a.count + rate(a.count) * 0"}
 VALUES = st.sampled_from([0.0, 1.0, 3.0, 49.0, 51.0, 90.0, 120.0, 0.25, math.nan])
 OFFSETS = st.integers(-2, 3) | st.sampled_from([-3600, -3600, -3599])  # or a clock set back
@@ -44,11 +54,18 @@ CALL = st.one_of(
 )
 ELAPSED = st.integers(0, 3) | st.just(11)
 CALLS = st.lists(st.tuples(ELAPSED, CALL), max_size=20)
+ACTED = st.one_of(
+    CALL,
+    CALL,
+    st.tuples(st.just("operate"), st.tuples(st.sampled_from([r.condition for r in MORE]), st.sampled_from(list(Action)))),
+    st.tuples(st.just("system"), st.booleans()),
+)
+ALL_CALLS = st.lists(st.tuples(ELAPSED, ACTED), max_size=20)
 MODES = st.sampled_from(list(SyncMode))
 
 
-def fresh(mode):
-    return build(TAGS, RULES, FORMULAS, mode=mode, update_frequency=0.5, history_length=4)
+def fresh(mode, rules=RULES):
+    return build(TAGS, rules, FORMULAS, mode=mode, update_frequency=0.5, history_length=4)
 
 
 def call(engine, now, verb, what):
@@ -64,7 +81,13 @@ def call(engine, now, verb, what):
     if verb == "link":
         statuses = [quality.BAD_NO_COMMUNICATION] * len(what)
         return engine.step(SampleBatch.of(what, [math.nan] * len(what), statuses, received_ns=now, origin=Origin.GATEWAY), now)
+    if verb == "operate":
+        try:
+            return engine.operate(*what, now, user="ben", comment="so", duration_ns=5 * S)
+        except ConditionRefused:
+            return None
     others = {
+        "system": lambda: engine.system("Gateway/Alarms/store", what, now, "full"),
         "acknowledge": lambda: engine.acknowledge(what, now, "anna", "seen"),
         "release": lambda: engine.release(what, now),
         "rebase": lambda: engine.rebase(what * S),
@@ -93,17 +116,17 @@ def agree(ones, others):
 
 
 @settings(max_examples=150, deadline=None)
-@given(MODES, CALLS)
+@given(MODES, ALL_CALLS)
 def test_a_replay_is_the_run(mode, calls):
-    live, replayed = fresh(mode), fresh(mode)
+    live, replayed = fresh(mode, MORE), fresh(mode, MORE)
     agree(play(live, calls, T0)[0], play(replayed, calls, T0)[0])
     assert live.state_hash() == replayed.state_hash()
 
 
 @settings(max_examples=200, deadline=None)
-@given(MODES, CALLS, CALLS)
+@given(MODES, ALL_CALLS, ALL_CALLS)
 def test_a_restart_from_a_snapshot_goes_on_as_if_nothing_had_happened(mode, before, after):
-    live, restarted = fresh(mode), fresh(mode)
+    live, restarted = fresh(mode, MORE), fresh(mode, MORE)
     _, now = play(live, before, T0)
     restarted.restore(live.snapshot())
     assert restarted.state_hash() == live.state_hash()
