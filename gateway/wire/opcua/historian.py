@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from asyncua import ua
-from asyncua.common.utils import Buffer, ServiceError
 
 from gateway.model.command import Caller
 from gateway.wire.opcua import limits
@@ -21,11 +20,10 @@ from gateway.wire.opcua.nodes import OURS, Nodes
 from gateway.wire.opcua.past import HistoryRefused, Page, Rest, ValueQuery
 from gateway.wire.opcua.past_encode import history_data, refused, result
 from gateway.wire.opcua.past_events import PastEvents
-from gateway.wire.opcua.past_requests import Details, EventDetails, HistoryRequest, Modified, NodeToRead, held_bytes, history_request
+from gateway.wire.opcua.past_requests import Details, EventDetails, HistoryRequest, Modified, NodeToRead, held_bytes
 
 _CODES: Final = ua.StatusCodes
 _PERMISSION: Final = "history:read"
-_NEITHER: Final = 3
 _SERVER: Final = 1
 _BINARY: Final = "Default Binary"
 _RANGE: Final = re.compile(r"(\d{1,9})(?::(\d{1,9}))?(?:,.*)?")
@@ -99,15 +97,8 @@ class Historian:
         self._face, self._nodes = face, nodes
         self._events = PastEvents(face, nodes, types)
 
-    async def read(self, body: Buffer, caller: Caller, points: HistoryPoints, message_bytes: int) -> bytes:
-        """Results and diagnostics of a HistoryReadResponse of at most about message_bytes.
-
-        Raises ServiceError: BadNothingToDo, BadTooManyOperations, BadTimestampsToReturnInvalid, BadHistoryOperationInvalid,
-        BadAggregateListMismatch.
-        """
-        request = history_request(body)
-        if not 0 <= request.stamps < _NEITHER:
-            raise ServiceError(_CODES.BadTimestampsToReturnInvalid)
+    async def read(self, request: HistoryRequest, caller: Caller, points: HistoryPoints, message_bytes: int) -> bytes:
+        """Results and diagnostics of a HistoryReadResponse of at most about message_bytes. Raises nothing: each node has its own status."""
         if request.release:
             results = [self._release(wanted, points) for wanted in request.nodes]
         else:

@@ -19,6 +19,7 @@ _EVENTS: Final = struct.Struct("<Iqq")
 _OLDEST_NS: Final = -(2**63) + 1_000_000
 _NEWEST_NS: Final = 2**63 - 1_000_000
 _LONGEST_NS: Final = 2.0**62
+_NEITHER: Final = 3
 _OBJECTS: Final = 20  # bytes of objects for a byte on the wire
 _TIME_BYTES: Final = 40
 
@@ -61,7 +62,9 @@ class HistoryRequest:
 
 
 def history_request(body: Buffer) -> HistoryRequest:
-    """Raises ServiceError (BadHistoryOperationInvalid, BadAggregateListMismatch, BadNothingToDo, BadTooManyOperations), struct.error."""
+    """Raises ServiceError: BadNothingToDo, BadTooManyOperations, BadTimestampsToReturnInvalid, BadHistoryOperationInvalid,
+    BadAggregateListMismatch; and what decoding bytes raises that are no such request.
+    """
     kind = nodeid_from_binary(body)
     inside = _extension_body(body)
     stamps, release, count = struct.unpack("<i?i", body.read(9))
@@ -70,6 +73,8 @@ def history_request(body: Buffer) -> HistoryRequest:
         raise ServiceError(ua.StatusCodes.BadNothingToDo)
     if count > most:
         raise ServiceError(ua.StatusCodes.BadTooManyOperations)
+    if not 0 <= stamps < _NEITHER:
+        raise ServiceError(ua.StatusCodes.BadTimestampsToReturnInvalid)
     nodes = [_node_to_read(body) for _ in range(count)]
     decode = _DETAILS.get(int(kind.Identifier)) if kind.NamespaceIndex == 0 and isinstance(kind.Identifier, int) else None
     if decode is None or inside is None:

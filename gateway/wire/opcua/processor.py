@@ -4,7 +4,7 @@
 
 import struct
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from asyncua import ua
@@ -18,6 +18,7 @@ from gateway.wire.opcua.channel import Channel
 from gateway.wire.opcua.diagnostics import Calls
 from gateway.wire.opcua.guards import MALFORMED
 from gateway.wire.opcua.later import Later
+from gateway.wire.opcua.past_requests import HistoryRequest, history_request
 from gateway.wire.opcua.publishing import BYTES_PER_VALUE, Message
 from gateway.wire.opcua.reads import Reads
 from gateway.wire.opcua.requests import create_items_request
@@ -149,13 +150,9 @@ class Processor(UaProcessor):
         typeid = nodeid_from_binary(body)
         header = struct_from_binary(ua.RequestHeader, body)
         self._calls.called(typeid.Identifier, self.iserver.face.now_ns())
-        return await self._answering(typeid, header, seqhdr, self._process_message(typeid, header, seqhdr, body))
-
-    async def _answering(self, typeid: ua.NodeId, header: ua.RequestHeader, seqhdr: Any, work: Awaitable[bool]) -> bool:
-        """Whatever keeps `work` from its answer is answered with a ServiceFault."""
         code: int | None = ua.StatusCodes.BadInternalError  # what a fault of our own is answered with, on its way up to the log
         try:
-            keep = bool(await work)
+            keep = bool(await self._process_message(typeid, header, seqhdr, body))
             code = None
         except (ServiceError, ua.uaerrors.UaStatusCodeError) as refused:
             keep, code = True, refused.code
@@ -194,11 +191,9 @@ class Processor(UaProcessor):
         ):
             pass
         elif service == _HISTORY_READ:
-            session, wanted = self.session, _rest(body)
+            session, wanted = self.session, history_request(Buffer(_rest(body)))
             assert session is not None
-            await self._later.start(
-                lambda: self._answering(typeid, requesthdr, seqhdr, self._history_read(requesthdr, seqhdr, wanted, session))
-            )
+            await self._later.start(lambda: self._history_read(requesthdr, seqhdr, wanted, session))
         elif service == _CREATE_SESSION:
             await self._create_session(requesthdr, seqhdr, body)
         elif service == _ACTIVATE_SESSION:
@@ -365,12 +360,18 @@ class Processor(UaProcessor):
         self._respond(_READ_RESPONSE, header, seqhdr, answer)
         return True
 
-    async def _history_read(self, header: ua.RequestHeader, seqhdr: Any, body: bytes, session: Session) -> bool:
+    async def _history_read(self, header: ua.RequestHeader, seqhdr: Any, wanted: HistoryRequest, session: Session) -> None:
+        """Beside the other requests. The request is sound: what goes wrong now is a fault of our own, on its way up to the log."""
         message_bytes = min(self._client_message_bytes or limits.MESSAGE_BYTES, limits.MESSAGE_BYTES)
-        answer = await self.iserver.historian.read(Buffer(body), session.caller, session.history_points, message_bytes)
-        if not self._transport.is_closing():
-            self._respond(_HISTORY_READ_RESPONSE, header, seqhdr, answer)
-        return True
+        answer = None
+        try:
+            answer = await self.iserver.historian.read(wanted, session.caller, session.history_points, message_bytes)
+        finally:
+            if not self._transport.is_closing():
+                if answer is None:
+                    self._fault(header, seqhdr, ua.StatusCodes.BadInternalError)
+                else:
+                    self._respond(_HISTORY_READ_RESPONSE, header, seqhdr, answer)
 
     def _respond(self, response: bytes, header: ua.RequestHeader, seqhdr: Any, *body: bytes) -> None:
         now = self.iserver.face.now_ns() // 100 + ticks.EPOCH_1970
