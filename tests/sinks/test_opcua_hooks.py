@@ -10,7 +10,7 @@ from asyncua.ua.ua_binary import struct_to_binary
 
 from gateway.contracts import NotConnected
 from gateway.model.tag import Tag
-from gateway.wire.opcua import channel, guards, items, processor, publishing, reads, server, sessions, standard, views
+from gateway.wire.opcua import channel, guards, items, listener, processor, publishing, reads, server, sessions, standard, views
 from support.opcua_face import CACHE, opcua_face
 from support.waiting import eventually
 
@@ -23,8 +23,8 @@ def test_the_library_is_the_version_the_hooks_were_written_for():
 
 
 HOOKS = [
-    (server.Connection, "connection_made"),
-    (server.Listener, "_make_protocol"),
+    (listener.Connection, "connection_made"),
+    (listener.Listener, "_make_protocol"),
     (server.Interior, "create_session"),
     (server.Anonymous, "get_user"),
     (guards.GuardedProtocol, "data_received"),

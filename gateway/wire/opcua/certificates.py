@@ -105,13 +105,23 @@ def _self_signed(key: rsa.RSAPrivateKey, gateway: str, now: dt.datetime) -> x509
                     x509.UniformResourceIdentifier(application_uri(gateway)),
                     x509.DNSName(host),
                     x509.DNSName("localhost"),
-                    x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+                    *(x509.IPAddress(address) for address in _addresses()),
                 ]
             ),
             critical=False,
         )
         .sign(key, hashes.SHA256())
     )
+
+
+def _addresses() -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    """The loopback's, and the one that this machine shows to others, as far as its routes tell; nothing is sent."""
+    found = [ipaddress.ip_address("127.0.0.1")]
+    for family, elsewhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        with contextlib.suppress(OSError, ValueError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((elsewhere, 9))
+            found.append(ipaddress.ip_address(probe.getsockname()[0].partition("%")[0]))
+    return list(dict.fromkeys(found))
 
 
 def _replace(path: Path, content: bytes, mode: int) -> None:

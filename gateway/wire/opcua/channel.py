@@ -74,7 +74,10 @@ class Channel(SecureConnection):
         self.security_policy, self.own = chosen.create(self._admission.trusted(self.shown)), self._admission.own
 
     def open(self, params: Any, server: Any) -> ua.OpenSecureChannelResult:
-        """Part 4, 5.5.2: one channel for each connection; a renewal keeps its mode. Raises UaStatusCodeError."""
+        """Part 4, 5.5.2: one channel for each connection; a renewal keeps its mode, and asks for a certificate that is still good.
+
+        Raises UaStatusCodeError, Untrusted.
+        """
         issue = params.RequestType == ua.SecurityTokenRequestType.Issue
         if issue is self._open:
             raise UaStatusCodeError(_codes.BadRequestTypeInvalid)
@@ -83,6 +86,8 @@ class Channel(SecureConnection):
         nonce = bytes(params.ClientNonce or b"")
         if self.secure and (len(nonce) != self.security_policy.secure_channel_nonce_length or nonce == self.remote_nonce):
             raise UaStatusCodeError(_codes.BadNonceInvalid)
+        if self.secure and not issue:
+            self._admission.trusted(self.shown)
         low, high = limits.CHANNEL_LIFETIME_MS
         params.RequestedLifetime = min(max(params.RequestedLifetime or high, low), high)
         made: ua.OpenSecureChannelResult = super().open(params, server)

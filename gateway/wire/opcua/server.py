@@ -8,7 +8,6 @@ server = OpcUaServer(Settings(...), face); await server.start(); server.url; awa
 import asyncio
 import secrets
 import socket
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,7 +18,6 @@ from asyncua import ua
 from asyncua.common.connection import TransportLimits
 from asyncua.common.utils import ServiceError
 from asyncua.crypto.permission_rules import User, UserRole
-from asyncua.server.binary_server_asyncio import BinaryServer
 from asyncua.server.internal_server import InternalServer
 from asyncua.server.user_managers import UserManager
 
@@ -29,13 +27,13 @@ from gateway.wire.opcua.admission import Admission
 from gateway.wire.opcua.call import Calls
 from gateway.wire.opcua.diagnostics import Diagnostics
 from gateway.wire.opcua.face import Face
-from gateway.wire.opcua.guards import GuardedProtocol, guard_codec
+from gateway.wire.opcua.guards import guard_codec
 from gateway.wire.opcua.historian import Historian
 from gateway.wire.opcua.limits import Limits
+from gateway.wire.opcua.listener import Listener
 from gateway.wire.opcua.nodes import Nodes
 from gateway.wire.opcua.occurrences import Occurrence
 from gateway.wire.opcua.past_capabilities import describe_history
-from gateway.wire.opcua.processor import Processor
 from gateway.wire.opcua.publishing import Publishing
 from gateway.wire.opcua.server_methods import own_methods
 from gateway.wire.opcua.sessions import Session
@@ -49,6 +47,7 @@ _PRODUCT: Final = "urn:edgetwin"
 _NAME: Final = "Edgetwin"
 _RUNNING: Final = 0
 _SWEEP_S: Final = 5.0
+_EVERYWHERE: Final = ("0.0.0.0", "::", "")  # noqa: S104 - recognised, not bound to
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,57 +196,6 @@ class Interior(InternalServer):
         held.value_callback = lambda _nodeid, _attribute: ua.DataValue(read(), SourceTimestamp=now())
 
 
-class Connection(GuardedProtocol):
-    """A client's socket with our processor behind it."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Where there are too many, the oldest that nobody has signed in on gives way (Part 4, 5.5.2)."""
-        self.made_s = time.monotonic()
-        if len(self.clients) >= self.iserver.max_connections:
-            idle = next((one for one in self.clients if isinstance(one, Connection) and not one.signed_in), None)
-            if idle is not None:
-                self.iserver.face.count("connections_evicted")  # type: ignore[attr-defined]
-                idle.cut()
-        super().connection_made(transport)
-        if self.processor is not None:
-            assert self.transport is not None
-            self.processor = Processor(self.iserver, self.transport, self.limits, self.refuse)  # type: ignore[arg-type]
-
-    @property
-    def signed_in(self) -> bool:
-        """Whether it carries a session that is activated."""
-        session = None if self.processor is None else self.processor.session
-        return session is not None and session.is_activated()
-
-    def cut(self) -> None:
-        """Closed at once, and counted no more."""
-        if self in self.clients:
-            self.clients.remove(self)
-        if self.transport is not None:
-            self.transport.abort()
-
-    def sweep(self, now_s: float) -> None:
-        """Closed where nobody signs in, or its channel was not renewed."""
-        if self.signed_in:
-            self.made_s = now_s
-        idle = now_s - self.made_s > limits.ACTIVATION_S
-        if self.transport is not None and (idle or (isinstance(self.processor, Processor) and self.processor.channel.expired())):
-            self.transport.close()
-
-
-class Listener(BinaryServer):
-    def sweep(self) -> None:
-        now_s = time.monotonic()
-        for client in list(self.clients):
-            if isinstance(client, Connection):
-                client.sweep(now_s)
-
-    def _make_protocol(self) -> Connection:
-        return Connection(
-            iserver=self.iserver, policies=self._policies, clients=self.clients, closing_tasks=self.closing_tasks, limits=self.limits
-        )
-
-
 class OpcUaServer:
     """The doors that its settings open, on one port."""
 
@@ -261,7 +209,8 @@ class OpcUaServer:
     def url(self) -> str:
         """The endpoint's address, with the port that it really has."""
         port = self._listener.port if self._listener is not None else self._settings.port
-        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
+        host = socket.gethostname() if self._settings.host in _EVERYWHERE else self._settings.host
+        host = f"[{host}]" if ":" in host else host
         return f"opc.tcp://{host}:{port}{endpoints.PATH}"
 
     @property
