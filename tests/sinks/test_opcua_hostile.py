@@ -277,7 +277,7 @@ async def test_services_that_are_not_served_say_so(face, client):
     for attempt in (
         session.register_server(server),
         session.session.add_nodes([ua.AddNodesItem()]),
-        session.session.history_read(ua.HistoryReadParameters()),
+        session.protocol.send_request(ua.HistoryUpdateRequest()),
     ):
         with pytest.raises(UaStatusCodeError) as refused:
             await attempt

@@ -147,11 +147,11 @@ async def test_a_variable_has_all_its_attributes(client):
         [ids.DataType, ids.ValueRank, ids.AccessLevel, ids.UserAccessLevel, ids.Description, ids.MinimumSamplingInterval]
     )
     got = [value.Value.Value for value in values]
-    assert got[:4] == [ua.NodeId(11), -1, 1, 1]
+    assert got[:4] == [ua.NodeId(11), -1, 5, 5]  # CurrentRead, HistoryRead
     assert (got[4].Text, got[5]) == ("Oven temperature", 10.0)
-    for name, user in (("line.setpoint", 3), ("line.locked", 1)):  # CurrentWrite is the tag's; whether this client may is UserAccessLevel
+    for name, user in (("line.setpoint", 7), ("line.locked", 5)):  # CurrentWrite is the tag's; whether this client may is UserAccessLevel
         values = await tag(client, name).read_attributes([ids.AccessLevel, ids.UserAccessLevel])
-        assert [value.Value.Value for value in values] == [3, user]
+        assert [value.Value.Value for value in values] == [7, user]
 
 
 async def test_a_path_of_names_leads_to_tags_and_their_properties(client):
