@@ -1,32 +1,35 @@
 """Conditions as Part 9 describes them: for each kind of rule its type and every field of it, as one table for nodes and events alike.
 
 A field is found by its path of BrowseNames below the condition; names of the gateway's own namespace begin with `2:`. Texts are those
-of Part 9, Annex A, in English. Pure: a field is a function of a Live condition, and nothing is kept per condition.
+of Part 9, Annex A, in English.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
 from gateway.events import said
-from gateway.model.alarm import SYSTEM_TAG, AlarmRule, Change, Condition, Limit, Shelving, Transition
-from gateway.model.tag import TagTable
-from gateway.wire.opcua.face import Builtin, Content, Key, Reading, Text
+from gateway.model.alarm import SYSTEM_TAG, AlarmRule, Condition, Limit, Shelving
+from gateway.sinks.opcua.condition_parts import (
+    LIMIT_STATE_MACHINE,
+    SHELVED_STATE_MACHINE,
+    Fields,
+    Live,
+    condition_variable,
+    duration,
+    machine,
+    node_id,
+    prop,
+    two_state,
+    utc,
+)
+from gateway.wire.opcua.face import Builtin, Content, Text
 from gateway.wire.opcua.occurrences import Path
 
 GATEWAY: Final = "Gateway"
 """Key of the Object below which the gateway's own conditions stand."""
 
-PROPERTY: Final = 68
-TWO_STATE_VARIABLE: Final = 8995
-CONDITION_VARIABLE: Final = 9002
-FINITE_STATE_VARIABLE: Final = 2760
-SHELVED_STATE_MACHINE: Final = 2929
-LIMIT_STATE_MACHINE: Final = 9318
-
-_BAD_CONDITION_DISABLED: Final = 0x80990000
-_BAD_STATE_NOT_ACTIVE: Final = 0x80BF0000
 _CERTIFICATE_EXPIRATION: Final = 13225  # CertificateExpirationAlarmType (5.8.24.7)
 _RSA_SHA256_CERTIFICATE: Final = 12560  # RsaSha256ApplicationCertificateType (Part 12, 7.8.4.9)
 _PROCESS_CLASS: Final = (11164, "ProcessConditionClassType")
@@ -54,62 +57,6 @@ _SHELVED_STATES: Final[Mapping[Shelving, tuple[int, str]]] = {
 }
 
 
-Certificate = tuple[bytes, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """A condition at the moment at which it is shown or reported, by the transition that led to its state. target: key of the setpoint or
-    command that it is compared with, 0 for none. last_severity: the one before its severity changed, 0 where it has not. certificate: the
-    server's own (DER) and when it ends (UTC ns).
-    """
-
-    transition: Transition
-    received_ns: int
-    now_ns: int
-    target: Key
-    last_severity: int = 0
-    certificate: Certificate | None = None
-
-    @property
-    def condition(self) -> Condition:
-        return self.transition.condition
-
-    @property
-    def rule(self) -> AlarmRule:
-        return self.transition.condition.rule
-
-    @property
-    def time_ns(self) -> int:
-        return self.transition.at_ns
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One component or property. of: its value; None for an Object, which has only parts. lasting: also true while disabled (5.5.2)."""
-
-    type_definition: int
-    data_type: int = 0
-    builtin: Builtin = Builtin.STRING
-    of: Callable[[Live], Content] | None = None
-    lasting: bool = False
-
-    def read(self, live: Live) -> Reading:
-        """The value as it stands. Of a disabled condition little is known: BadConditionDisabled."""
-        assert self.of is not None
-        if not self.lasting and not live.condition.enabled:
-            return Reading(None, self.builtin, _BAD_CONDITION_DISABLED)
-        content = self.of(live)
-        if content is _NOT_ACTIVE:
-            return Reading(None, self.builtin, _BAD_STATE_NOT_ACTIVE)
-        return Reading(content, self.builtin, 0, live.time_ns, live.now_ns)
-
-
-Fields = dict[Path, Field]
-_NOT_ACTIVE: Final = Text(None, None)
-"""Stands for the value of a state machine that is not active itself."""
-
-
 def type_of(rule: AlarmRule) -> int:
     """The condition's ObjectType, which is its EventType."""
     return _CERTIFICATE_EXPIRATION if _of_certificate(rule) else _TYPES[rule.limit]
@@ -130,24 +77,16 @@ def name_of(rule: AlarmRule) -> str:
     return rule.subject or rule.limit.value
 
 
-def now(condition: Condition, tags: TagTable, now_ns: int) -> Live:
-    """A condition as it stands."""
-    change = Change.ACTIVE if condition.active else Change.INACTIVE
-    return replace(at(Transition(condition, change, condition.since_ns), tags, now_ns), received_ns=condition.since_ns)
-
-
-def at(transition: Transition, tags: TagTable, now_ns: int) -> Live:
-    """A condition at one of its transitions."""
-    rule = transition.rule
-    return Live(transition, now_ns, now_ns, tags[rule.target_id].name if rule.target_id >= 0 else 0)
-
-
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The fields of one kind of condition by path, in the order of the types; parts: by the path of what they belong to."""
+    """The fields of one kind of condition by path, in the order of the types. By path too: parts, what belongs to one; names, their
+    BrowseNames; suffixes, their identifiers less the condition's.
+    """
 
     fields: Fields
     parts: Mapping[Path, list[Path]]
+    names: Mapping[Path, str]
+    suffixes: Mapping[Path, str]
 
 
 def shape_of(rule: AlarmRule) -> Shape:
@@ -171,98 +110,43 @@ def _shape(limit: Limit, levels: frozenset[Limit], has: tuple[bool, ...]) -> Sha
     parts: dict[Path, list[Path]] = {(): []}
     for path in fields:
         parts.setdefault(path[:-1], []).append(path)
-    return Shape(fields, parts)
+    names = {path: path[-1].removeprefix("2:") for path in fields}
+    return Shape(fields, parts, names, {path: "/".join(("", *path[:-1], name)) for path, name in names.items()})
 
 
 def _fields(limit: Limit, levels: frozenset[Limit], has: tuple[bool, ...]) -> Fields:
     confirm, latch, re_alarm, on_delay, off_delay, *words, certificate = has
     found: Fields = {**_EVENT, **_CONDITION, **_ACKNOWLEDGEABLE}
     if confirm:
-        found |= _state("ConfirmedState", "Unconfirmed", "Confirmed", lambda c: c.confirmed)
+        found |= two_state("ConfirmedState", "Unconfirmed", "Confirmed", lambda c: c.confirmed)
     found |= _ALARM
     if latch:
-        found |= _state("LatchedState", "Unlatched", "Latched", lambda c: c.latched)
+        found |= two_state("LatchedState", "Unlatched", "Latched", lambda c: c.latched)
     for wanted, name, of in (
         (re_alarm, "ReAlarmTime", lambda live: live.rule.re_alarm_ns / 1e6),
         (on_delay, "OnDelay", lambda live: live.rule.on_delay_ns / 1e6),
         (off_delay, "OffDelay", lambda live: live.rule.off_delay_ns / 1e6),
     ):
         if wanted:
-            found[name,] = _duration(of)
+            found[name,] = duration(of)
     found |= _of_limit(limit, levels) | (_OF_CERTIFICATE if certificate else {})
     for wanted, name, of_text in zip(words, ("Cause", "Consequence", "Action"), _ADVICE, strict=True):
         if wanted:
-            found[f"2:{name}",] = _property(Builtin.LOCALIZED_TEXT, of_text, lasting=True)
+            found[f"2:{name}",] = prop(Builtin.LOCALIZED_TEXT, of_text, lasting=True)
     return found
-
-
-# --- how fields are made ---
-
-
-def _property(builtin: Builtin, of: Callable[[Live], Content], data_type: int = 0, *, lasting: bool = False) -> Field:
-    return Field(PROPERTY, data_type or int(builtin), builtin, of, lasting)
-
-
-def _duration(of: Callable[[Live], Content]) -> Field:
-    return _property(Builtin.DOUBLE, of, 290, lasting=True)
-
-
-def _utc(of: Callable[[Live], Content], *, lasting: bool = False) -> Field:
-    return _property(Builtin.DATE_TIME, of, 294, lasting=lasting)
-
-
-def _node(of: Callable[[Live], Key]) -> Field:
-    return _property(Builtin.NODE_ID, of, lasting=True)
-
-
-def _state(name: str, off: str, on: str, of: Callable[[Condition], bool], *, lasting: bool = False) -> Fields:
-    """A TwoStateVariable (5.2) with its Id."""
-
-    def text(live: Live) -> Content:
-        return Text(on if of(live.condition) else off)
-
-    return {
-        (name,): Field(TWO_STATE_VARIABLE, int(Builtin.LOCALIZED_TEXT), Builtin.LOCALIZED_TEXT, text, lasting),
-        (name, "Id"): _property(Builtin.BOOLEAN, lambda live: of(live.condition), lasting=lasting),
-    }
-
-
-def _condition_variable(name: str, builtin: Builtin, of: Callable[[Live], Content], at: Callable[[Live], int]) -> Fields:
-    """A ConditionVariable (5.3) with its SourceTimestamp."""
-    return {(name,): Field(CONDITION_VARIABLE, int(builtin), builtin, of), (name, "SourceTimestamp"): _utc(at)}
-
-
-def _current(machine: str, definition: int, of: Callable[[Condition], tuple[int, str] | None]) -> Fields:
-    """A finite state machine (Part 5, B.4.5) with its CurrentState; None: it is not active."""
-
-    def text(live: Live) -> Content:
-        state = of(live.condition)
-        return _NOT_ACTIVE if state is None else Text(state[1])
-
-    def number(live: Live) -> Content:
-        state = of(live.condition)
-        return _NOT_ACTIVE if state is None else state[0]
-
-    return {
-        (machine,): Field(definition),
-        (machine, "CurrentState"): Field(FINITE_STATE_VARIABLE, int(Builtin.LOCALIZED_TEXT), Builtin.LOCALIZED_TEXT, text),
-        (machine, "CurrentState", "Id"): _property(Builtin.NODE_ID, number),
-    }
 
 
 # --- the types, from the top down ---
 
 _EVENT: Final[Fields] = {  # Part 5, 6.4.2
-    ("EventId",): _property(Builtin.BYTE_STRING, lambda live: live.condition.event_id, lasting=True),
-    ("EventType",): _node(lambda live: type_of(live.rule)),
-    ("SourceNode",): _node(lambda live: source_of(live.rule)),
-    ("SourceName",): _property(Builtin.STRING, lambda live: source_of(live.rule), lasting=True),
-    ("Time",): _utc(lambda live: live.time_ns, lasting=True),
-    ("ReceiveTime",): _utc(lambda live: live.received_ns, lasting=True),
-    ("Message",): _property(
-        Builtin.LOCALIZED_TEXT, lambda live: Text(said(live.transition) if live.condition.serial else ""), lasting=True
-    ),
-    ("Severity",): _property(Builtin.UINT16, lambda live: live.condition.severity, lasting=True),
+    ("EventId",): prop(Builtin.BYTE_STRING, lambda live: live.condition.event_id, lasting=True),
+    ("EventType",): node_id(lambda live: type_of(live.rule)),
+    ("SourceNode",): node_id(lambda live: source_of(live.rule)),
+    ("SourceName",): prop(Builtin.STRING, lambda live: source_of(live.rule), lasting=True),
+    ("Time",): utc(lambda live: live.time_ns, lasting=True),
+    ("ReceiveTime",): utc(lambda live: live.received_ns, lasting=True),
+    ("Message",): prop(Builtin.LOCALIZED_TEXT, lambda live: Text(said(live.transition) if live.condition.serial else ""), lasting=True),
+    ("Severity",): prop(Builtin.UINT16, lambda live: live.condition.severity, lasting=True),
 }
 
 
@@ -283,19 +167,19 @@ def _enabled(live: Live) -> Content:
 
 
 _CONDITION: Final[Fields] = {  # 5.5.2
-    ("ConditionClassId",): _node(lambda live: _class(live.rule)[0]),
-    ("ConditionClassName",): _property(Builtin.LOCALIZED_TEXT, lambda live: Text(_class(live.rule)[1]), lasting=True),
-    ("ConditionName",): _property(Builtin.STRING, lambda live: name_of(live.rule), lasting=True),
-    ("BranchId",): _node(lambda _: 0),
-    ("Retain",): _property(Builtin.BOOLEAN, lambda live: live.condition.retained, lasting=True),
-    **_state("EnabledState", "Disabled", "Enabled", lambda c: c.enabled, lasting=True),
-    ("EnabledState", "EffectiveDisplayName"): _property(Builtin.LOCALIZED_TEXT, _enabled, lasting=True),
-    **_condition_variable("Quality", Builtin.STATUS_CODE, lambda live: live.condition.status, lambda live: live.condition.active_ns),
-    **_condition_variable(
+    ("ConditionClassId",): node_id(lambda live: _class(live.rule)[0]),
+    ("ConditionClassName",): prop(Builtin.LOCALIZED_TEXT, lambda live: Text(_class(live.rule)[1]), lasting=True),
+    ("ConditionName",): prop(Builtin.STRING, lambda live: name_of(live.rule), lasting=True),
+    ("BranchId",): node_id(lambda _: 0),
+    ("Retain",): prop(Builtin.BOOLEAN, lambda live: live.condition.retained, lasting=True),
+    **two_state("EnabledState", "Disabled", "Enabled", lambda c: c.enabled, lasting=True),
+    ("EnabledState", "EffectiveDisplayName"): prop(Builtin.LOCALIZED_TEXT, _enabled, lasting=True),
+    **condition_variable("Quality", Builtin.STATUS_CODE, lambda live: live.condition.status, lambda live: live.condition.active_ns),
+    **condition_variable(
         "LastSeverity", Builtin.UINT16, lambda live: live.last_severity, lambda live: live.time_ns if live.last_severity else 0
     ),
-    **_condition_variable("Comment", Builtin.LOCALIZED_TEXT, lambda live: _said(live.condition), lambda live: _said_ns(live.condition)),
-    ("ClientUserId",): _property(Builtin.STRING, lambda live: live.condition.user),
+    **condition_variable("Comment", Builtin.LOCALIZED_TEXT, lambda live: _said(live.condition), lambda live: _said_ns(live.condition)),
+    ("ClientUserId",): prop(Builtin.STRING, lambda live: live.condition.user),
 }
 
 
@@ -307,7 +191,7 @@ def _said_ns(condition: Condition) -> int:
     return condition.since_ns if condition.comment else 0
 
 
-_ACKNOWLEDGEABLE: Final[Fields] = _state("AckedState", "Unacknowledged", "Acknowledged", lambda c: c.acknowledged)  # 5.7.2
+_ACKNOWLEDGEABLE: Final[Fields] = two_state("AckedState", "Unacknowledged", "Acknowledged", lambda c: c.acknowledged)  # 5.7.2
 
 
 def _unshelve_ms(live: Live) -> float:
@@ -325,15 +209,15 @@ def _effective_active(live: Live) -> Content:
 
 
 _ALARM: Final[Fields] = {  # 5.8.2
-    **_state("ActiveState", "Inactive", "Active", lambda c: c.active),
-    ("ActiveState", "EffectiveDisplayName"): _property(Builtin.LOCALIZED_TEXT, _effective_active),
-    ("InputNode",): _node(lambda live: 0 if live.rule.tag_id == SYSTEM_TAG else live.rule.tag),
-    **_state("SuppressedState", "Unsuppressed", "Suppressed", lambda c: c.suppressed),
-    **_state("OutOfServiceState", "In Service", "Out of Service", lambda c: c.out_of_service),
-    **_current("ShelvingState", SHELVED_STATE_MACHINE, lambda c: _SHELVED_STATES[c.shelving]),
-    ("ShelvingState", "UnshelveTime"): _property(Builtin.DOUBLE, _unshelve_ms, 290),
-    ("SuppressedOrShelved",): _property(Builtin.BOOLEAN, lambda live: live.condition.silenced),
-    ("MaxTimeShelved",): _duration(lambda live: live.rule.shelve_max_ns / 1e6),
+    **two_state("ActiveState", "Inactive", "Active", lambda c: c.active),
+    ("ActiveState", "EffectiveDisplayName"): prop(Builtin.LOCALIZED_TEXT, _effective_active),
+    ("InputNode",): node_id(lambda live: 0 if live.rule.tag_id == SYSTEM_TAG else live.rule.tag),
+    **two_state("SuppressedState", "Unsuppressed", "Suppressed", lambda c: c.suppressed),
+    **two_state("OutOfServiceState", "In Service", "Out of Service", lambda c: c.out_of_service),
+    **machine("ShelvingState", SHELVED_STATE_MACHINE, lambda c: _SHELVED_STATES[c.shelving]),
+    ("ShelvingState", "UnshelveTime"): prop(Builtin.DOUBLE, _unshelve_ms, 290),
+    ("SuppressedOrShelved",): prop(Builtin.BOOLEAN, lambda live: live.condition.silenced),
+    ("MaxTimeShelved",): duration(lambda live: live.rule.shelve_max_ns / 1e6),
 }
 
 _ADVICE: Final[tuple[Callable[[Live], Content], ...]] = (
@@ -348,27 +232,27 @@ def _of_limit(limit: Limit, levels: frozenset[Limit]) -> Fields:
     if limit in _WORDS:
         return _limit_state(limit, lambda c: c.active) | _limit(limit, lambda rule: rule.threshold)
     if limit is Limit.LEVEL:
-        found = _current("LimitState", LIMIT_STATE_MACHINE, _level)
+        found = machine("LimitState", LIMIT_STATE_MACHINE, _level)
         for level in (one for one in _WORDS if one in levels):
             found |= _limit(level, _threshold(level))
         return found
     if limit in {Limit.DEV, Limit.ROC}:
-        setpoint: Fields = {("SetpointNode",): _node(lambda live: live.target)}
+        setpoint: Fields = {("SetpointNode",): node_id(lambda live: live.target)}
         return _OF_DEVIATION | (setpoint if limit is Limit.DEV else {})
     if limit is Limit.DISC:
         return _OF_DISCREPANCY
-    return {("NormalState",): _node(lambda _: 0)}  # 5.8.24.2: no Variable tells which state is the normal one
+    return {("NormalState",): node_id(lambda _: 0)}  # 5.8.24.2: no Variable tells which state is the normal one
 
 
 def _limit(limit: Limit, of: Callable[[AlarmRule], float]) -> Fields:
     """5.8.18 (LimitAlarmType)."""
-    return {(f"{_WORDS[limit]}Limit",): _property(Builtin.DOUBLE, lambda live: of(live.rule), lasting=True)}
+    return {(f"{_WORDS[limit]}Limit",): prop(Builtin.DOUBLE, lambda live: of(live.rule), lasting=True)}
 
 
 def _limit_state(limit: Limit, of: Callable[[Condition], bool]) -> Fields:
     """5.8.20.2 (NonExclusiveLimitAlarmType)."""
     word = _WORDS[limit]
-    return _state(f"{word}State", f"{word} inactive", f"{word} active", of)
+    return two_state(f"{word}State", f"{word} inactive", f"{word} active", of)
 
 
 def _level(condition: Condition) -> tuple[int, str] | None:
@@ -388,12 +272,12 @@ _OF_DEVIATION: Final[Fields] = {
     **_limit(Limit.LO, lambda rule: -rule.threshold),
 }
 _OF_DISCREPANCY: Final[Fields] = {  # 5.8.25
-    ("TargetValueNode",): _node(lambda live: live.target),
-    ("ExpectedTime",): _duration(lambda live: live.rule.on_delay_ns / 1e6),
-    ("Tolerance",): _property(Builtin.DOUBLE, lambda live: live.rule.threshold, lasting=True),
+    ("TargetValueNode",): node_id(lambda live: live.target),
+    ("ExpectedTime",): duration(lambda live: live.rule.on_delay_ns / 1e6),
+    ("Tolerance",): prop(Builtin.DOUBLE, lambda live: live.rule.threshold, lasting=True),
 }
 _OF_CERTIFICATE: Final[Fields] = {
-    ("ExpirationDate",): _property(Builtin.DATE_TIME, lambda live: live.certificate[1] if live.certificate else None),
-    ("CertificateType",): _node(lambda _: _RSA_SHA256_CERTIFICATE),
-    ("Certificate",): _property(Builtin.BYTE_STRING, lambda live: live.certificate[0] if live.certificate else None),
+    ("ExpirationDate",): prop(Builtin.DATE_TIME, lambda live: live.certificate[1] if live.certificate else None),
+    ("CertificateType",): node_id(lambda _: _RSA_SHA256_CERTIFICATE),
+    ("Certificate",): prop(Builtin.BYTE_STRING, lambda live: live.certificate[0] if live.certificate else None),
 }

@@ -65,9 +65,14 @@ class ConditionMethods:
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
 
-    def of(self, rule: AlarmRule, where: Path) -> list[Method]:
+    def names(self, rule: AlarmRule, where: Path) -> list[str]:
         """The Methods of a condition, or of its ShelvingState."""
-        return [self._made(declared, rule) for declared in _METHODS if declared.where == where and declared.offered(rule)]
+        return [declared.name for declared in _METHODS if declared.where == where and declared.offered(rule)]
+
+    def named(self, rule: AlarmRule, where: Path, name: str) -> Method | None:
+        """One of them."""
+        declared = next((one for one in _METHODS if (one.name, one.where) == (name, where) and one.offered(rule)), None)
+        return None if declared is None else self._made(declared, rule)
 
     def find(self, rule: AlarmRule, where: Path, method: Key) -> Method | None:
         """By the Method's own identifier below that Object, or by its number in the types. The shelving Methods are found at the

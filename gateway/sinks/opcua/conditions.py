@@ -12,8 +12,9 @@ from typing import Final
 from gateway.contracts import TwinView
 from gateway.model.alarm import SYSTEM_TAG, AlarmRule, Condition, Transition
 from gateway.model.tag import TagTable
-from gateway.sinks.opcua.condition_fields import GATEWAY, PROPERTY, Certificate, Field, Live, at, name_of, now, shape_of, source_of, type_of
+from gateway.sinks.opcua.condition_fields import GATEWAY, Shape, name_of, shape_of, source_of, type_of
 from gateway.sinks.opcua.condition_methods import ConditionMethods
+from gateway.sinks.opcua.condition_parts import PROPERTY, Certificate, Field, Live, at, now
 from gateway.sinks.opcua.methods import below_method, method_node, method_reference
 from gateway.sinks.opcua.nodes import FOLDER_TYPE, HAS_COMPONENT, HAS_PROPERTY, ORGANIZES, ROOT, tag_target
 from gateway.wire.opcua.face import Builtin, Key, Node, NodeClass, Reading, Reference, Target
@@ -176,52 +177,50 @@ class Conditions:
         tag = self._view.tags[rule.tag_id] if rule.tag_id != SYSTEM_TAG else None
         source = self._gateway if tag is None else tag_target(tag)
         above = [Reference(HAS_COMPONENT, False, self._alarms(source_of(rule))), Reference(HAS_CONDITION, False, source)]
-        return Node(target, [*above, *self._parts(rule, ())], rule.message)
+        return Node(target, [*above, *self._parts(rule, shape_of(rule), ())], rule.message)
 
-    def _parts(self, rule: AlarmRule, path: Path) -> list[Reference]:
-        shape = shape_of(rule)
-        found = [
-            Reference(HAS_PROPERTY if shape.fields[part].type_definition == PROPERTY else HAS_COMPONENT, True, _target(rule, part))
+    def _parts(self, rule: AlarmRule, shape: Shape, path: Path) -> list[Reference]:
+        below = [
+            Reference(HAS_PROPERTY if shape.fields[part].type_definition == PROPERTY else HAS_COMPONENT, True, _target(rule, shape, part))
             for part in shape.parts.get(path, ())
         ]
         states = _SUB_STATES.get(path[0], ()) if len(path) == 1 else ()
-        found += [Reference(HAS_TRUE_SUB_STATE, True, _target(rule, (state,))) for state in states if (state,) in shape.fields]
-        owner = _target(rule, path).key
-        return found + [method_reference(str(owner), method, standard=True) for method in self._methods.of(rule, path)]
+        below += [Reference(HAS_TRUE_SUB_STATE, True, _target(rule, shape, (state,))) for state in states if (state,) in shape.fields]
+        names = self._methods.names(rule, path)
+        owner = _target(rule, shape, path).key if names else ""
+        return below + [method_reference(str(owner), name, standard=True) for name in names]
 
     def _part(self, condition: Condition, path: Path) -> Node | None:
         rule = condition.rule
-        own = path if (path in shape_of(rule).fields) else (*path[:-1], f"2:{path[-1]}")
-        field = shape_of(rule).fields.get(own)
+        shape = shape_of(rule)
+        own = path if path in shape.fields else (*path[:-1], f"2:{path[-1]}")
+        field = shape.fields.get(own)
         if field is not None:
-            return self._field(condition, own, field)
+            return self._field(condition, shape, own, field)
         for depth in (1, 2)[: len(path)]:  # a Method, or an argument list of one
-            owner = path[:-depth]
-            method = next((one for one in self._methods.of(rule, owner) if one.name == path[-depth]), None)
+            method = self._methods.named(rule, path[:-depth], path[-depth])
             if method is not None:
-                above = _target(rule, owner)
+                above = _target(rule, shape, path[:-depth])
                 return method_node(above, method, standard=True) if depth == 1 else below_method(above, method, path[-1], standard=True)
         return None
 
-    def _field(self, condition: Condition, path: Path, field: Field) -> Node:
+    def _field(self, condition: Condition, shape: Shape, path: Path, field: Field) -> Node:
         rule = condition.rule
         reference = HAS_PROPERTY if field.type_definition == PROPERTY else HAS_COMPONENT
-        above = Reference(reference, False, _target(rule, path[:-1]))
-        references = [above, *self._parts(rule, path)]
+        target, above = _target(rule, shape, path), Reference(reference, False, _target(rule, shape, path[:-1]))
+        references = [above, *self._parts(rule, shape, path)]
         if field.of is None:
-            return Node(_target(rule, path), references)
-        return Node(_target(rule, path), references, "", field.data_type, read=lambda: field.read(self._now(condition)))
+            return Node(target, references)
+        return Node(target, references, "", field.data_type, read=lambda: field.read(self._now(condition)))
 
 
 def condition_target(rule: AlarmRule) -> Target:
     return Target(rule.condition, NodeClass.OBJECT, name_of(rule), type_of(rule))
 
 
-def _target(rule: AlarmRule, path: Path) -> Target:
+def _target(rule: AlarmRule, shape: Shape, path: Path) -> Target:
     if not path:
         return condition_target(rule)
-    field = shape_of(rule).fields[path]
-    name = path[-1].removeprefix("2:")
-    key = "/".join((rule.condition, *path[:-1], name))
+    field, name = shape.fields[path], shape.names[path]
     node_class = NodeClass.OBJECT if field.of is None else NodeClass.VARIABLE
-    return Target(key, node_class, name, field.type_definition, standard=name == path[-1])
+    return Target(rule.condition + shape.suffixes[path], node_class, name, field.type_definition, standard=name == path[-1])

@@ -19,19 +19,19 @@ _BOOLEAN, _INT64, _DOUBLE, _STRING = (int(one) for one in (Builtin.BOOLEAN, Buil
 # --- nodes ---
 
 
-def method_target(owner: str, method: Method, *, standard: bool) -> Target:
+def method_target(owner: str, name: str, *, standard: bool) -> Target:
     """standard: the Method is declared by a type of namespace 0."""
-    return Target(f"{owner}/{method.name}", NodeClass.METHOD, method.name, 0, standard)
+    return Target(f"{owner}/{name}", NodeClass.METHOD, name, 0, standard)
 
 
-def method_reference(owner: str, method: Method, *, standard: bool) -> Reference:
+def method_reference(owner: str, name: str, *, standard: bool) -> Reference:
     """How an Object leads to its Method."""
-    return Reference(HAS_COMPONENT, True, method_target(owner, method, standard=standard))
+    return Reference(HAS_COMPONENT, True, method_target(owner, name, standard=standard))
 
 
 def method_node(owner: Target, method: Method, *, standard: bool) -> Node:
     """The Method of an Object (Part 3, 5.7)."""
-    target = method_target(str(owner.key), method, standard=standard)
+    target = method_target(str(owner.key), method.name, standard=standard)
     lists = [Reference(HAS_PROPERTY, True, _list_target(target, name)) for name, arguments in _lists(method) if arguments]
     return Node(target, [Reference(HAS_COMPONENT, False, owner), *lists], method.description, method=method)
 
@@ -41,7 +41,7 @@ def below_method(owner: Target, method: Method, name: str, *, standard: bool) ->
     arguments = dict(_lists(method)).get(name)
     if not arguments:
         return None
-    target = method_target(str(owner.key), method, standard=standard)
+    target = method_target(str(owner.key), method.name, standard=standard)
     above = Reference(HAS_PROPERTY, False, target)
     return Node(_list_target(target, name), [above], "", _ARGUMENT, array=True, read=lambda: Reading(arguments, Builtin.EXTENSION_OBJECT))
 
@@ -160,9 +160,7 @@ class OwnMethods:
         return below_method(above, method, listed, standard=False) if listed else method_node(above, method, standard=False)
 
     def references(self, node: Node) -> Sequence[Reference]:
-        return [
-            method_reference(declared.owner, self._made(declared), standard=False) for declared in _OWN if declared.owner == node.target.key
-        ]
+        return [method_reference(declared.owner, declared.name, standard=False) for declared in _OWN if declared.owner == node.target.key]
 
     def method(self, owner: str, method: Key) -> Method | None:
         return self._method(owner, method.removeprefix(f"{owner}/")) if isinstance(method, str) else None
