@@ -199,6 +199,7 @@ class Gateway:
             await self.recordings.look()
             self.health.note("recordings", self.recordings.fault)
             self.health.note("store", self.store.damage)
+            self.health.note(own_alarms.AUDIT, self.store.audit_fault)
             await self._own_alarms.look()
             await asyncio.sleep(LOOK_EVERY_S)
 

@@ -82,6 +82,7 @@ class Store:
         self.boot = ""
         self.alarms_at_open: list[Event] = []
         self.damage: str | None = None
+        self.audit_fault: str | None = None
         self._lock = lock
         self._plant: Database
         self._edgetwin: Database
@@ -234,8 +235,14 @@ class Store:
         return Restored(snapshot, steps)
 
     async def audit(self, command: Command, outcome: Outcome, at_ns: int) -> int:
-        """Append one record to the audit; its seq."""
-        return await self._edgetwin.run(audit.append, command, outcome, at_ns)
+        """Append one record to the audit; its seq. audit_fault: why the last one is not there, None where it is."""
+        try:
+            seq = await self._edgetwin.run(audit.append, command, outcome, at_ns)
+        except StoreUnavailable as fault:
+            self.audit_fault = str(fault)
+            raise
+        self.audit_fault = None
+        return seq
 
     async def audit_verify(self) -> AuditCheck:
         """Read the whole chain."""

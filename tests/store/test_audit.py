@@ -5,6 +5,7 @@ import sqlite3
 import pytest
 
 from gateway.model.command import Caller, Command, Outcome
+from gateway.store.errors import StoreUnavailable
 
 from .conftest import NOW
 
@@ -40,3 +41,20 @@ async def test_whoever_changes_a_record_breaks_the_chain(open_store, tmp_path, c
             thief.execute(f"DROP TRIGGER {trigger}")
         thief.execute(crime)
     assert (await store.audit_verify()).broken_at == 3
+
+
+async def test_a_record_that_cannot_be_written_leaves_its_reason_until_one_can(open_store, tmp_path):
+    store = await open_store()
+    await fill(store, 1)
+    assert store.audit_fault is None
+    with sqlite3.connect(tmp_path / "edgetwin.db", timeout=0) as other:
+        other.execute("ALTER TABLE audit RENAME TO elsewhere")
+    with pytest.raises(StoreUnavailable):
+        await fill(store, 1)
+    assert "audit" in store.audit_fault
+    with sqlite3.connect(tmp_path / "edgetwin.db", timeout=0) as other:
+        other.execute("ALTER TABLE elsewhere RENAME TO audit")
+    await store.reopen()
+    await store.maintain(NOW)
+    await fill(store, 1)
+    assert store.audit_fault is None
