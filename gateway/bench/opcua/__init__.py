@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from gateway.bench.opcua import asking, crowd, decoding, peers, publish
+from gateway.bench.opcua import asking, crowd, decoding, past, peers, publish
 from gateway.bench.opcua.peers import Peer
 from gateway.bench.rows import PUBLISHED, Row
 
@@ -44,6 +44,7 @@ def measured(folder: Path, extent: Extent) -> list[Row]:
         *_publishing(folder, extent, library, node),
         *_decoding(extent),
         *_asking(folder, extent, library),
+        *_past(folder, extent),
         *_crowd(folder, extent),
     ]
 
@@ -94,6 +95,12 @@ def _asking(folder: Path, extent: Extent, library: Peer) -> list[Row]:
         Row("50 000 tags are served after", asked.start_s, "s", 1.0),
         Row("memory of 50 000 tags served", asked.tags_mb, "MB"),
     ]
+
+
+def _past(folder: Path, extent: Extent) -> list[Row]:
+    found = _run(past.read(folder, extent.rounds))
+    note = f"{found.values_per_s:,.0f} values/s reached the client, page by page"
+    return [Row("raw history of a million samples", found.values_per_cpu_s, "values/s", 1_000_000, most=False, note=note)]
 
 
 def _crowd(folder: Path, extent: Extent) -> list[Row]:

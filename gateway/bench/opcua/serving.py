@@ -51,7 +51,7 @@ class Report:
 class Served:
     """sink: the server. step() is what the plant does: new values for all tags, or for the first `few`."""
 
-    def __init__(self, names: Sequence[str], folder: Path, **config: Any) -> None:
+    def __init__(self, names: Sequence[str], folder: Path, history: Any = None, **config: Any) -> None:
         tags = [Tag(k, name, eu_range=(0.0, 100.0), sampling_interval_ns=1_000_000) for k, name in enumerate(names)]
         self.names = list(names)
         self.view: Any = View(TagTable.of(tags))
@@ -60,7 +60,7 @@ class Served:
             name="opcua",
             gateway=Identity("bench", "bench", "", "0", str(folder)),
             view=self.view,
-            history=nobody,
+            history=history,
             events=nobody,
             commands=nobody,
             units={},

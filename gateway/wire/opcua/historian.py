@@ -99,20 +99,18 @@ class Historian:
 
     async def read(self, request: HistoryRequest, caller: Caller, points: HistoryPoints, message_bytes: int) -> bytes:
         """Results and diagnostics of a HistoryReadResponse of at most about message_bytes. Raises nothing: each node has its own status."""
-        if request.release:
-            results = [self._release(wanted, points) for wanted in request.nodes]
-        else:
-            most = min(message_bytes - _OVERHEAD_BYTES, limits.HISTORY_VALUES * _BYTES_PER_VALUE)
-            room = _Room(max(most, _OVERHEAD_BYTES // 2), len(request.nodes))
-            results = [
-                room.used(await self._node(wanted, details, request, caller, points, room.share()))
-                for wanted, details in zip(request.nodes, request.details, strict=True)
-            ]
+        most = min(message_bytes - _OVERHEAD_BYTES, limits.HISTORY_VALUES * _BYTES_PER_VALUE)
+        room = _Room(max(most, _OVERHEAD_BYTES // 2), len(request.nodes))
+        results = [
+            room.used(
+                _release(wanted, points)
+                if request.release and wanted.point  # who passes none has none to release: clients with that default want to read
+                else await self._node(wanted, details, request, caller, points, room.share())
+            )
+            for wanted, details in zip(request.nodes, request.details, strict=True)
+        ]
         self._face.count("history_nodes_read", len(results))
         return b"".join((struct.pack("<i", len(results)), *results, _NO_DIAGNOSTICS))
-
-    def _release(self, wanted: NodeToRead, points: HistoryPoints) -> bytes:
-        return refused(_CODES.Good if points.take(wanted.point) is not None else _CODES.BadContinuationPointInvalid)
 
     async def _node(
         self, wanted: NodeToRead, details: Details, request: HistoryRequest, caller: Caller, points: HistoryPoints, share: int
@@ -175,6 +173,10 @@ class Historian:
         if tag_id is None:
             raise HistoryRefused(_CODES.BadHistoryOperationUnsupported if node in self._nodes else _CODES.BadNodeIdUnknown)
         return tag_id
+
+
+def _release(wanted: NodeToRead, points: HistoryPoints) -> bytes:
+    return refused(_CODES.Good if points.take(wanted.point) is not None else _CODES.BadContinuationPointInvalid)
 
 
 def _index_range(text: str) -> int:

@@ -256,6 +256,7 @@ def _history_request(node: Any, element: int, span_ns: tuple[int, int], continua
     wanted.ContinuationPoint = continuation
     request = ua.HistoryReadRequest()
     request.Parameters.HistoryReadDetails = details
+    request.Parameters.ReleaseContinuationPoints = False
     request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Source
     request.Parameters.NodesToRead = [wanted]
     return request
