@@ -74,6 +74,6 @@ def refusals(store: Store, say: Publisher, now_ns: Callable[[], int]) -> Callabl
         except StoreUnavailable as fault:
             say.error("AuditNotWritten", f"{command.kind} from {command.caller.origin}: {fault}", Severity.CRITICAL)
         details = {"origin": command.caller.origin, "status": quality.name(outcome.status), **command.args}
-        say.system(f"{command.kind}: {outcome.message}", Severity.WARNING, **details)
+        say.system(f"{command.kind} refused: {outcome.message}", Severity.WARNING, **details)
 
     return record

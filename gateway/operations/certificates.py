@@ -26,7 +26,7 @@ class Certificates:
 
     def operations(self) -> dict[str, Operation]:
         return {
-            "cert.list": Operation(PERMISSION, self.list_, "the certificates of this gateway, and of those it trusts or has refused"),
+            "cert.list": Operation(PERMISSION, self.list_, "certificates: own, trusted, issuers, rejected", reads=True),
             "cert.trust": Operation(
                 PERMISSION, self.trust, "trust a certificate: thumbprint of a refused one, or certificate (PEM); issuer"
             ),

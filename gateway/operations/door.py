@@ -1,4 +1,4 @@
-"""The door: one table from the kind of a command to its permission and function. Every command leaves a record, a refused one too."""
+"""The door: one table from the kind of a command to its permission and function. Every change leaves a record, a refused one too."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -28,11 +28,12 @@ class Commanded(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One kind of command. do(args, caller) returns the result as JSON values, or raises Refused."""
+    """One kind of command. do(args, caller) returns the result as JSON values, or raises Refused. reads: it changes nothing."""
 
     permission: str
     do: Callable[[Args, Caller], Awaitable[Mapping[str, Any]]]
     summary: str
+    reads: bool = False
 
 
 class Door:
@@ -58,7 +59,9 @@ class Door:
 
     async def execute(self, command: Command) -> Outcome:
         outcome = await self._outcome(command)
-        await self._audit(redacted(command), outcome)
+        operation = self.table.get(command.kind)
+        if outcome.status != quality.GOOD or operation is None or not operation.reads:
+            await self._audit(redacted(command), outcome)
         return outcome
 
     async def _outcome(self, command: Command) -> Outcome:
