@@ -31,6 +31,7 @@ from gateway.wire.opcua.occurrences import EventType, Occurrence
 from gateway.wire.opcua.server import OpcUaServer, Settings
 
 _LONGEST_PUBLISHING_MS = 3_600_000.0
+_EVENTS_AT_ONCE = 100
 _DAY_S = 86_400.0
 _WARN_DAYS = 30
 
@@ -110,15 +111,17 @@ class OpcUaSink:
         """Every applied sample to the items that stand on its tag: a client's filter is its own, the tag's deadband is not applied.
         Every transition as an event.
         """
-        if update.transitions:
-            self._server.occur([self._conditions.occurrence(transition) for transition in update.transitions])
-        self._server.occur(self._model.changes(update.now_ns))
         rows = update.rows
-        if not self._items or not len(rows):
-            return
-        repeats = bool(np.bincount(rows.tag_id).max() > 1) if len(rows) > 1 else False
-        for items in self._items:
-            items.push(rows, repeats=repeats, now_ns=update.now_ns)
+        if self._items and len(rows):
+            repeats = bool(np.bincount(rows.tag_id).max() > 1) if len(rows) > 1 else False
+            for items in self._items:
+                items.push(rows, repeats=repeats, now_ns=update.now_ns)
+        self._server.occur(self._model.changes(update.now_ns))
+        occurrences = [self._conditions.occurrence(transition) for transition in update.transitions]
+        for start in range(0, len(occurrences), _EVENTS_AT_ONCE):
+            if start:
+                await asyncio.sleep(0)  # a flood of alarms holds nobody up
+            self._server.occur(occurrences[start : start + _EVENTS_AT_ONCE])
 
     async def gone(self) -> None:
         """Never returns: hands on the gateway's own events as they happen. What a condition did comes with the update that says so."""

@@ -39,6 +39,7 @@ class Fields:
         self.notifiers: Collection[Key] | None = None  # who reports it, the Server apart; worked out when one is asked for
         self._readings: dict[Path, Reading | None] = {}
         self._encoded: dict[Path, bytes] = {}
+        self.lists: dict[object, bytes] = {}  # by the selection of fields that it is
 
     def reading(self, path: Path) -> Reading | None:
         """One field, () the ConditionId."""

@@ -3,7 +3,8 @@
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
+from weakref import WeakValueDictionary
 
 from asyncua import ua
 from asyncua.ua import uaprotocol_auto
@@ -18,11 +19,35 @@ from gateway.wire.opcua.where import ElementResult, Where, compile_where
 _COUNT: Final = struct.Struct("<i")
 
 
+class Selection:
+    """The fields that a client wants, None for one that cannot be. Clients that want the same share one, and what is encoded for it."""
+
+    _known: ClassVar[WeakValueDictionary[tuple[Select | None, ...], "Selection"]] = WeakValueDictionary()
+
+    def __init__(self, selects: tuple[Select | None, ...]) -> None:
+        self.selects = selects
+
+    @classmethod
+    def of(cls, selects: tuple[Select | None, ...]) -> "Selection":
+        found = cls._known.get(selects)
+        if found is None:
+            found = cls._known[selects] = cls(selects)
+        return found
+
+    def encoded(self, event: Fields) -> bytes:
+        """The fields of an event as an encoded array of Variants."""
+        known = event.lists.get(self)
+        if known is None:
+            parts = [NULL if one is None else one.encoded(event) for one in self.selects]
+            known = event.lists[self] = _COUNT.pack(len(parts)) + b"".join(parts)
+        return known
+
+
 @dataclass(frozen=True, slots=True)
 class EventFilter:
     """What a client wants to hear of which events."""
 
-    selects: tuple[Select | None, ...]
+    selection: Selection
     where: Where
 
     def passes(self, event: Fields) -> bool:
@@ -31,8 +56,7 @@ class EventFilter:
 
     def encoded(self, event: Fields) -> bytes:
         """The selected fields as an encoded array of Variants: the eventFields of an EventFieldList and of a HistoryEventFieldList."""
-        fields = [NULL if one is None else one.encoded(event) for one in self.selects]
-        return _COUNT.pack(len(fields)) + b"".join(fields)
+        return self.selection.encoded(event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +72,13 @@ def compile_filter(asked: Any, types: EventTypes) -> Compiled:
     """One select clause at least must be valid, and the whole where clause. An invalid select clause is a null field."""
     clauses = asked.SelectClauses or []
     if not isinstance(asked, uaprotocol_auto.EventFilter) or not 0 < len(clauses) <= limits.SELECT_CLAUSES:
-        return Compiled(ua.StatusCodes.BadEventFilterInvalid, EventFilter((), Where()))
+        return Compiled(ua.StatusCodes.BadEventFilterInvalid, EventFilter(Selection(()), Where()))
     pairs = [select(clause, types) for clause in clauses]
     where, elements = compile_where(asked.WhereClause, types)
     faulty = any(element.status for element in elements)
     status = ua.StatusCodes.BadEventFilterInvalid if faulty or all(code for _, code in pairs) else 0
     result = _result([code for _, code in pairs], elements) if faulty or any(code for _, code in pairs) else None
-    return Compiled(status, EventFilter(tuple(found for found, _ in pairs), where), result)
+    return Compiled(status, EventFilter(Selection.of(tuple(found for found, _ in pairs)), where), result)
 
 
 def _result(selects: Sequence[int], elements: Sequence[ElementResult]) -> ua.EventFilterResult:
