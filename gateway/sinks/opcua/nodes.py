@@ -7,9 +7,9 @@ path, a property `<tag>/<property>`. No name is a level of another and none hold
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, overload
 
 from gateway.contracts import Figure
 from gateway.model import quality
@@ -75,6 +75,34 @@ Property = tuple[str, int, bool, Callable[[], Reading]]
 _KINDS: Final[Mapping[type, Builtin]] = {bool: Builtin.BOOLEAN, int: Builtin.INT64, float: Builtin.DOUBLE, str: Builtin.STRING}
 
 
+class Later(Sequence[Reference]):
+    """References that are worked out when somebody looks at them: most who ask for a node do not."""
+
+    __slots__ = ("_found", "_make")
+
+    def __init__(self, make: Callable[[], Sequence[Reference]]) -> None:
+        self._make = make
+        self._found: Sequence[Reference] | None = None
+
+    def _all(self) -> Sequence[Reference]:
+        if self._found is None:
+            self._found = self._make()
+        return self._found
+
+    def __iter__(self) -> Iterator[Reference]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    @overload
+    def __getitem__(self, at: int) -> Reference: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Reference]: ...
+    def __getitem__(self, at: int | slice) -> Reference | Sequence[Reference]:
+        return self._all()[at]
+
+
 class AddressSpace:
     """The Space of the gateway's namespace over one TwinView."""
 
@@ -138,8 +166,9 @@ class AddressSpace:
         node = self._made(key)
         if node is None:
             return next((found for annex in self.annexes if (found := annex.node(key)) is not None), None)
-        more = [reference for annex in self.annexes for reference in annex.references(node)]
-        return replace(node, references=[*node.references, *more]) if more else node
+        return replace(
+            node, references=Later(lambda: [*node.references, *(one for annex in self.annexes for one in annex.references(node))])
+        )
 
     def _made(self, key: str) -> Node | None:
         tag = self._view.tags.named(key)
@@ -203,16 +232,9 @@ class AddressSpace:
         )
 
     def _variable(self, tag: Tag) -> Node:
-        target = tag_target(tag)
-        parent = tag.name.rpartition(".")[0]
-        references = [Reference(HAS_COMPONENT, False, self._folder_target(parent))]
-        references += [
-            Reference(HAS_PROPERTY, True, Target(f"{tag.name}/{name}", NodeClass.VARIABLE, name, PROPERTY_TYPE, standard=True))
-            for name, _, _, _ in self.properties(tag)
-        ]
         return Node(
-            target,
-            references,
+            tag_target(tag),
+            Later(lambda: self._references(tag)),
             tag.description,
             int(BUILTINS[tag.type]),
             read=lambda: self.read(tag.tag_id),
@@ -221,6 +243,16 @@ class AddressSpace:
             sampling_ms=tag.sampling_interval_ns / 1e6,
             historizing=True,
         )
+
+    def _references(self, tag: Tag) -> list[Reference]:
+        parent = tag.name.rpartition(".")[0]
+        return [
+            Reference(HAS_COMPONENT, False, self._folder_target(parent)),
+            *(
+                Reference(HAS_PROPERTY, True, Target(f"{tag.name}/{name}", NodeClass.VARIABLE, name, PROPERTY_TYPE, standard=True))
+                for name, _, _, _ in self.properties(tag)
+            ),
+        ]
 
     def _below(self, owner: str, name: str) -> Node | None:
         if owner in self._figures:

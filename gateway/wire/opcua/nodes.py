@@ -1,7 +1,7 @@
 """One mapping for the whole address space: standard nodes from their file, the gateway's own made when asked for and kept nowhere."""
 
-from collections.abc import Iterator, MutableMapping
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from typing import Any, Final
 
 from asyncua import ua
 from asyncua.server.address_space import AttributeValue, NodeData
@@ -17,6 +17,7 @@ _HAS_TYPE_DEFINITION: Final = 40
 _OBJECTS_FOLDER: Final = 85
 _SERVER: Final = 2253
 _Attribute = ua.AttributeIds
+Attributes = Mapping[ua.AttributeIds, Callable[[Node], ua.Variant]]
 
 
 def _type(identifier: int, name: str, kind: NodeClass = NodeClass.VARIABLE_TYPE) -> Reference:
@@ -112,11 +113,11 @@ class Nodes(MutableMapping[ua.NodeId, NodeData]):
         return None if found is None else found.references
 
     def read(self, nodeid: ua.NodeId, attribute: ua.AttributeIds) -> ua.DataValue:
-        """One attribute. Of a Variable of ours the Value is read without making the rest of the node."""
+        """One attribute."""
         node = self.own(nodeid)
-        if node is not None and node.read is not None and attribute == _Attribute.Value:
-            return data_value(node.read())
-        found = self.get(nodeid) if node is None else node_data(node)
+        if node is not None:
+            return read_own(node, attribute)
+        found = self.get(nodeid)
         if found is None:
             return ua.DataValue(StatusCode=status_code(ua.StatusCodes.BadNodeIdUnknown))
         held = found.attributes.get(attribute)
@@ -131,50 +132,76 @@ def edges(node: Node) -> list[Reference]:
     return [_TYPES[node.target.type_definition], *node.references] if node.method is None else list(node.references)
 
 
-def _access(*, writable: bool, historizing: bool) -> int:
-    """AccessLevel (Part 3, 8.57); what of it a user has is asked of the session."""
-    write = ua.AccessLevel.CurrentWrite.mask if writable else 0
-    return int(ua.AccessLevel.CurrentRead.mask | write | (ua.AccessLevel.HistoryRead.mask if historizing else 0))
+def _access(node: Node) -> int:
+    """AccessLevel (Part 3, 8.57): CurrentRead, CurrentWrite, HistoryRead."""
+    return 1 | (2 if node.writable else 0) | (4 if node.historizing else 0)
+
+
+def _is(value: Callable[[Node], Any], kind: ua.VariantType) -> Callable[[Node], ua.Variant]:
+    return lambda node: ua.Variant(value(node), kind)
+
+
+def _text(text: str) -> ua.LocalizedText:
+    return ua.LocalizedText(text or None)
+
+
+_OF_EVERY: Final[Attributes] = {  # Part 3, 5.2.1
+    _Attribute.NodeId: _is(lambda node: nodeid_of(node.target), ua.VariantType.NodeId),
+    _Attribute.NodeClass: _is(lambda node: int(node.target.node_class), ua.VariantType.Int32),
+    _Attribute.BrowseName: _is(lambda node: _browse_name(node.target), ua.VariantType.QualifiedName),
+    _Attribute.DisplayName: _is(lambda node: ua.LocalizedText(node.target.name), ua.VariantType.LocalizedText),
+    _Attribute.Description: _is(lambda node: _text(node.description), ua.VariantType.LocalizedText),
+    _Attribute.WriteMask: _is(lambda _: 0, ua.VariantType.UInt32),
+    _Attribute.UserWriteMask: _is(lambda _: 0, ua.VariantType.UInt32),
+}
+_OF_OBJECT: Final[Attributes] = {  # Part 3, 5.5.1
+    **_OF_EVERY,
+    _Attribute.EventNotifier: _is(lambda node: node.event_notifier, ua.VariantType.Byte),
+}
+_OF_METHOD: Final[Attributes] = {  # Part 3, 5.7
+    **_OF_EVERY,
+    _Attribute.Executable: _is(lambda _: True, ua.VariantType.Boolean),
+    _Attribute.UserExecutable: _is(lambda _: True, ua.VariantType.Boolean),
+}
+_OF_VARIABLE: Final[Attributes] = {  # Part 3, 5.6.2
+    **_OF_EVERY,
+    _Attribute.DataType: _is(lambda node: node_id(node.data_type), ua.VariantType.NodeId),
+    _Attribute.ValueRank: _is(lambda node: 1 if node.array else -1, ua.VariantType.Int32),
+    _Attribute.AccessLevel: _is(_access, ua.VariantType.Byte),
+    _Attribute.UserAccessLevel: _is(_access, ua.VariantType.Byte),
+    _Attribute.Historizing: _is(lambda node: node.historizing, ua.VariantType.Boolean),
+    _Attribute.MinimumSamplingInterval: _is(lambda node: node.sampling_ms, ua.VariantType.Double),
+}
+_OF_ARRAY: Final[Attributes] = {
+    **_OF_VARIABLE,
+    _Attribute.ArrayDimensions: lambda _: ua.Variant([0], ua.VariantType.UInt32, is_array=True),
+}
+"""UserAccessLevel and UserExecutable are what the server allows at most: what this client may is asked of the session."""
+
+
+def _attributes(node: Node) -> Attributes:
+    if node.read is not None:
+        return _OF_ARRAY if node.array else _OF_VARIABLE
+    return _OF_OBJECT if node.method is None else _OF_METHOD
+
+
+def read_own(node: Node, attribute: ua.AttributeIds) -> ua.DataValue:
+    """One attribute of a node of ours, without making the others."""
+    if attribute == _Attribute.Value and node.read is not None:
+        return data_value(node.read())
+    of = _attributes(node).get(attribute)
+    return ua.DataValue(StatusCode=status_code(ua.StatusCodes.BadAttributeIdInvalid)) if of is None else ua.DataValue(of(node))
 
 
 def node_data(node: Node) -> NodeData:
-    """A node with all attributes that Part 3, 5.5 (Object), 5.6 (Variable) and 5.7 (Method) ask for.
-
-    UserAccessLevel and UserExecutable are what the server allows at most: what this client may is asked of the session.
-    """
-    target = node.target
-    data = NodeData(nodeid_of(target))
-    values: dict[ua.AttributeIds, ua.Variant] = {
-        _Attribute.NodeId: ua.Variant(data.nodeid, ua.VariantType.NodeId),
-        _Attribute.NodeClass: ua.Variant(int(target.node_class), ua.VariantType.Int32),
-        _Attribute.BrowseName: ua.Variant(_browse_name(target), ua.VariantType.QualifiedName),
-        _Attribute.DisplayName: ua.Variant(ua.LocalizedText(target.name), ua.VariantType.LocalizedText),
-        _Attribute.Description: ua.Variant(ua.LocalizedText(node.description or None), ua.VariantType.LocalizedText),
-        _Attribute.WriteMask: ua.Variant(0, ua.VariantType.UInt32),
-        _Attribute.UserWriteMask: ua.Variant(0, ua.VariantType.UInt32),
-    }
-    if node.method is not None:
-        values[_Attribute.Executable] = values[_Attribute.UserExecutable] = ua.Variant(True, ua.VariantType.Boolean)
-    elif node.read is None:
-        values[_Attribute.EventNotifier] = ua.Variant(node.event_notifier, ua.VariantType.Byte)
-    else:
-        values |= {
-            _Attribute.DataType: ua.Variant(node_id(node.data_type), ua.VariantType.NodeId),
-            _Attribute.ValueRank: ua.Variant(1 if node.array else -1, ua.VariantType.Int32),
-            _Attribute.AccessLevel: ua.Variant(_access(writable=node.writable, historizing=node.historizing), ua.VariantType.Byte),
-            _Attribute.UserAccessLevel: ua.Variant(_access(writable=node.writable, historizing=node.historizing), ua.VariantType.Byte),
-            _Attribute.Historizing: ua.Variant(node.historizing, ua.VariantType.Boolean),
-            _Attribute.MinimumSamplingInterval: ua.Variant(node.sampling_ms, ua.VariantType.Double),
-        }
-        if node.array:
-            values[_Attribute.ArrayDimensions] = ua.Variant([0], ua.VariantType.UInt32, is_array=True)
-    data.attributes = {attribute: AttributeValue(ua.DataValue(value)) for attribute, value in values.items()}
+    """A node as the library's own services know it; its references are asked of `edges`."""
+    data = NodeData(nodeid_of(node.target))
+    data.attributes = {attribute: AttributeValue(ua.DataValue(of(node))) for attribute, of in _attributes(node).items()}
     if node.read is not None:
         held = AttributeValue(ua.DataValue())
         read = node.read
         held.value_callback = lambda _nodeid, _attribute: data_value(read())
         data.attributes[_Attribute.Value] = held
-    data.references = [reference_description(reference) for reference in edges(node)]
     return data
 
 
