@@ -2,9 +2,11 @@
 
 input.csv     at_s, tag, value, status, source_s, origin: consecutive rows of one moment and origin are one message.
               status by name (empty = Good); source_s empty = at_s, `none` = the source gave no time.
-              `tick` as the tag lets time pass; `ack`, `release` and `commit` are commands (value = the condition or tag).
+              `tick` as the tag lets time pass; `ack`, `release` and `commit` are commands (value = the condition or tag), and so is
+              every Action by its name (value = the condition, status = seconds of a shelving).
 expected.csv  at_s, what, subject, value, status, source_s: what = report (passed the deadband), late, alarm (value = the change),
-              commit (value = version, status = tags changed), count. Only the kinds that the case's first line names are compared.
+              commit (value = version, status = tags changed), count, condition (value = the change, status = how it stands then, as
+              words, source_s = severity) with refused (value = the action, status = why). Only the kinds that the first line names count.
 """
 
 import csv
@@ -17,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from gateway.engine.engine import Engine
 from gateway.model import quality
+from gateway.model.alarm import Action, ConditionRefused
 from gateway.model.batch import Origin, SampleBatch
 from gateway.model.reading import read
 from gateway.settings import Plugins, load
@@ -25,7 +28,7 @@ S = 1_000_000_000
 T0 = 1_700_000_000 * S
 HERE = Path(__file__).parent
 CODES = {quality.name(code): code for code in quality.__dict__.values() if isinstance(code, int) and not isinstance(code, bool)}
-COMMANDS = ("tick", "ack", "release", "commit")
+COMMANDS = ("tick", "ack", "release", "commit", *Action)
 
 
 class Wire(BaseModel):
@@ -57,7 +60,10 @@ def play(folder: Path) -> list[str]:
             lines += told(engine, engine.tick(deadline), kinds)
         if command:
             for row in group:
-                lines += told(engine, commanded(engine, row, now), kinds)
+                try:
+                    lines += told(engine, commanded(engine, row, now), kinds)
+                except ConditionRefused as refused:
+                    lines.append(f"{seconds(now)},refused,{row['value']},{row['tag']},{quality.name(refused.status)},")
         else:
             lines += told(engine, engine.step(message(engine, list(group), now, Origin[origin]), now), kinds)
     return lines
@@ -70,6 +76,9 @@ def is_command(row):
 def commanded(engine, row, now):
     if row["tag"] == "ack":
         return engine.acknowledge(row["value"], now, "anna", "seen")
+    if row["tag"] in tuple(Action):
+        shelved_ns = round(float(row["status"] or 0) * S)
+        return engine.operate(row["value"], Action(row["tag"]), now, user="anna", comment="seen", duration_ns=shelved_ns)
     if row["tag"] == "release":
         return engine.release([engine.view.tags.index[row["value"]]], now)
     return engine.commit(now) if row["tag"] == "commit" else engine.tick(now)
@@ -104,12 +113,33 @@ def told(engine, update, kinds):
                 lines.append(f"{at},{what},{engine.view.tags[tag_id].name},{shown},{status},{seconds(columns.source_ns.item(place))}")
     if "alarm" in kinds:
         lines += [f"{at},alarm,{t.rule.condition},{t.change.value},{quality.name(t.status)},{number(t.value)}" for t in update.transitions]
+    if "condition" in kinds:
+        lines += [
+            f"{at},condition,{t.rule.condition},{t.change.value},{stands(t.condition)},{t.condition.severity}" for t in update.transitions
+        ]
     if "commit" in kinds and update.committed:
         lines.append(f"{at},commit,,{update.version},{update.changed},")
     if "count" in kinds:
         counted = {name: getattr(update.counts, name) for name in update.counts.__slots__ if name != "applied"}
         lines += [f"{at},count,{name},{count},," for name, count in counted.items() if count]
     return lines
+
+
+def stands(condition):
+    """How a condition stands, in words; what is usual goes without saying."""
+    words = [condition.level.value] if condition.level else []
+    words.append("active" if condition.active else "normal")
+    unusual = {
+        "unacknowledged": not condition.acknowledged,
+        "unconfirmed": not condition.confirmed,
+        "latched": condition.latched,
+        f"{condition.shelving.name.lower()} until {seconds(condition.unshelve_ns)}": condition.unshelve_ns,
+        "suppressed": condition.suppressed,
+        "out_of_service": condition.out_of_service,
+        "disabled": not condition.enabled,
+        "retained": condition.retained and not condition.active,
+    }
+    return " ".join(words + [word for word, holds in unusual.items() if holds])
 
 
 def seconds(at_ns):

@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.engine.engine import Engine
+from gateway.model.alarm import SYSTEM_TAG, AlarmRule, Change, Limit
 from gateway.model.batch import Origin, SampleBatch
+from gateway.model.sync import Sync
+from gateway.model.tag import Tag, TagTable
 from gateway.store.recording import BLOCK_NS, Kind, Recorder, prune, read
 
 HEADER = {"version": "0.1.0", "digest": "d1", "configuration": {"site.yaml": "gateway: {name: täst}\n"}}
@@ -103,3 +107,22 @@ def test_old_recordings_go(tmp_path):
     written(tmp_path / "a.etrec").close(None)
     assert prune(tmp_path, 0) == 0
     assert prune(tmp_path, 2**62) == 1
+
+
+def test_commands_on_conditions_are_applied_again_and_older_ones_still_are(tmp_path):
+    """A condition that the engine does not know, or that stands otherwise, lets time pass alone."""
+    tags = TagTable.of([Tag(0, "line.temp", source="plc")])
+    rules = [AlarmRule(0, "line.temp", Limit.HI, 5.0), AlarmRule(SYSTEM_TAG, "Gateway", Limit.SYSTEM, 0.0, subject="store")]
+    name, recorder = rules[0].condition, Recorder(tmp_path / "a.etrec", HEADER)
+    recorder.step(SampleBatch.of([0], [6.0], 0, 1, received_ns=1), 1)
+    recorder.command("acknowledge", 2, {"condition": name, "user": "ann", "comment": "seen"})
+    recorder.command("operate", 3, {"condition": name, "action": "shelve", "user": "ben", "comment": "", "duration_ns": 10**9})
+    recorder.command("operate", 4, {"condition": name, "action": "acknowledge", "user": "ben", "comment": "", "duration_ns": 0})
+    recorder.command("operate", 5, {"condition": "gone/Alarms/HI", "action": "disable", "user": "ben", "comment": "", "duration_ns": 0})
+    recorder.command("system", 6, {"condition": "Gateway/Alarms/store", "active": True, "message": "disk full"})
+    recorder.close(None)
+    engine = Engine(tags, rules, [], Sync())
+    changes = [[one.change for one in entry.apply(engine).transitions] for entry in read(tmp_path / "a.etrec").entries]
+    assert changes == [[Change.ACTIVE], [Change.ACKNOWLEDGED], [Change.SHELVED], [], [], [Change.ACTIVE]]
+    assert (engine.condition(name).unshelve_ns, engine.now_ns) == (3 + 10**9, 6)
+    assert engine.condition("Gateway/Alarms/store").message == "disk full"
