@@ -204,9 +204,9 @@ async def test_an_unknown_name_takes_as_long_as_a_wrong_password(site):
     async def shortest(user):
         taken = []
         for n in range(3):
-            began = time.perf_counter()
+            began = time.process_time()
             await site.refused(user, f"wrong {n}", f"web:10.2.{n}.1")
-            taken.append(time.perf_counter() - began)
+            taken.append(time.process_time() - began)  # other programs may have the cores
         return min(taken)
 
     assert 0.3 < await shortest("nobody") / await shortest("root") < 3.0
