@@ -1,6 +1,6 @@
 """What the rooms of the house may expect of each other: all that plugins (drivers, sinks) and `web` know of the daemon."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Flag, auto
 from typing import Annotated, Any, Protocol, runtime_checkable
@@ -322,6 +322,9 @@ class TwinView(Protocol):
 
     def retained(self) -> list[Condition]:
         """The conditions of interest now (Part 9, 5.5.2, Retain)."""
+
+    def each_retained(self) -> Iterator[Condition]:
+        """Those of interest now, as they stand when they are taken; it ends where a reload changes the rules. Never long at a time."""
 
     def silenced(self) -> list[Condition]:
         """The conditions that are kept from people: shelved, suppressed, out of service or disabled."""

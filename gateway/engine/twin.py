@@ -1,5 +1,6 @@
 """The twin: one row per tag in columns, kept once and served without a copy."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from gateway.model.sync import Sync
 from gateway.model.tag import DERIVED, TagTable
 
 _ALL_AT_ONCE = 65_536
+_A_FEW = 100
 
 
 class Twin:
@@ -170,6 +172,15 @@ class Twin:
     def retained(self) -> list[Condition]:
         """The conditions of interest now."""
         return self.alarms.states(self.alarms.standing())
+
+    def each_retained(self) -> Iterator[Condition]:
+        """The conditions that are of interest now, a few at a time, as they stand when they are taken."""
+        alarms = self.alarms
+        rows = alarms.standing()
+        for start in range(0, rows.size, _A_FEW):
+            if self.alarms is not alarms:
+                return
+            yield from (condition for condition in alarms.states(rows[start : start + _A_FEW]) if condition.retained)
 
     def silenced(self) -> list[Condition]:
         """The conditions that are shelved, suppressed, out of service or disabled."""

@@ -72,7 +72,7 @@ class Conditions:
 
     def retained(self) -> Iterator[Occurrence]:
         """The present state of each condition of interest, as a refresh reports it: the event that led to it, once more (5.5.7)."""
-        return (_occurrence(self._now(condition)) for condition in self._view.retained())
+        return (_occurrence(self._now(condition)) for condition in self._view.each_retained())
 
     def _noted(self, condition: Condition) -> int:
         """LastSeverity (5.5.2). Only a condition of several limits has more than one; it is remembered while it stands."""
