@@ -99,6 +99,7 @@ class Edges:
 
     def look(self, found: Mapping[str, str | None], now_ns: int) -> Iterable[tuple[str, bool, str]]:
         """(condition, active, why) of those that change now. now_ns: of a clock that is never set."""
+        self._since_ns = {subject: since_ns for subject, since_ns in self._since_ns.items() if subject in found}
         for subject, why in found.items():
             name = f"{OWNER}/Alarms/{subject}"
             try:

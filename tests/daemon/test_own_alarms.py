@@ -127,6 +127,12 @@ def test_what_stood_before_a_restart_returns_without_a_delay_and_what_has_no_rul
     assert list(edges.look({"store": None, "unknown": "x"}, 0)) == [("Gateway/Alarms/store", False, "")]
 
 
+def test_of_what_nothing_is_said_the_delay_begins_anew():
+    edges = Edges(lambda name: condition(name, False), 10 * S)
+    assert list(edges.look({"source.plc1": "away"}, 0)) == list(edges.look({}, 5 * S)) == []
+    assert list(edges.look({"source.plc1": "away"}, 11 * S)) == []
+
+
 def test_a_condition_that_is_disabled_is_not_told_of():
     edges = Edges(lambda name: replace(condition(name, False), enabled=False), 0)
     assert list(edges.look({"store": "full"}, 0)) == []

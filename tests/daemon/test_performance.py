@@ -1,15 +1,20 @@
 """Alarm performance as ISA-18.2, IEC 62682 and EEMUA 191 count it: transitions in, figures out, by the time given."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.events import threshold_event
-from gateway.model.alarm import AlarmRule, Change, Condition, Limit, Shelving, Transition
+from gateway.engine.engine import Engine
+from gateway.events import of_transitions, threshold_event
+from gateway.model.alarm import Action, AlarmRule, Change, Condition, ConditionRefused, Level, Limit, Shelving, Transition
+from gateway.model.batch import SampleBatch
 from gateway.model.event import Category, Event
+from gateway.model.sync import Sync
+from gateway.model.tag import Tag, TagTable
 from gateway.performance import CHATTERERS, DAY_NS, INTERVAL_NS, RUNS, AlarmPerformance
 from gateway.tuning import Advice, Run, chatters, hysteresis, tuned
 
@@ -197,6 +202,47 @@ def test_figures_have_the_names_and_types_of_the_first_look_for_ever():
     made.take([raised("a", START), acknowledged("a", START + S)])
     assert {name: type(one) for name, one in made.figures(START + 2 * S).items()} == empty
     assert set(empty.values()) <= {bool, int, float, str}
+
+
+LIVE = (
+    AlarmRule(0, "t0", Limit.HI, 1.0, severity=500, confirm=True, shelve_max_ns=600 * S),
+    AlarmRule(0, "t0", Limit.BAD, 0.0, severity=300),
+    AlarmRule(
+        1, "t1", Limit.LEVEL, 0.0, severity=800, levels=(Level(Limit.HI, 1.0, 500), Level(Limit.HIHI, 2.0, 900)), re_alarm_ns=300 * S
+    ),
+)
+DEED = st.one_of(
+    st.tuples(st.sampled_from([0, 1]), st.sampled_from([0.0, 1.5, 2.5, float("nan")])),
+    st.tuples(st.sampled_from([rule.condition for rule in LIVE]), st.sampled_from(list(Action))),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 200), DEED), max_size=60))
+def test_whatever_happens_the_journal_tells_the_same_figures_as_the_live_transitions(story):
+    table = TagTable.of([Tag(0, "t0", "s"), Tag(1, "t1", "s")])
+    engine, live, events, now_ns = Engine(table, LIVE, (), Sync()), AlarmPerformance(START), [], START
+    for after_s, (what, how) in story:
+        now_ns += after_s * S
+        update = engine.tick(now_ns)
+        happened = [*update.transitions]
+        if isinstance(how, Action):
+            with suppress(ConditionRefused):
+                happened += engine.operate(what, how, now_ns, user="u", comment="c", duration_ns=120 * S).transitions
+        else:
+            status = 0x8000_0000 if how != how else 0  # noqa: PLR0124 NaN
+            happened += engine.step(SampleBatch.of([what], [how], status, now_ns, received_ns=now_ns), now_ns).transitions
+        live.take(happened)
+        events += of_transitions(happened)
+    later = AlarmPerformance(START)
+    later.recall(events, now_ns)
+    later.seed([*engine.view.retained(), *engine.view.silenced()])
+    assert later.report(now_ns) == live.report(now_ns)
+    found, states = live.report(now_ns), engine.view.conditions()
+    assert found["standing"] == sum(one.active and one.enabled and not one.silenced for one in states)
+    assert found["shelved"] == sum(one.shelving is not Shelving.UNSHELVED for one in states)
+    assert found["disabled"] == sum(not one.enabled for one in states)
+    assert sum(found["severity"].values()) == found["last_day"]
 
 
 def runs_of(pairs):
