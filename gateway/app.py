@@ -121,7 +121,7 @@ class Gateway:
         gc.enable()
         notify("READY=1", f"STATUS=running, {len(self.site.tags)} tags")
         log.info("ready", after_s=self.health.ready_after_s, tags=len(self.site.tags), **self.urls())
-        if self.people.setup:
+        if self.people.setup and self.page.config.anonymous is None:
             log.warning("no users", hint=FIRST_USER)
         self.say.system("Digital twin initialized", tags=len(self.site.tags), version=__version__)
         started.set()
