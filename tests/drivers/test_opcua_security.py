@@ -16,6 +16,7 @@ from drivers.opcua.config import Config
 from drivers.opcua.driver import OpcUaDriver
 from gateway.contracts import NotConnected
 from gateway.wire.opcua import certificates, client
+from gateway.wire.opcua.mended import MendedClient
 from support.driving import driver_context, read_rows, values_of
 from support.opcua_source import URI, tag
 from support.ports import free_port
@@ -143,7 +144,7 @@ async def test_each_policy_reads_a_pinned_server(tmp_path, security):
 
 def test_a_password_is_not_sent_in_the_clear_beyond_this_machine(monkeypatch):
     for host, refused in (("127.0.0.1", False), ("localhost", False), ("10.0.0.5", True), ("plc.example", True)):
-        one = client._Client(f"opc.tcp://{host}:4840")
+        one = MendedClient(f"opc.tcp://{host}:4840", 4.0)
         parameters = ua.ActivateSessionParameters()
         if refused:
             with pytest.raises(client.UaError, match="in the clear"):

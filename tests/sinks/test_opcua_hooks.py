@@ -10,7 +10,7 @@ from asyncua.ua.ua_binary import struct_to_binary
 
 from gateway.contracts import NotConnected
 from gateway.model.tag import Tag
-from gateway.wire.opcua import channel, guards, items, listener, processor, publishing, reads, server, sessions, standard, views
+from gateway.wire.opcua import channel, chunks, guards, items, listener, processor, publishing, reads, server, sessions, standard, views
 from support.opcua_face import CACHE, opcua_face
 from support.waiting import eventually
 
@@ -33,7 +33,8 @@ HOOKS = [
     (channel.Channel, "select_policy"),
     (channel.Channel, "_check_sym_header"),
     (channel.Channel, "receive_from_header_and_body"),
-    (channel.Channel, "message_to_binary"),
+    (chunks.Chunked, "message_to_binary"),
+    (chunks.Chunked, "receive_from_header_and_body"),
     (processor.Processor, "process"),
     (processor.Processor, "process_message"),
     (processor.Processor, "_process_message"),

@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from asyncua import ua
-from asyncua.common.connection import SecureConnection
 from asyncua.common.utils import Buffer
 from asyncua.crypto.security_policies import SecurityPolicyNone
 from asyncua.crypto.uacrypto import InvalidSignature as LibraryInvalidSignature
@@ -15,19 +14,18 @@ from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 from cryptography.exceptions import InvalidSignature
 
 from gateway.wire.opcua import limits
-from gateway.wire.opcua.policies import Forged, Symmetric
+from gateway.wire.opcua.chunks import Chunked
+from gateway.wire.opcua.policies import Forged
 
 if TYPE_CHECKING:
     from gateway.wire.opcua.admission import Admission
 
-_CHUNK_HEAD: Final = struct.Struct("<4sIIIII")  # type, size, channel, token, sequence number, request
-_LAST_SEQUENCE: Final = 0xFFFF_FFFF
 _BAD_CRYPTO: Final = (Forged, InvalidSignature, LibraryInvalidSignature, ValueError, TypeError, IndexError, struct.error)
 _GRACE: Final = 1.25  # of a token's lifetime (Part 4, 5.5.2.1)
 _codes: Final = ua.StatusCodes
 
 
-class Channel(SecureConnection):
+class Channel(Chunked):
     """The server's end. shown: what the client shows as its certificate, a chain in DER; empty without security. own: what the server
     showed when it was opened, whatever has been renewed since.
     """
@@ -117,23 +115,3 @@ class Channel(SecureConnection):
             raise
         except _BAD_CRYPTO:
             raise UaStatusCodeError(_codes.BadSecurityChecksFailed) from None
-
-    def message_to_binary(self, message: bytes, message_type: Any = ua.MessageType.SecureMessage, request_id: int = 0) -> bytes:
-        """Chunks of a message (Part 6, 6.7.2), put together here: two copies without security, three with it, instead of eight."""
-        if message_type != ua.MessageType.SecureMessage:
-            return super().message_to_binary(message, message_type, request_id)
-        symmetric = self.security_policy.symmetric_cryptography
-        pieces: list[Any] = []
-        whole, token = memoryview(message), self.security_token
-        sealed = symmetric if isinstance(symmetric, Symmetric) else None
-        room = self._limits.max_send_buffer - _CHUNK_HEAD.size if sealed is None else sealed.room(self._limits.max_send_buffer)
-        for start in range(0, len(whole), room):
-            part = whole[start : start + room]
-            self._sequence_number = self._sequence_number % _LAST_SEQUENCE + 1
-            kind = b"MSGF" if start + room >= len(whole) else b"MSGC"
-            if sealed is not None:
-                pieces += sealed.seal(kind, token.ChannelId, token.TokenId, self._sequence_number, request_id, part)
-                continue
-            size = _CHUNK_HEAD.size + len(part)
-            pieces += [_CHUNK_HEAD.pack(kind, size, token.ChannelId, token.TokenId, self._sequence_number, request_id), part]
-        return b"".join(pieces)

@@ -8,14 +8,11 @@ packets vanish.
 import asyncio
 import contextlib
 import functools
-import ipaddress
 import logging
-import socket
 import struct
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -23,7 +20,6 @@ from asyncua import ua as _ua
 from asyncua.client.client import Client
 from asyncua.client.ua_client import UaClientState
 from asyncua.common.utils import Buffer
-from asyncua.crypto import security_policies
 from asyncua.crypto.uacrypto import CertProperties
 from asyncua.ua.ua_binary import nodeid_to_binary, struct_from_binary
 from asyncua.ua.uaerrors import UaError, UaStatusCodeError
@@ -32,20 +28,17 @@ from gateway.contracts import NotConnected
 from gateway.model.quality import BAD_TIMEOUT
 from gateway.wire.opcua import certificates
 from gateway.wire.opcua.guards import guard_codec
+from gateway.wire.opcua.mended import MendedClient, watch_socket
+from gateway.wire.opcua.policies import Aes128Sha256RsaOaep, Aes256Sha256RsaPss, Basic256Sha256
 from gateway.wire.opcua.ticks import EPOCH_1970
 
 ua: Any = _ua  # its types are NewTypes over int and str that nobody builds by hand
 T = TypeVar("T")
 
-POLICIES: Final[dict[str, Any]] = {
-    "Basic256Sha256": security_policies.SecurityPolicyBasic256Sha256,
-    "Aes128Sha256RsaOaep": security_policies.SecurityPolicyAes128Sha256RsaOaep,
-    "Aes256Sha256RsaPss": security_policies.SecurityPolicyAes256Sha256RsaPss,
-}
+POLICIES: Final[dict[str, Any]] = {cls.__name__: cls for cls in (Basic256Sha256, Aes128Sha256RsaOaep, Aes256Sha256RsaPss)}
 MODES: Final = {"Sign": ua.MessageSecurityMode.Sign, "SignAndEncrypt": ua.MessageSecurityMode.SignAndEncrypt}
 
 _CHANNEL_LIFETIME_MS: Final = 600_000  # short, so that a lost renewal is noticed early
-_DEAD_AFTER_S: Final = 10  # of unacknowledged bytes, or of unanswered probes of the idle socket
 _LINK_CODES: Final = frozenset(
     {
         0x8005_0000,  # BadCommunicationError
@@ -102,32 +95,6 @@ class Access:
     request_timeout: float = 5.0
 
 
-class _Client(Client):
-    """asyncua's client, but: it would send a password in the clear, and it would hold the age of a token against the server's clock."""
-
-    async def open_secure_channel(self, renew: bool = False) -> None:
-        await super().open_secure_channel(renew)
-        protocol = self.uaclient.protocol
-        if protocol is not None:
-            now = datetime.now(UTC)  # a controller's clock may be years off; the token's lifetime counts from here
-            protocol._connection.security_token.CreatedAt = protocol._connection.next_security_token.CreatedAt = now
-
-    def _add_user_auth(self, params: Any, username: str | None, password: str | None) -> None:
-        policy = self.server_policy(ua.UserTokenType.UserName).SecurityPolicyUri
-        hidden = self.security_policy.Mode == ua.MessageSecurityMode.SignAndEncrypt
-        clear = (not policy or policy == security_policies.SecurityPolicyNone.URI) and not hidden
-        if clear and password and not _is_loopback(self.server_url.hostname or ""):
-            raise UaError("the server wants the password in the clear: set security")
-        super()._add_user_auth(params, username, password)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 class Link:
     """An activated session. lost is called once, with the reason, when the link is gone for whatever cause but close()."""
 
@@ -141,7 +108,7 @@ class Link:
     async def open(cls, access: Access, lost: Callable[[str], None], now_s: float) -> "Link":
         """Socket, channel, session, within three request timeouts at most. Raises NotConnected."""
         prepare()
-        client = _Client(access.url, timeout=access.request_timeout)
+        client = MendedClient(access.url, access.request_timeout)
         client.name = client.description = access.name
         client.application_uri = access.application_uri
         client.secure_channel_timeout = _CHANNEL_LIFETIME_MS
@@ -166,7 +133,7 @@ class Link:
         if access.security is not None:
             await self._secure(access.security, now_s)
         await client._connect_sequence()
-        _watch_socket(client)
+        watch_socket(client)
         self._token = nodeid_to_binary(client.uaclient.session.authentication_token)
         client.uaclient._add_state_listener(self._on_state)
         if client._renew_channel_task is not None:
@@ -390,15 +357,3 @@ def _first_certificate(chain: bytes) -> bytes:
     if len(chain) < 4 or chain[:2] != b"\x30\x82":
         raise UaError("the endpoint has no usable certificate")
     return chain[: 4 + int.from_bytes(chain[2:4], "big")]
-
-
-def _watch_socket(client: Client) -> None:
-    protocol = client.uaclient.protocol
-    sock = protocol.transport.get_extra_info("socket") if protocol is not None and protocol.transport is not None else None
-    if sock is None:
-        return
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    for option, value in (("TCP_KEEPIDLE", 4), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", _DEAD_AFTER_S * 1000)):
-        if hasattr(socket, option):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

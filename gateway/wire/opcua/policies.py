@@ -74,6 +74,21 @@ class Symmetric(CryptographyNone):
         encryptor = self.local.cipher.encryptor()
         return [signed[: HEAD.size], encryptor.update(memoryview(chunk)[HEAD.size :])]
 
+    def unseal(self, chunk: memoryview, keys: Keys | None) -> memoryview:
+        """Sequence header and body of a whole chunk that the other side sealed with these keys. Raises Forged, ValueError."""
+        if keys is None or len(chunk) < HEAD.size + _SEQUENCE_BYTES + SIGNATURE_BYTES:
+            raise Forged
+        plain = chunk
+        if self.encrypts:
+            plain = memoryview(b"".join((chunk[: HEAD.size], keys.cipher.decryptor().update(chunk[HEAD.size :]))))
+        end = len(plain) - SIGNATURE_BYTES
+        if end < HEAD.size or not hmac.compare_digest(hmac.digest(keys.signing, plain[:end], "sha256"), plain[end:]):
+            raise Forged
+        padding = plain[end - 1] + 1 if self.encrypts else 0
+        if padding > end - HEAD.size - _SEQUENCE_BYTES:
+            raise Forged
+        return plain[HEAD.size : end - padding]
+
     def decrypt(self, data: bytes) -> bytes:
         assert self.remote is not None
         return self.remote.cipher.decryptor().update(data) if self.encrypts else data
