@@ -85,6 +85,14 @@ async def test_every_kind_of_node_says_who_may_what(person, nodeid):
     assert (await person.attribute(nodeid, ua.AttributeIds.AccessRestrictions)).Value.Value == (3 if nodeid == SECURITY else 0)
 
 
+async def test_the_namespace_says_what_its_nodes_have_by_default(person):
+    role, own, restrictions = (ua.NodeId(number) for number in (16134, 16135, 16136))
+    assert (await person.become("manager").attribute(role, ua.AttributeIds.Value)).StatusCode.value == DENIED
+    assert set(table(await person.attribute(own, ua.AttributeIds.Value))) == {15644, 15656, 15668, 15680, 16036, 15692}
+    assert (await person.attribute(restrictions, ua.AttributeIds.Value)).Value.Value == 0
+    assert table(await person.become("admin").attribute(role, ua.AttributeIds.Value))[15656] & 33 == 33
+
+
 async def test_a_node_that_is_not_there_has_no_permissions(person):
     for attribute in (ua.AttributeIds.RolePermissions, ua.AttributeIds.UserRolePermissions, ua.AttributeIds.AccessRestrictions):
         answer = await person.become("admin").attribute(ua.NodeId("nothing", 2), attribute)

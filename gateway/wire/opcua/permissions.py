@@ -57,6 +57,12 @@ _CONFIDENTIAL: Final = frozenset({int(ua.ObjectIds.Server_ServerDiagnostics_Sess
 """And for those only over a channel that nobody else can read."""
 
 _Ids: Final = ua.AttributeIds
+_DEFAULTS: Final = {
+    # Part 5, 6.3.14 (NamespaceMetadataType) -> the attribute that it stands for
+    int(ua.ObjectIds.OPCUANamespaceMetadata_DefaultRolePermissions): _Ids.RolePermissions,
+    int(ua.ObjectIds.OPCUANamespaceMetadata_DefaultUserRolePermissions): _Ids.UserRolePermissions,
+    int(ua.ObjectIds.OPCUANamespaceMetadata_DefaultAccessRestrictions): _Ids.AccessRestrictions,
+}
 Allowed = Callable[[str, str], bool]
 """(role, permission) of the gateway, for example `alarm:ack`."""
 Mask = Callable[[str], int]
@@ -177,3 +183,14 @@ def shown(mask: Mask, caller: Caller, anonymous: tuple[str, str], attribute: int
     if not mask(caller.role) & READ_ROLE_PERMISSIONS:
         return ua.DataValue(StatusCode=status_code(ua.StatusCodes.BadUserAccessDenied))
     return ua.DataValue(table(mask, role))
+
+
+def namespace_default(nodeid: ua.NodeId, caller: Caller, anonymous: tuple[str, str]) -> ua.DataValue | None:
+    """What the metadata of namespace 0 says of nodes in general; None for any other Value."""
+    number = _number(nodeid)
+    attribute = _DEFAULTS.get(number) if number is not None else None
+    if attribute is None:
+        return None
+    if attribute == _Ids.AccessRestrictions:
+        return ua.DataValue(ua.Variant(0, ua.VariantType.UInt16))
+    return shown(of_standard(0, NodeClass.VARIABLE, lambda _: False), caller, anonymous, attribute)

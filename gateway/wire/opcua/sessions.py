@@ -114,9 +114,9 @@ class Session(InternalSession):
         of_user = self._of_user.get(wanted.AttributeId)
         if of_user is not None:
             return of_user(wanted)
-        why = self._unreadable(wanted)
-        if why:
-            return _bad(why)
+        special = self._own_value(wanted) if wanted.AttributeId == _VALUE else None
+        if special is not None:
+            return special
         value = self.iserver.nodes.read(wanted.NodeId, ua.AttributeIds(wanted.AttributeId))
         return _ranged(value, wanted.IndexRange) if wanted.IndexRange else value
 
@@ -152,6 +152,13 @@ class Session(InternalSession):
         if mask is None or level.Value is None or level.Value.Value is None:
             return level
         return ua.DataValue(ua.Variant(permissions.user_access_level(level.Value.Value, mask(self.caller.role)), ua.VariantType.Byte))
+
+    def _own_value(self, wanted: ua.ReadValueId) -> ua.DataValue | None:
+        """A Value that is this session's own: a refusal, or what it may; None for all others."""
+        why = self._unreadable(wanted)
+        if why:
+            return _bad(why)
+        return permissions.namespace_default(wanted.NodeId, self.caller, (ANONYMOUS, self.iserver.settings.anonymous_role))
 
     def _unreadable(self, wanted: ua.ReadValueId) -> int:
         """0, or why this client may not have that Value."""
