@@ -231,7 +231,7 @@ class EventItems:
     def take(self, most: int, room_bytes: int) -> bytes:
         """The NotificationData of at most that many events: an encoded EventNotificationList. One event always fits."""
         parts: list[bytes] = []
-        count = 0
+        count, most = 0, min(most, limits.EVENTS_PER_NOTIFICATION)
         for item_id in tuple(self._items):
             item = self._items[item_id]
             while item.due() and count < most and (room_bytes > 0 or not count):
