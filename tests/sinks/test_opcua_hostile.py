@@ -104,6 +104,44 @@ async def test_a_message_that_never_ends_is_not_kept(face):
     await client.disconnect()
 
 
+async def test_of_who_has_not_signed_in_little_is_kept(face):
+    """The same before a session: a fraction of it, and the connection ends."""
+    client = Client(face.sink.url)
+    await client.connect_sessionless()
+    channel, transport = client.uaclient.protocol._connection, client.uaclient.protocol.transport
+    chunk = b"\x00" * 60_000
+    for sent in range(limits.STRANGER_BYTES // len(chunk) + 1):
+        head = struct.pack("<III", channel.security_token.TokenId, channel._sequence_number + 1 + sent, 1000)
+        transport.write(b"MSGC" + struct.pack("<II", 24 + len(chunk), channel.security_token.ChannelId) + head + chunk)
+    await eventually(transport.is_closing)
+    client.disconnect_socket()
+
+
+async def test_a_client_that_asks_faster_than_it_is_answered_is_not_read_meanwhile(face, client, monkeypatch):
+    """And gets all its answers all the same."""
+    monkeypatch.setattr(limits, "WAITING_MESSAGES", 3)
+    held = []
+    connection = next(iter(face.sink._server._listener.clients))
+    connection.transport = Watched(connection.transport, held)
+    node = client.get_node(ua.NodeId("a.x", NS))
+    assert await asyncio.gather(*(node.read_value() for _ in range(60))) == [1.0] * 60
+    assert held
+
+
+class Watched:
+    """A transport that notes when it is not read."""
+
+    def __init__(self, transport, held):
+        self._transport, self._held = transport, held
+
+    def pause_reading(self):
+        self._held.append(True)
+        self._transport.pause_reading()
+
+    def __getattr__(self, name):
+        return getattr(self._transport, name)
+
+
 async def test_a_wrong_sequence_number_ends_the_connection(face):
     """Part 6, 6.7.2.4."""
     client = Client(face.sink.url)

@@ -37,6 +37,7 @@ class Channel(Chunked):
         self._good_until: dict[int, float] = {}  # token -> monotonic seconds
         self.shown = b""
         self.own = admission.own
+        self.signed_in = False  # somebody has, once
 
     @property
     def certificate(self) -> bytes:
@@ -115,3 +116,10 @@ class Channel(Chunked):
             raise
         except _BAD_CRYPTO:
             raise UaStatusCodeError(_codes.BadSecurityChecksFailed) from None
+
+    def _receive(self, msg: Any) -> Any:
+        """Chunks are kept until the last one: of a stranger only so many. Raises UaStatusCodeError."""
+        if not self.signed_in and self._incoming_size + len(msg.Body) > limits.STRANGER_BYTES:
+            self._drop_incoming_parts()
+            raise UaStatusCodeError(_codes.BadRequestTooLarge)
+        return super()._receive(msg)

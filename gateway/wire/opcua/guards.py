@@ -87,6 +87,8 @@ def _checked(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
 class GuardedProtocol(OPCUAProtocol):
     """One connection. A peer that breaks the protocol is told so once and cut off (Part 6, 7.1.5)."""
 
+    _held = False  # the socket is not read: too many messages wait
+
     def data_received(self, data: bytes) -> None:
         """Refuses what is no OPC UA message, or a chunk beyond the buffer, before anything of it is kept (Part 6, 7.1.2.2)."""
         if self.transport is None or self.transport.is_closing():
@@ -102,6 +104,9 @@ class GuardedProtocol(OPCUAProtocol):
                 break
             self._buffer = b""
             super().data_received(pending[at : at + size])
+            if self.messages.qsize() > limits.WAITING_MESSAGES:
+                self._held = True
+                self.transport.pause_reading()
             if self._buffer or self.transport.is_closing():
                 return self.refuse(ua.StatusCodes.BadTcpMessageTypeInvalid)
             at += size
@@ -117,6 +122,9 @@ class GuardedProtocol(OPCUAProtocol):
             self.transport.close()
 
     async def _process_one_msg(self, header: Any, buf: Buffer) -> bool:
+        if self._held and self.transport is not None and self.messages.qsize() <= limits.WAITING_MESSAGES:
+            self._held = False
+            self.transport.resume_reading()
         try:
             return await super()._process_one_msg(header, buf)
         except ua.uaerrors.UaStatusCodeError as refused:

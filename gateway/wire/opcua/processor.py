@@ -245,6 +245,7 @@ class Processor(UaProcessor):
         if before is not None and before is not self:
             before.leave()
         self.session, found.connected, found.outlet = found, True, self
+        self._connection.signed_in = True
         self.iserver.subscription_service.rebind(found.session_id, self)
         response = ua.ActivateSessionResponse()
         response.Parameters = result
