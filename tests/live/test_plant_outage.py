@@ -60,17 +60,18 @@ async def test_statuses_turn_bad_when_the_plant_goes_and_good_within_five_second
 
 @pytest.mark.live
 async def test_the_gateways_own_health_is_browsed_and_read_as_nodes(tmp_path):
-    """s=Twin and s=Gateway: synchronization, health, queues."""
+    """s=Twin and s=Gateway: synchronization, health, queues, how well the alarms serve."""
     port = free_port()
     with GatewayProcess(tmp_path / "gateway", SITE.format(url=f"opc.tcp://127.0.0.1:{free_port()}/none", uri=URI, port=port)) as gateway:
         await asyncio.to_thread(gateway.start)
         async with Client(f"opc.tcp://127.0.0.1:{port}/edgetwin") as client:
             index = await client.get_namespace_index(f"urn:edgetwin:{gateway.name}")
             found = {}
-            for root in ("Twin", "Gateway"):
-                for child in await client.get_node(f"ns={index};s={root}").get_children():
+            for root in ("Twin", "Gateway", "Gateway/AlarmPerformance"):
+                for child in await client.get_node(f"ns={index};s={root}").get_variables():
                     found[f"{root}/{(await child.read_browse_name()).Name}"] = await child.read_value()
         assert (found["Twin/SyncMode"], found["Twin/UpdateRate"]) == ("real_time", 1.0)
         assert found["Gateway/Ready"] is True
+        assert (found["Gateway/AlarmPerformance/Stale"], found["Gateway/AlarmPerformance/FloodNow"]) == (0, False)
         assert "plc" in found["Gateway/Degraded"]
         assert {"Gateway/InboxSamples", "Gateway/OutboxRows", "Gateway/OutboxAge", "Gateway/SamplesIn"} <= set(found)
