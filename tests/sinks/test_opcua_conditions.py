@@ -1,4 +1,4 @@
-"""Alarm rules as conditions in the address space (Part 9): nodes, fields, types, and what clients may do to them."""
+"""Alarm rules as conditions in the address space (Part 9): nodes, types, fields, events."""
 
 import asyncio
 import time
@@ -8,57 +8,29 @@ from asyncua import Client, ua
 from asyncua.ua.uaerrors import UaStatusCodeError
 from cryptography import x509
 
-from gateway.model.alarm import SYSTEM_TAG, AlarmRule, Change, Level, Limit, Transition, event_id
-from gateway.model.tag import Tag, TagType
+from gateway.model.alarm import AlarmRule, Change, Limit, Transition, event_id
+from gateway.model.tag import Tag, TagTable
 from gateway.sinks.opcua.conditions import occurrence
 from gateway.wire.opcua.face import Reading
+from support.opcua_conditions import (
+    CALM,
+    DEFINITIONS,
+    HI,
+    HIHI,
+    NS,
+    RULES,
+    STATES,
+    TAGS,
+    TEMP,
+    Codes,
+    Ids,
+    Type,
+    node,
+    status_of,
+    value,
+    values,
+)
 from support.opcua_face import opcua_face
-
-NS = 2
-MINUTE_NS = 60_000_000_000
-Codes = ua.StatusCodes
-Type = ua.VariantType
-Ids = ua.ObjectIds
-TAGS = [
-    Tag(0, "line.oven.temp", unit="Cel", eu_range=(0.0, 60.0)),
-    Tag(1, "line.oven.setpoint", unit="Cel", eu_range=(0.0, 60.0)),
-    Tag(2, "line.state", type=TagType.ENUM, labels={0: "idle", 1: "fault"}),
-    Tag(3, "line.level"),
-    Tag(4, "line.quiet"),
-    Tag(5, "free"),
-]
-LEVELS = (Level(Limit.LO, 10.0, 500), Level(Limit.HI, 80.0, 500), Level(Limit.HIHI, 90.0, 900))
-TEMP = "line.oven.temp"
-RULES = [
-    AlarmRule(0, TEMP, Limit.HI, 50.0, severity=500, message="Oven too hot", cause="fan", consequence="scrap", action="stop", confirm=True),
-    AlarmRule(0, TEMP, Limit.HIHI, 55.0, severity=800, latch=True, on_delay_ns=0),
-    AlarmRule(0, TEMP, Limit.LO, 5.0),
-    AlarmRule(0, TEMP, Limit.DEV, 40.0, target_id=1),
-    AlarmRule(0, TEMP, Limit.BAD, 0.0, severity=300, re_alarm_ns=10 * MINUTE_NS),
-    AlarmRule(1, "line.oven.setpoint", Limit.DISC, 1.0, target_id=0, on_delay_ns=MINUTE_NS),
-    AlarmRule(2, "line.state", Limit.STATE, 1.0),
-    AlarmRule(3, "line.level", Limit.LEVEL, 0.0, levels=LEVELS),
-    AlarmRule(3, "line.level", Limit.ROC, 100.0),
-    AlarmRule(5, "free", Limit.LOLO, 1.0),
-    AlarmRule(SYSTEM_TAG, "Gateway", Limit.SYSTEM, 0.0, subject="source.plc1", severity=700),
-    AlarmRule(SYSTEM_TAG, "Gateway", Limit.SYSTEM, 0.0, subject="certificate"),
-]
-HI, HIHI = f"{TEMP}/Alarms/HI", f"{TEMP}/Alarms/HIHI"
-DEFINITIONS = {
-    HI: Ids.NonExclusiveLevelAlarmType,
-    HIHI: Ids.NonExclusiveLevelAlarmType,
-    f"{TEMP}/Alarms/LO": Ids.NonExclusiveLevelAlarmType,
-    f"{TEMP}/Alarms/DEV": Ids.NonExclusiveDeviationAlarmType,
-    f"{TEMP}/Alarms/BAD": Ids.SystemOffNormalAlarmType,
-    "line.oven.setpoint/Alarms/DISC": Ids.DiscrepancyAlarmType,
-    "line.state/Alarms/STATE": Ids.OffNormalAlarmType,
-    "line.level/Alarms/LEVEL": Ids.ExclusiveLevelAlarmType,
-    "line.level/Alarms/ROC": Ids.NonExclusiveRateOfChangeAlarmType,
-    "free/Alarms/LOLO": Ids.NonExclusiveLevelAlarmType,
-    "Gateway/Alarms/source.plc1": Ids.SystemOffNormalAlarmType,
-    "Gateway/Alarms/certificate": Ids.CertificateExpirationAlarmType,
-}
-CALM = {TEMP: 20.0, "line.oven.setpoint": 20.0, "line.state": 0.0, "line.level": 50.0, "free": 5.0}
 
 
 @pytest.fixture
@@ -72,48 +44,6 @@ async def face():
 async def client(face):
     async with Client(face.sink.url, timeout=10) as connected:
         yield connected
-
-
-def as_role(face, role):
-    for session in face.sink._server.interior._external_sessions.values():
-        session.caller = type(session.caller)("kim", role, session.caller.origin)
-
-
-def node(client, key):
-    return client.get_node(ua.NodeId(key, NS))
-
-
-async def value(client, key):
-    read = await node(client, key).read_value()
-    return read.Text if isinstance(read, ua.LocalizedText) else read
-
-
-async def values(client, condition, *paths):
-    return [await value(client, f"{condition}/{path}") for path in paths]
-
-
-async def status_of(client, key):
-    return (await node(client, key).read_data_value(raise_on_bad_status=False)).StatusCode.value
-
-
-async def call(client, owner, method, *inputs):
-    """StatusCode of the operation; method: a number of the standard or a key."""
-    nodeid = ua.NodeId(method) if isinstance(method, int) else ua.NodeId(method, NS)
-    owner_id = ua.NodeId(owner) if isinstance(owner, int) else ua.NodeId(owner, NS)
-    (result,) = await client.uaclient.call([ua.CallMethodRequest(ObjectId=owner_id, MethodId=nodeid, InputArguments=list(inputs))])
-    return result.StatusCode.value
-
-
-def comment(text, locale="en"):
-    return ua.Variant(ua.LocalizedText(text, locale), Type.LocalizedText)
-
-
-def event(identifier):
-    return ua.Variant(identifier, Type.ByteString)
-
-
-NO_COMMENT = ua.Variant(ua.LocalizedText(), Type.LocalizedText)
-STATES = ("EnabledState/Id", "ActiveState/Id", "AckedState/Id", "ConfirmedState/Id", "Retain")
 
 
 # --- nodes -------------------------------------------------------------------------------------------------------------------------------
@@ -207,6 +137,19 @@ async def test_what_has_no_rule_has_no_alarm_nodes(client):
     assert "HighState" not in await names_below(client, "line.level/Alarms/LEVEL")
 
 
+async def test_conditions_come_and_go_with_a_reload(face, client):
+    assert await names_below(client, "/Alarms") == {"free": "free/Alarms"}
+    rules = [rule for rule in RULES if rule.tag != "free"] + [AlarmRule(4, "line.quiet", Limit.HI, 1.0)]
+    face.engine.retable(TagTable.of(TAGS), rules, [])
+    assert "Alarms" not in await names_below(client, "/")
+    with pytest.raises(UaStatusCodeError) as unknown:
+        await node(client, "free/Alarms/LOLO").read_node_class()
+    assert unknown.value.code == Codes.BadNodeIdUnknown
+    assert await names_below(client, "line.quiet", Ids.HasCondition) == {"HI": "line.quiet/Alarms/HI"}
+    assert (await names_below(client, "line/Alarms"))["quiet"] == "line.quiet/Alarms"
+    assert await value(client, "line.quiet/Alarms/HI/HighLimit") == 1.0
+
+
 async def test_a_client_that_browses_every_part_finds_each_at_its_identifier(client):
     """What a reference says of its other end is what that end says of itself, down to the last property; no part leads elsewhere."""
     todo, seen = [ua.NodeId(HI, NS), ua.NodeId("line.level/Alarms/LEVEL", NS)], 0
@@ -274,160 +217,6 @@ async def test_what_concerns_a_source_or_the_gateway_is_of_the_system_class(face
     assert (await value(client, f"{plc}/InputNode")).is_null()
     assert "plc1 is not connected" in await value(client, f"{plc}/Message")
     assert await value(client, f"{HI}/ConditionClassName") == "ProcessConditionClassType"
-
-
-# --- Methods -----------------------------------------------------------------------------------------------------------------------------
-
-
-async def raised(face, client, **step):
-    """A temperature that is too high; the EventId."""
-    await face.step(step or {TEMP: 52.0})
-    return event(await value(client, f"{HI}/EventId"))
-
-
-@pytest.mark.parametrize(
-    "method", [Ids.AcknowledgeableConditionType_Acknowledge, f"{HI}/Acknowledge"], ids=["of the type", "of the instance"]
-)
-async def test_acknowledge_and_confirm_with_user_and_comment(face, client, method):
-    identifier = await raised(face, client)
-    as_role(face, "operator")
-    assert await call(client, HI, method, identifier, comment("seen")) == Codes.Good
-    assert await values(client, HI, *STATES) == [True, True, True, False, True]
-    assert await values(client, HI, "Comment", "ClientUserId") == ["seen", "kim"]
-    assert await call(client, HI, method, event(await value(client, f"{HI}/EventId")), NO_COMMENT) == Codes.BadConditionBranchAlreadyAcked
-    assert await call(client, HI, Ids.AcknowledgeableConditionType_Confirm, identifier, comment("fan repaired")) == Codes.Good
-    assert await values(client, HI, "ConfirmedState", "Comment") == ["Confirmed", "fan repaired"]
-    again = await call(client, HI, Ids.AcknowledgeableConditionType_Confirm, identifier, NO_COMMENT)
-    assert again == Codes.BadConditionBranchAlreadyConfirmed
-
-
-async def test_an_event_id_must_be_of_this_condition_and_of_its_present_alarm(face, client):
-    first = await raised(face, client)
-    await face.step({TEMP: 20.0})
-    returned = event(await value(client, f"{HI}/EventId"))
-    acknowledge = Ids.AcknowledgeableConditionType_Acknowledge
-    serial = face.engine.condition(HI).serial
-    for wrong in (b"", b"x" * 16, event_id(HIHI, serial), event_id(HI, serial + 1), event_id(HI, 0)):
-        assert await call(client, HI, acknowledge, event(wrong), NO_COMMENT) == Codes.BadEventIdUnknown
-    assert await call(client, HI, acknowledge, ua.Variant(None, Type.ByteString), NO_COMMENT) == Codes.BadEventIdUnknown
-    second = await raised(face, client)
-    for old in (first, returned):
-        assert await call(client, HI, acknowledge, old, NO_COMMENT) == Codes.BadEventIdUnknown
-    assert await call(client, HI, acknowledge, second, NO_COMMENT) == Codes.Good
-
-
-async def test_who_may_not_is_denied(face, client):
-    identifier = await raised(face, client)
-    as_role(face, "viewer")
-    assert await call(client, HI, Ids.AcknowledgeableConditionType_Acknowledge, identifier, NO_COMMENT) == Codes.BadUserAccessDenied
-    as_role(face, "operator")
-    assert await call(client, HI, Ids.ConditionType_Disable) == Codes.BadUserAccessDenied
-    assert await call(client, HI, Ids.AlarmConditionType_Suppress) == Codes.BadUserAccessDenied
-    assert face.commands.asked == []
-    assert (await node(client, f"{HI}/Disable").read_attribute(ua.AttributeIds.UserExecutable)).Value.Value is False
-
-
-async def test_a_method_that_this_condition_has_not_is_invalid(face, client):
-    as_role(face, "admin")
-    identifier = await raised(face, client)
-    assert await call(client, HIHI, Ids.AcknowledgeableConditionType_Confirm, identifier, NO_COMMENT) == Codes.BadMethodInvalid
-    assert await call(client, HI, Ids.AlarmConditionType_Reset) == Codes.BadMethodInvalid
-    assert await call(client, HIHI, f"{HI}/Acknowledge", identifier, NO_COMMENT) == Codes.BadMethodInvalid
-    assert await call(client, TEMP, Ids.AcknowledgeableConditionType_Acknowledge, identifier, NO_COMMENT) == Codes.BadMethodInvalid
-    gone = f"{TEMP}/Alarms/LOLO"
-    assert await call(client, gone, Ids.AcknowledgeableConditionType_Acknowledge, identifier, NO_COMMENT) == Codes.BadNodeIdUnknown
-
-
-async def test_comments_are_kept_with_their_user_and_an_empty_one_without_locale_is_ignored(face, client):
-    identifier = await raised(face, client)
-    as_role(face, "operator")
-    add = Ids.ConditionType_AddComment
-    assert await call(client, HI, add, identifier, comment("look at the fan")) == Codes.Good
-    assert await values(client, HI, "Comment", "ClientUserId") == ["look at the fan", "kim"]
-    before = await value(client, f"{HI}/EventId")
-    assert before != identifier.Value
-    assert await call(client, HI, add, event(before), NO_COMMENT) == Codes.Good
-    assert await values(client, HI, "Comment", "EventId") == ["look at the fan", before]
-    assert await call(client, HI, add, event(b"never"), comment("x")) == Codes.BadEventIdUnknown
-
-
-@pytest.mark.parametrize("where", [HI, f"{HI}/ShelvingState"], ids=["of the condition", "of its state machine"])
-async def test_shelving_for_a_while_or_until_it_returns(face, client, where):
-    await raised(face, client)
-    as_role(face, "operator")
-    timed, once, ends = (getattr(Ids, f"AlarmConditionType_ShelvingState_{name}") for name in ("TimedShelve", "OneShotShelve", "Unshelve"))
-    state = ("ShelvingState/CurrentState", "SuppressedOrShelved")
-    assert await call(client, where, ends) == Codes.BadConditionNotShelved
-    for wrong in (0.0, -1.0, float("nan"), float("inf"), 1e300, 9 * 3_600_000.0):
-        assert await call(client, where, timed, ua.Variant(wrong, Type.Double)) == Codes.BadShelvingTimeOutOfRange
-    assert await call(client, where, timed, ua.Variant(60_000.0, Type.Double)) == Codes.Good
-    assert await values(client, HI, *state) == ["Timed Shelved", True]
-    assert 0 < await value(client, f"{HI}/ShelvingState/UnshelveTime") <= 60_000.0
-    assert (await value(client, f"{HI}/ShelvingState/CurrentState/Id")).Identifier == Ids.ShelvedStateMachineType_TimedShelved
-    assert await call(client, where, timed, ua.Variant(60_000.0, Type.Double)) == Codes.BadConditionAlreadyShelved
-    assert await call(client, where, ends) == Codes.Good
-    assert await call(client, where, once) == Codes.Good
-    assert await values(client, HI, *state) == ["One Shot Shelved", True]
-    await face.step({TEMP: 20.0})
-    assert await values(client, HI, *state) == ["Unshelved", False]
-    assert await value(client, f"{HI}/ShelvingState/UnshelveTime") == 0.0
-
-
-async def test_the_second_forms_of_methods_take_a_comment(face, client):
-    as_role(face, "admin")
-    await raised(face, client)
-    shelving = f"{HI}/ShelvingState"
-    for owner, method, inputs, state, word in (
-        (shelving, "TimedShelve2", [ua.Variant(1000.0, Type.Double)], "ShelvingState/CurrentState", "Timed Shelved"),
-        (shelving, "OneShotShelve2", [], "ShelvingState/CurrentState", "One Shot Shelved"),
-        (shelving, "Unshelve2", [], "ShelvingState/CurrentState", "Unshelved"),
-        (HI, "Suppress2", [], "SuppressedState", "Suppressed"),
-        (HI, "Unsuppress2", [], "SuppressedState", "Unsuppressed"),
-        (HI, "RemoveFromService2", [], "OutOfServiceState", "Out of Service"),
-        (HI, "PlaceInService2", [], "OutOfServiceState", "In Service"),
-    ):
-        assert await call(client, owner, f"{owner}/{method}", *inputs, comment(f"said at {method}")) == Codes.Good
-        assert await values(client, HI, state, "Comment") == [word, f"said at {method}"]
-
-
-async def test_suppressed_out_of_service_and_in_service_again(face, client):
-    as_role(face, "engineer")
-    for method, state, word in (
-        (Ids.AlarmConditionType_Suppress, "SuppressedState", "Suppressed"),
-        (Ids.AlarmConditionType_Unsuppress, "SuppressedState", "Unsuppressed"),
-        (Ids.AlarmConditionType_RemoveFromService, "OutOfServiceState", "Out of Service"),
-        (Ids.AlarmConditionType_PlaceInService, "OutOfServiceState", "In Service"),
-    ):
-        assert await call(client, HI, method) == Codes.Good
-        assert await values(client, HI, state) == [word]
-        assert await value(client, f"{HI}/SuppressedOrShelved") is (word in ("Suppressed", "Out of Service"))
-
-
-async def test_a_latched_condition_stays_until_its_reset(face, client):
-    as_role(face, "admin")
-    await face.step({TEMP: 58.0})
-    identifier = event(await value(client, f"{HIHI}/EventId"))
-    await face.step({TEMP: 20.0})
-    assert await values(client, HIHI, "ActiveState/Id", "LatchedState") == [True, "Latched"]
-    assert await call(client, HIHI, Ids.AlarmConditionType_Reset) == Codes.BadInvalidState
-    assert await call(client, HIHI, Ids.AcknowledgeableConditionType_Acknowledge, identifier, NO_COMMENT) == Codes.Good
-    assert await call(client, HIHI, Ids.AlarmConditionType_Reset) == Codes.Good
-    assert await values(client, HIHI, "ActiveState/Id", "LatchedState", "Retain") == [False, "Unlatched", False]
-
-
-async def test_of_a_disabled_condition_little_is_known(face, client):
-    """Part 9, 5.5.2: not retained, and its states are BadConditionDisabled; Enable brings it back as it is then."""
-    as_role(face, "admin")
-    await raised(face, client)
-    assert await call(client, HI, Ids.ConditionType_Enable) == Codes.BadConditionAlreadyEnabled
-    assert await call(client, HI, Ids.ConditionType_Disable) == Codes.Good
-    assert await call(client, HI, f"{HI}/Disable") == Codes.BadConditionAlreadyDisabled
-    assert await values(client, HI, "EnabledState", "EnabledState/Id", "Retain", "ConditionName") == ["Disabled", False, False, "HI"]
-    for state in ("ActiveState/Id", "AckedState", "ShelvingState/CurrentState", "HighState/Id", "Quality"):
-        assert await status_of(client, f"{HI}/{state}") == Codes.BadConditionDisabled
-    assert await call(client, HI, Ids.AlarmConditionType_Suppress) == Codes.BadConditionDisabled
-    assert await call(client, HI, Ids.ConditionType_Enable) == Codes.Good
-    assert await values(client, HI, "EnabledState", "ActiveState/Id") == ["Enabled", True]
 
 
 # --- events ------------------------------------------------------------------------------------------------------------------------------
