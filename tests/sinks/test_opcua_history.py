@@ -1,5 +1,6 @@
 """HistoryRead of raw values to an asyncua client (Part 11, 4.6 and 6.5.3)."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -7,6 +8,7 @@ from asyncua import Client, ua
 
 from gateway.model.tag import Tag, TagType
 from support.past import NOON, SECOND, past
+from support.waiting import eventually
 
 NS = 2
 MINUTE = 60 * SECOND
@@ -273,3 +275,69 @@ async def test_the_capabilities_are_stated_and_the_folders_list_the_aggregates_t
         names = {(await one.read_browse_name()).Name for one in await folder.get_children()}
         assert {"Average", "TimeAverage2", "Interpolative", "PercentGood"} <= names
         assert len(names) == 19
+
+
+# --- beside everything else ---
+
+
+class Gate:
+    """Stands before the disk until it is opened; how many wait at it."""
+
+    def __init__(self, past):
+        self._values, self.open, self.waiting = past.values, asyncio.Event(), 0
+
+    async def values(self, *args):
+        self.waiting += 1
+        await self.open.wait()
+        return await self._values(*args)
+
+
+@pytest.fixture
+def gate(kept, monkeypatch):
+    gate = Gate(kept.face.sink.past)
+    monkeypatch.setattr(kept.face.sink.past, "values", gate.values)
+    return gate
+
+
+async def test_a_client_that_waits_for_the_disk_is_served_all_the_while(kept, client, gate):
+    """Four reads wait at once, a fifth holds up its own connection only; then all are answered, each with its own."""
+    reading = [asyncio.create_task(read(client, raw(0, minute))) for minute in (1, 3, 4, 6)]
+    await eventually(lambda: gate.waiting == 4)
+    assert await client.nodes.server_state.read_value() == ua.ServerState.Running
+    fifth = asyncio.create_task(read(client, raw(0, 7)))
+    async with Client(kept.face.sink.url, timeout=10) as other:
+        assert await other.nodes.server_state.read_value() == ua.ServerState.Running
+    assert gate.waiting == 4
+    gate.open.set()
+    found = [minutes((await one)[0]) for one in (*reading, fifth)]
+    assert found == [[0], [0, 2], [0, 2, 3], [0, 2, 3, 5], [0, 2, 3, 5, 6]]
+
+
+async def test_a_client_that_goes_leaves_no_read_behind(kept, gate):
+    before = len(asyncio.all_tasks())
+    async with Client(kept.face.sink.url, timeout=10) as client:
+        reading = asyncio.create_task(read(client, raw(0, 5)))
+        await eventually(lambda: gate.waiting == 1)
+        client.uaclient.protocol.transport.abort()
+        reading.cancel()
+    await eventually(lambda: len(asyncio.all_tasks()) <= before)
+
+
+async def test_while_the_disk_is_away_a_node_says_so(kept, client):
+    """BadResourceUnavailable for the node; the session lives on, and the next read is answered."""
+
+    class Away(Exception):
+        pass
+
+    past_ = kept.face.sink.past
+    past_._unavailable, view = (Away,), past_._view
+
+    class Nothing:
+        def __getattr__(self, name):
+            raise Away
+
+    past_._view = Nothing()
+    (result,) = await read(client, raw(0, 5))
+    assert result.StatusCode.value == ua.StatusCodes.BadResourceUnavailable
+    past_._view = view
+    assert minutes((await read(client, raw(0, 5)))[0]) == [0, 2, 3]
