@@ -77,7 +77,7 @@ class _Asked:
         comment = text_of(args, "comment", "")
         if len(comment) > LONGEST_COMMENT:
             raise Refused(quality.BAD_OUT_OF_RANGE, f"argument 'comment' has at most {LONGEST_COMMENT} characters, got {len(comment)}")
-        if action is Action.COMMENT and not comment:
+        if action is Action.COMMENT and "comment" not in args:
             raise Refused(BAD_INVALID_ARGUMENT, "argument 'comment' is missing: there is nothing to say")
         once, duration_ns = _shelving(args) if shelving else (False, 0)
         return cls(names, Action.SHELVE_ONCE if once else action, comment, duration_ns, _serial(args, names))

@@ -114,6 +114,8 @@ async def test_comments_are_kept_with_their_user_and_an_empty_one_without_locale
     assert await call(client, HI, add, event(before), NO_COMMENT) == Codes.Good
     assert await values(client, HI, "Comment", "EventId") == ["look at the fan", before]
     assert await call(client, HI, add, event(b"never"), comment("x")) == Codes.BadEventIdUnknown
+    assert await call(client, HI, add, event(before), comment("", "en")) == Codes.Good  # an empty one with a locale takes it away
+    assert not await value(client, f"{HI}/Comment")
 
 
 @pytest.mark.parametrize("where", [HI, f"{HI}/ShelvingState"], ids=["of the condition", "of its state machine"])
