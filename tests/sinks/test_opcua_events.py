@@ -5,6 +5,7 @@ from asyncua import Client, ua
 
 from gateway.model.alarm import AlarmRule, Limit
 from gateway.model.tag import Tag
+from gateway.wire.opcua import limits
 from support.opcua_face import opcua_face
 from support.waiting import eventually
 
@@ -336,3 +337,69 @@ async def test_a_refresh_is_for_the_owner_and_not_for_ever(face, client):
     asked = [await refresh(client, listener.id) for _ in range(20)]
     assert asked[:5] == ["Good"] * 5
     assert "BadRefreshInProgress" in asked
+
+
+# --- limits, links, lost connections --------------------------------------------------------------------------------------------------
+
+
+async def test_a_subscription_has_so_many_event_items_and_no_more(client):
+    listener = await listening(client)
+    request = ua.MonitoredItemCreateRequest(
+        ua.ReadValueId(SERVER, 12), ua.MonitoringMode.Reporting, ua.MonitoringParameters(1, 0, event_filter(), 1, True)
+    )
+    requests = [request] * (limits.EVENT_ITEMS_PER_SUBSCRIPTION + 1)
+    params = ua.CreateMonitoredItemsParameters(listener.id, ua.TimestampsToReturn.Both, requests)
+    results = await client.uaclient.create_monitored_items(params)
+    assert {result.StatusCode.name for result in results[:-1]} == {"Good"}
+    assert results[-1].StatusCode.name == "BadTooManyMonitoredItems"
+
+
+async def test_too_many_clauses_are_refused(client):
+    listener = await listening(client)
+    result = await listener.item(SERVER, event_filter(*[operand("Message")] * (limits.SELECT_CLAUSES + 1)))
+    assert result.StatusCode.name == "BadEventFilterInvalid"
+    deep = [(ua.FilterOperator.Not, [ua.ElementOperand(n + 1)]) for n in range(limits.FILTER_ELEMENTS)]
+    result = await listener.item(SERVER, event_filter(where_clause=where(*deep, (ua.FilterOperator.IsNull, [literal(1)]))))
+    assert result.StatusCode.name == "BadEventFilterInvalid"
+    most = await client.get_node(ua.ObjectIds.Server_ServerCapabilities_MaxSelectClauseParameters).read_value()
+    assert most == limits.SELECT_CLAUSES
+
+
+async def test_an_event_lets_go_what_a_linked_item_has_sampled(face, client):
+    """SetTriggering (5.12.5), both ways: an event item triggers a sampling event item."""
+    listener = await listening(client)
+    first = await listener.item(own("line.oven"), event_filter(), 1)
+    linked = await listener.item(own("/"), event_filter(), 2, ua.MonitoringMode.Sampling)
+    request = ua.SetTriggeringRequest()
+    request.Parameters = ua.SetTriggeringParameters(listener.id, first.MonitoredItemId, [linked.MonitoredItemId], [])
+    await client.uaclient._send_request(request)
+    await face.step({"hall": 60.0})
+    await face.step({"line.oven.temp": 60.0})
+    await eventually(lambda: len(listener.events) >= 3)
+    assert sorted((handle, fields[3]) for handle, fields in listener.events) == [
+        (1, "line.oven.temp"),
+        (2, "hall"),
+        (2, "line.oven.temp"),
+    ]
+
+
+async def test_deleted_items_give_back_what_their_queues_held(face, client):
+    listener = await listening(client)
+    made = await listener.item(SERVER, event_filter(), mode=ua.MonitoringMode.Sampling)
+    hub = face.sink._server.interior.subscription_service.events
+    await raised(face, 4)
+    assert hub.budget.left < limits.EVENT_QUEUES_BYTES
+    await client.uaclient.delete_monitored_items(ua.DeleteMonitoredItemsParameters(listener.id, [made.MonitoredItemId]))
+    assert hub.budget.left == limits.EVENT_QUEUES_BYTES
+    assert not hub._listening
+
+
+async def test_an_event_larger_than_all_messages_of_a_client_still_goes_out(face, client):
+    """Nothing waits for ever: one event always fits."""
+    listener = await listening(client)
+    await listener.item(SERVER, event_filter())
+    subscription = face.sink._server.interior.subscription_service.subscriptions[listener.id]
+    subscription.outlet.room_for = lambda: 1
+    await raised(face, 3)
+    await eventually(lambda: len(listener.events) == 3)
+    assert [len(events) for events in listener.lists] == [1, 1, 1]

@@ -37,19 +37,19 @@ class EventItem:
     filter: EventFilter
     mode: Mode
     queue: EventQueue
-    fired: Callable[[], None]
     lost: Callable[[], None]
     above: Callable[[Fields], Collection[Key]]
     free: int = 0  # how many of the oldest another item has let go (Part 4, 5.12.1.6)
 
-    def tell(self, event: Fields, *, always: bool = False) -> None:
-        """Queue the event if the item listens above its source and its filter lets it through; always: whatever they say."""
-        if self.mode is Mode.DISABLED:
-            return
-        if always or (self._hears(event) and self.filter.passes(event)):
-            if self.queue.push(self.filter.encoded(event)):
-                self.lost()
-            self.fired()
+    def tell(self, event: Fields, *, always: bool = False) -> bool:
+        """Queue the event if the item listens above its source and its filter lets it through; always: whatever they say. Whether it was
+        queued.
+        """
+        if self.mode is Mode.DISABLED or not (always or (self._hears(event) and self.filter.passes(event))):
+            return False
+        if self.queue.push(self.filter.encoded(event)):
+            self.lost()
+        return True
 
     def _hears(self, event: Fields) -> bool:
         return self.notifier == SERVER or self.notifier in self.above(event)
@@ -140,7 +140,6 @@ class EventItems:
             compiled.filter,
             Mode(int(wanted.MonitoringMode)),
             queue,
-            fired=lambda: self.fired([item_id]),
             lost=self._lost,
             above=self.hub.above,
         )
@@ -204,8 +203,9 @@ class EventItems:
         if event.permission and not self.may(event.permission):
             return
         self._refresh.changed(event)
-        for item in self._items.values():
-            item.tell(event)
+        queued = [item_id for item_id, item in self._items.items() if item.tell(event)]
+        if queued:
+            self.fired(queued)
 
     def refresh(self, item_id: int | None) -> int:
         """ConditionRefresh, or ConditionRefresh2 for one item: Good, BadMonitoredItemIdInvalid or BadRefreshInProgress."""
@@ -221,7 +221,9 @@ class EventItems:
     def _go_on(self) -> None:
         """The refresh's next piece, with the loop's other work in between."""
         self._pending = None
-        if self._refresh.go_on(self.hub.face.now_ns()):
+        more = self._refresh.go_on(self.hub.face.now_ns())
+        self.fired(list(self._items))
+        if more:
             self._pending = asyncio.get_running_loop().call_soon(self._go_on)
 
     def ready(self) -> bool:

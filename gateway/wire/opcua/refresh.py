@@ -24,8 +24,8 @@ class Target(Protocol):
     def spare(self) -> int:
         """How many events it takes without one being lost; it keeps room for what happens meanwhile."""
 
-    def tell(self, event: Fields, *, always: bool = False) -> None:
-        """Queue the event if it concerns this item; always: whatever its filter says."""
+    def tell(self, event: Fields, *, always: bool = False) -> bool:
+        """Queue the event if it concerns this item; always: whatever its filter says. Whether it was queued."""
 
 
 class Refresh:
