@@ -119,6 +119,25 @@ async def test_a_session_moves_with_its_client_and_leaves_the_old_connection_beh
     await eventually(lambda: not face.sink._server.interior._external_sessions)
 
 
+async def test_a_client_that_is_trusted_no_more_loses_its_session_at_once(face, tmp_path, ours):
+    """Without a new client to make the server look: the sweep does."""
+    async with await secured(face, ours) as client:
+        (tmp_path / "pki" / "trusted" / "client.der").unlink()
+        await face.sink._server.interior.refresh()
+        assert not face.sink._server.interior._external_sessions
+        await eventually(lambda: gone(client))
+        assert face.records[-1][0].args["thumbprint"] == ours.sha1
+
+
+async def test_a_channel_is_not_renewed_with_a_certificate_that_ended_meanwhile(face, tmp_path, ours):
+    client = await secured(face, ours)
+    await opened(client)
+    (tmp_path / "pki" / "trusted" / "client.der").unlink()
+    with pytest.raises((UaError, ConnectionError, asyncio.CancelledError, TimeoutError)):
+        await asyncio.wait_for(client.open_secure_channel(renew=True), 3)
+    await eventually(lambda: gone(client))
+
+
 async def test_on_one_channel_another_user_may_sign_in_and_a_wrong_one_changes_nothing(face, people, ours):
     await people.users.add("otto", "viewer", PASSWORD + "!")
     async with await secured(face, ours) as client:

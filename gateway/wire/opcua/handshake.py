@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _codes: Final = ua.StatusCodes
 _SHORTEST_NONCE: Final = 32  # Part 4, 5.6.2.2
+_LOCALES: Final = 10  # that are kept of what a client prefers
 
 
 async def create(interior: "Interior", channel: Channel, params: ua.CreateSessionParameters, peer: Any, sockname: Any) -> Any:
@@ -36,7 +37,7 @@ async def create(interior: "Interior", channel: Channel, params: ua.CreateSessio
     await interior.make_room()
     session = interior.create_session(peer, external=True)
     session.channel = (policy.URI, policy.Mode, channel.certificate)
-    session.secured = channel.secure
+    session.secured, session.client_certificate = channel.secure, channel.certificate
     session.security_mode, session.security_policy_uri = policy.Mode, str(policy.URI)
     result = await session.create_session(params, sockname)
     result.ServerCertificate = channel.own.server.certificate
@@ -61,11 +62,11 @@ def _check_client(channel: Channel, params: ua.CreateSessionParameters) -> None:
 
 async def activate(interior: "Interior", channel: Channel, session: Session, params: ua.ActivateSessionParameters, peer: Any) -> Any:
     """ActivateSessionResult; the session's caller is who signed in. Raises ServiceError."""
-    policy, moves = channel.security_policy, session.carrier is not None and session.carrier.channel is not channel
-    if session.channel != (policy.URI, policy.Mode, channel.certificate):
+    policy = channel.security_policy
+    moves = session.carrier is None or session.carrier.channel is not channel
+    if session.channel != (policy.URI, policy.Mode, channel.certificate) or (moves and not session.is_activated()):
         raise ServiceError(_codes.BadSecurityChecksFailed)
-    moves = moves or (session.carrier is None and session.is_activated())
-    if moves and (not session.is_activated() or session.host != _host(peer)):
+    if moves and not channel.secure and session.host != _host(peer):
         raise ServiceError(_codes.BadSecurityChecksFailed)
     server, nonce = channel.own.server, session.nonce or b""
     if channel.secure:
@@ -83,10 +84,14 @@ async def activate(interior: "Interior", channel: Channel, session: Session, par
         raise
     if session.state is SessionState.Closed:  # meanwhile
         raise ServiceError(_codes.BadSessionClosed)
+    if session.nonce != nonce:  # somebody else was faster with it
+        raise ServiceError(_codes.BadSecurityChecksFailed)
     if moves and caller.user != session.caller.user:
         raise ServiceError(_codes.BadIdentityChangeNotSupported)
     result = session.activate_session(ua.ActivateSessionParameters(), None)
     session.caller, session.failures = caller, 0
+    session.mechanism = "UserName" if wanted.user else "X509" if wanted.certificate else "Anonymous"
+    session.locale_ids = list(params.LocaleIds or session.locale_ids)[:_LOCALES]
     return result
 
 
