@@ -60,7 +60,8 @@ class People:
         self.users = Users(self._repository, self._hasher, now_ns)
         self.tokens = Tokens(self._repository, now_ns)
         self._backoff = Backoff()
-        self._good, self._bad = Thrift(burst=100, interval_s=10.0), Thrift(burst=30, interval_s=60.0)
+        self._good: dict[tuple[str, str], Thrift] = {}  # by user and address: nobody hides behind another's many
+        self._bad = Thrift(burst=30, interval_s=60.0)
         self._known: dict[tuple[str, str], None] = {}
         self._turn = asyncio.Lock()
         self._tries: set[asyncio.Task[Caller | SignInRefused]] = set()
@@ -220,7 +221,10 @@ class People:
         return Caller(user.name, user.role, origin)
 
     async def _tell_good(self, sign_in: SignIn) -> None:
-        left_out = self._good.take(self._clock())
+        who = (sign_in.user, address_of(sign_in.origin))
+        if who not in self._good and len(self._good) >= _KNOWN:
+            self._good.pop(next(iter(self._good)))
+        left_out = self._good.setdefault(who, Thrift(burst=30, interval_s=60.0)).take(self._clock())
         if left_out is not None:
             await self._record(SignIn(sign_in.user, sign_in.role, sign_in.origin, sign_in.by, "", left_out))
 

@@ -12,6 +12,7 @@ from gateway.model.people import Token
 
 PREFIX: Final = "edgetwin_"  # so that a search for leaked secrets finds one
 MOST: Final = 1000
+PER_PERSON: Final = 20  # the oldest gives way
 DAYS_MOST: Final = 3660.0
 _NAME_MOST: Final = 100
 _DAY_NS: Final = 86_400_000_000_000
@@ -45,7 +46,7 @@ class Tokens:
             raise Unfit(f"{role[:100]!r} is no role: {', '.join(ROLES)}")
         if days is not None and not 0 < days <= DAYS_MOST:
             raise Unfit(f"a token lives {DAYS_MOST:.0f} days at most")
-        await self._make_room()
+        await self._make_room(owner)
         secret = PREFIX + secrets.token_urlsafe(32)
         now_ns = self._now_ns()
         until_ns = 0 if days is None else now_ns + round(days * _DAY_NS)
@@ -68,7 +69,10 @@ class Tokens:
         if gone:
             await self._repository.remove_tokens([token.token_id for token in gone])
 
-    async def _make_room(self) -> None:
+    async def _make_room(self, owner: str) -> None:
+        if owner:
+            theirs = [token for token in self._tokens.values() if token.owner == owner]
+            await self._remove(sorted(theirs, key=lambda token: token.created_ns)[: max(0, len(theirs) - PER_PERSON + 1)])
         if len(self._tokens) < MOST:
             return
         now_ns = self._now_ns()

@@ -190,6 +190,23 @@ async def test_a_persons_token_ends_with_any_change_of_that_person(site):
     assert await site.people.bearer(secret, HERE) is None
 
 
+async def test_a_person_has_twenty_tokens_and_the_oldest_gives_way(site):
+    secrets = []
+    for n in range(21):
+        site.now_ns += 1
+        secrets.append((await site.people.tokens.create(f"laptop {n}", "operator", 30.0, owner="ann"))[1])
+    assert await site.people.bearer(secrets[0], HERE) is None
+    assert all([await site.people.bearer(secret, HERE) for secret in secrets[1:]])
+
+
+async def test_many_sign_ins_of_one_hide_none_of_another(site):
+    for _ in range(100):
+        await site.people.told(Caller("ann", "operator", HERE), "link")
+    await site.people.told(Caller("root", "admin", HERE), "link")
+    await site.people.told(Caller("ann", "operator", THERE), "link")
+    assert [(record.user, record.origin) for record in site.records[30:]] == [("root", HERE), ("ann", THERE)]
+
+
 async def test_a_program_with_an_old_token_or_one_wrong_password_shuts_nobody_else_out(site):
     _, secret = await site.people.tokens.create("historian", "viewer", None)
     for _ in range(20):

@@ -9,6 +9,7 @@ from starlette.responses import HTMLResponse, Response
 
 from gateway.access import roles
 from gateway.access.sessions import ABSOLUTE_S, LINK_S
+from gateway.access.users import NotDone
 from gateway.contracts import SignInRefused
 from gateway.model.command import Caller
 from gateway.web import schema
@@ -68,7 +69,10 @@ async def enter(request: Request, context: Context, body: Body, sid: Annotated[s
         raise Problem(429, f"too many failures: try again in {wait_s} s", headers={"Retry-After": str(wait_s)}) from None
     who = {"user": caller.user, "role": caller.role, "permissions": roles.permissions(caller.role)}
     if asked.token:
-        token, secret = await context.people.tokens.create(asked.token, caller.role, TOKEN_DAYS, owner=caller.user)
+        try:
+            token, secret = await context.people.tokens.create(asked.token, caller.role, TOKEN_DAYS, owner=caller.user)
+        except NotDone as refused:
+            raise Problem(409, refused.why) from None
         await context.people.told(caller, "new token")
         return Json(who | {"token": secret, "token_id": token.token_id, "expires": iso(token.expires_ns)})
     context.sessions.revoke(sid)
