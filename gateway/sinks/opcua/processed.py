@@ -12,6 +12,7 @@ from gateway.model.tag import TagType
 from gateway.sinks.opcua.aggregates import AGGREGATES, Aggregate, Intervals, Results
 from gateway.sinks.opcua.historical import stepped
 from gateway.sinks.opcua.interpolation import BAD_NO_DATA, Known, interpolated, simple
+from gateway.sinks.opcua.raw import joined
 from gateway.wire.opcua.past import TICK_NS, AggregateConfiguration, HistoryRefused, ProcessedQuery, TimesQuery
 
 SAMPLES: Final = 200_000  # read at once
@@ -177,7 +178,7 @@ async def read_at_times(
         times = times[:TIMES_APART]
         answers = [_at(await _around(view, tag_id, int(one)), kind, query, np.array([one])) for one in times]
     done = begin + times.size
-    return _joined(answers), None if done >= len(query.times_ns) else done
+    return joined(answers), None if done >= len(query.times_ns) else done
 
 
 async def _around(view: HistoryView, tag_id: int, at_ns: int) -> list[Series]:
@@ -205,14 +206,3 @@ def _texts(parts: list[Series]) -> dict[int, str]:
         words.update((offset + place, part.text[row]) for place, row in enumerate(there) if row in part.text)
         offset += len(there)
     return words
-
-
-def _joined(parts: list[Series]) -> Series:
-    text: dict[int, str] = {}
-    offset = 0
-    for part in parts:
-        text.update((offset + row, words) for row, words in part.text.items())
-        offset += part.source_ns.size
-    columns = zip(*((part.source_ns, part.value, part.status) for part in parts), strict=True)
-    source_ns, value, status = (np.concatenate(column) for column in columns)
-    return Series(source_ns, value, status, text)

@@ -19,6 +19,7 @@ _BAD_HISTORY_OPERATION_INVALID: Final = 0x8071_0000
 _FIRST: Final = -(2**63) + 1
 _LAST: Final = 2**63 - 1
 _SECOND: Final = 1_000_000_000
+PIECE: Final = 10_000  # samples read at once
 _EMPTY: Final = Series(np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint32), {})
 Content = tuple[int, int, str | None]
 """What tells samples of equal time apart: the value's bits, the status, the text."""
@@ -69,9 +70,24 @@ def begin(query: RawQuery) -> Cursor:
 
 
 async def read_raw(view: HistoryView, tag_id: int, query: RawQuery, rest: Cursor | None, most: int) -> tuple[Series, Cursor | None]:
-    """A page in the order asked for, at most `most` values, and where the next one begins."""
+    """A page in the order asked for, at most `most` values, and where the next one begins.
+
+    Read a piece at a time: whoever else reads history comes in between.
+    """
+    parts: list[Series] = []
+    room = min(most, query.most or most)
+    while room > 0:
+        part, rest = await _read_piece(view, tag_id, query, rest, min(room, PIECE))
+        parts.append(part)
+        room -= part.source_ns.size
+        if rest is None:
+            break
+    return joined(parts), rest
+
+
+async def _read_piece(view: HistoryView, tag_id: int, query: RawQuery, rest: Cursor | None, most: int) -> tuple[Series, Cursor | None]:
     at = begin(query) if rest is None else rest
-    room = min(one for one in (most, query.most or most, at.walk.left or most))
+    room = min(most, at.walk.left or most)
     parts: list[Series] = []
     if at.start:
         parts.append(await _start_bound(view, tag_id, at.walk))
@@ -87,7 +103,7 @@ async def read_raw(view: HistoryView, tag_id: int, query: RawQuery, rest: Cursor
     if due and room > 0:
         parts.append(await _end_bound(view, tag_id, at))
         due = False
-    page = _joined(parts)
+    page = joined(parts)
     return page, _next(at, page.source_ns.size, go_on=more or due)
 
 
@@ -169,7 +185,7 @@ def _taken(series: Series, rows: np.ndarray[tuple[int], np.dtype[np.intp]]) -> S
     return Series(series.source_ns[rows], series.value[rows], series.status[rows], text)
 
 
-def _joined(parts: Sequence[Series]) -> Series:
+def joined(parts: Sequence[Series]) -> Series:
     parts = [part for part in parts if part.source_ns.size]
     if len(parts) < 2:
         return parts[0] if parts else _EMPTY

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from asyncua import ua
 
 from gateway.wire.opcua import limits
+from gateway.wire.opcua.past import AggregateConfiguration
 from gateway.wire.opcua.standard import StandardNodes
 from gateway.wire.opcua.terms import node_id
 
@@ -41,12 +42,28 @@ def describe_history(interior: "Interior") -> None:
         interior.set(getattr(_Ids, name), ua.Variant(most, number))
     points = ua.Variant(limits.HISTORY_POINTS_PER_SESSION, ua.VariantType.UInt16)
     interior.set(_Ids.Server_ServerCapabilities_MaxHistoryContinuationPoints, points)
+    _describe_defaults(interior)
     standard = interior.nodes.standard
     _link(standard, _Ids.Server_ServerCapabilities, _HAS_COMPONENT, [_Ids.HistoryServerCapabilities])
     for folder in (_Ids.Server_ServerCapabilities_AggregateFunctions, _Ids.HistoryServerCapabilities_AggregateFunctions):
         _link(standard, folder, _ORGANIZES, interior.face.past.aggregates)
     notifier = standard.pin(_Ids.Server).attributes[ua.AttributeIds.EventNotifier]
     notifier.value = ua.DataValue(ua.Variant(_SUBSCRIBE_AND_HISTORY, ua.VariantType.Byte))
+
+
+def _describe_defaults(interior: "Interior") -> None:
+    """How history is read where a node does not say otherwise (Part 11, 5.2.5)."""
+    defaults, boolean, byte = AggregateConfiguration(), ua.VariantType.Boolean, ua.VariantType.Byte
+    for name, value, kind in (
+        ("Stepped", False, boolean),
+        ("AggregateConfiguration_TreatUncertainAsBad", defaults.treat_uncertain_as_bad, boolean),
+        ("AggregateConfiguration_PercentDataBad", defaults.percent_bad, byte),
+        ("AggregateConfiguration_PercentDataGood", defaults.percent_good, byte),
+        ("AggregateConfiguration_UseSlopedExtrapolation", defaults.sloped_extrapolation, boolean),
+    ):
+        identifier = getattr(_Ids, f"DefaultHAConfiguration_{name}")
+        if identifier in interior.nodes.standard:
+            interior.set(identifier, ua.Variant(value, kind))
 
 
 def _link(standard: StandardNodes, owner: int, reference: int, targets: Sequence[int]) -> None:
