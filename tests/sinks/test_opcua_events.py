@@ -403,3 +403,19 @@ async def test_an_event_larger_than_all_messages_of_a_client_still_goes_out(face
     await raised(face, 3)
     await eventually(lambda: len(listener.events) == 3)
     assert [len(events) for events in listener.lists] == [1, 1, 1]
+
+
+async def test_all_filters_together_cost_no_more_than_they_may(face, client):
+    """What one client asks of each event is bounded, however many items it makes; what it gives up comes back."""
+    listener = await listening(client)
+    many = where((ua.FilterOperator.InList, [operand("SourceName"), *[literal(str(n)) for n in range(999)]]))
+    made = [await listener.item(SERVER, event_filter(where_clause=many)) for _ in range(5)]
+    assert [result.StatusCode.name for result in made] == ["Good"] * 4 + ["BadTooManyMonitoredItems"]
+    hub = face.sink._server.interior.subscription_service.events
+    assert hub.work == 4000
+    request = ua.MonitoredItemModifyRequest(made[0].MonitoredItemId, ua.MonitoringParameters(1, 0, event_filter(), 0, True))
+    params = ua.ModifyMonitoredItemsParameters(listener.id, ua.TimestampsToReturn.Both, [request])
+    assert (await client.uaclient.modify_monitored_items(params))[0].StatusCode.is_good()
+    assert hub.work == 3000
+    await client.uaclient.delete_subscriptions([listener.id])
+    assert hub.work == 0

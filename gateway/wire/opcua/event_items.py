@@ -70,6 +70,7 @@ class EventHub:
         self.face, self.nodes = face, nodes
         self.types = EventTypes(nodes.standard, face.event_types())
         self.budget = Budget()
+        self.work = 0  # of all where clauses, for each event
         self._listening: dict[EventItems, None] = {}
 
     def occur(self, occurrences: Iterable[Occurrence]) -> None:
@@ -105,6 +106,7 @@ class EventItems:
     fired: Callable[[list[int]], None]
     counts: dict[str, int]
     _items: dict[int, EventItem] = field(default_factory=dict)
+    _work: int = 0  # of all where clauses, for each event
     _refresh: Refresh = field(default_factory=Refresh)
     _pending: asyncio.Handle | None = None
 
@@ -131,6 +133,8 @@ class EventItems:
         compiled = compile_filter(asked.Filter, self.hub.types)
         if compiled.status:
             return ua.MonitoredItemCreateResult(status_code(compiled.status), FilterResult=_shown(compiled.result))
+        if not self._takes(compiled.filter, None):
+            return ua.MonitoredItemCreateResult(status_code(ua.StatusCodes.BadTooManyMonitoredItems))
         notifier, size = key_of(nodeid), _revised(asked.QueueSize)
         assert notifier is not None
         queue = EventQueue(size, discard_oldest=bool(asked.DiscardOldest), overflow=lambda: self._overflow(item_id), budget=self.hub.budget)
@@ -156,6 +160,8 @@ class EventItems:
         compiled = compile_filter(asked.Filter, self.hub.types)
         if compiled.status:
             return ua.MonitoredItemModifyResult(status_code(compiled.status), FilterResult=_shown(compiled.result))
+        if not self._takes(compiled.filter, item.filter):
+            return ua.MonitoredItemModifyResult(status_code(ua.StatusCodes.BadTooManyMonitoredItems))
         item.handle, item.filter = asked.ClientHandle, compiled.filter
         if item.queue.resize(_revised(asked.QueueSize), discard_oldest=bool(asked.DiscardOldest)):
             self._lost()
@@ -171,6 +177,8 @@ class EventItems:
     def delete(self, item_id: int) -> None:
         item = self._items.pop(item_id)
         item.queue.clear()
+        self._work -= item.filter.where.work
+        self.hub.work -= item.filter.where.work
         self._refresh.forget(item)
         self.hub.listens(self, yes=bool(self._items))
 
@@ -186,6 +194,16 @@ class EventItems:
             item = self._items.get(item_id)
             if item is not None and item.mode is Mode.SAMPLING:
                 item.free = len(item.queue)
+
+    def _takes(self, comes: EventFilter, goes: EventFilter | None) -> bool:
+        """Whether there is still room for the work of a filter, in the place of another; it is counted then."""
+        more = comes.where.work - (goes.where.work if goes is not None else 0)
+        own, every = limits.FILTER_WORK
+        if more > 0 and (self._work + more > own or self.hub.work + more > every):
+            return False
+        self._work += more
+        self.hub.work += more
+        return True
 
     def _unfit(self, nodeid: ua.NodeId) -> int:
         """Why nobody can listen at that node; 0 = one can."""

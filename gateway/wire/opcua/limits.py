@@ -35,6 +35,7 @@ SELECT_CLAUSES: Final = 256
 BROWSE_PATH_NAMES: Final = 16
 FILTER_ELEMENTS: Final = 128
 FILTER_OPERANDS: Final = 1_024
+FILTER_WORK: Final = (4_000, 40_000)  # operands of all where clauses of a subscription, and of the server; a pattern counts as ten
 FILTER_LITERAL: Final = 4_096  # characters, bytes, elements of an array
 REFRESHES_IN_A_ROW: Final = 5  # ConditionRefresh, for each subscription: so many at once,
 REFRESH_EVERY_S: Final = 1.0  # and one more after each such time

@@ -178,6 +178,7 @@ class Where:
     """Elements in the client's order; each refers only to later ones, so that one pass from the last to the first evaluates it."""
 
     elements: tuple[tuple[Evaluate, tuple[Operand, ...]], ...] = ()
+    work: int = 0  # what each event costs: the number of operands, a pattern counts as ten
 
     def passes(self, event: Fields) -> bool:
         """Whether the clause is TRUE of this event; an empty clause is."""
@@ -206,7 +207,8 @@ def compile_where(clause: Any, types: EventTypes) -> tuple[Where, list[ElementRe
         evaluate, operands, result = _element(element, index, len(elements), types)
         results.append(result)
         compiled.append((evaluate, operands))
-    return Where(tuple(compiled)), results
+    work = sum(10 if element.FilterOperator == _Operator.Like else len(_operands(element)) for element in elements)
+    return Where(tuple(compiled), work), results
 
 
 def _operands(element: Any) -> Sequence[Any]:
