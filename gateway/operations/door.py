@@ -1,5 +1,6 @@
 """The door: one table from the kind of a command to its permission and function. Every change leaves a record, a refused one too."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -48,6 +49,7 @@ class Door:
         self.table = dict(table)
         self._allowed, self._audit = allowed, audit
         self._closed = False
+        self._under_way: set[asyncio.Task[Outcome]] = set()
 
     def close(self) -> None:
         """The gateway stops: what is asked for now could not be kept."""
@@ -58,6 +60,13 @@ class Door:
         return self.table[kind].permission
 
     async def execute(self, command: Command) -> Outcome:
+        """What was begun goes on to its end and its record, also where the caller's connection is lost meanwhile."""
+        task = asyncio.create_task(self._execute(command))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
+
+    async def _execute(self, command: Command) -> Outcome:
         outcome = await self._outcome(command)
         operation = self.table.get(command.kind)
         if outcome.status != quality.GOOD or operation is None or not operation.reads:
