@@ -96,11 +96,15 @@ class Edges:
     def __init__(self, condition_of: Callable[[str], Condition], delay_ns: int = ON_DELAY_NS) -> None:
         self._condition_of, self._delay_ns = condition_of, delay_ns
         self._since_ns: dict[str, int] = {}
+        self._calm: set[str] = set()  # found well, and the engine has it so: nothing to ask
 
     def look(self, found: Mapping[str, str | None], now_ns: int) -> Iterable[tuple[str, bool, str]]:
         """(condition, active, why) of those that change now. now_ns: of a clock that is never set."""
         self._since_ns = {subject: since_ns for subject, since_ns in self._since_ns.items() if subject in found}
+        self._calm = {subject for subject in self._calm if found.get(subject, "") is None}
         for subject, why in found.items():
+            if subject in self._calm:
+                continue
             name = f"{OWNER}/Alarms/{subject}"
             try:
                 condition = self._condition_of(name)
@@ -110,6 +114,8 @@ class Edges:
                 self._since_ns.pop(subject, None)
                 if condition.active:
                     yield name, False, ""
+                else:
+                    self._calm.add(subject)
             elif condition.enabled and not condition.active and now_ns - self._since_ns.setdefault(subject, now_ns) >= self._delay_ns:
                 yield name, True, why
 

@@ -28,6 +28,9 @@ def status(url: Url = None, name: Name = None, as_json: AsJson = False) -> None:
     twin, alarms = report.get("twin", {}), report.get("alarms", {})
     counts = ", ".join(f"{number} {word}" for word, number in twin.get("quality", {}).items())
     raised = f"{alarms.get('active', 0)} active, {alarms.get('unacknowledged', 0)} unacknowledged"
+    for word in ("shelved", "suppressed", "out_of_service", "disabled"):  # what is kept from people is said to them
+        if number := alarms.get("performance", {}).get(word):
+            raised += f", {number} {word.replace('_', ' ')}"
     show.line(f"twin: {twin.get('tags', 0)} tags ({counts}); alarms: {raised}")
     for kind in ("sources", "sinks"):
         units = report.get(kind, {})

@@ -53,6 +53,15 @@ async def test_status_shows_units_outbox_and_problems_by_name(room):
     assert (await edgetwin("status", "--json")).json["outbox"][0]["outage_hours"] == 31.0
 
 
+async def test_status_says_how_many_alarms_are_kept_from_people(room):
+    assert "shelved" not in (await edgetwin("status")).out
+    shelved = {"condition": "line.temperature/Alarms/HI", "duration": 600}
+    async with room.client() as client:
+        answer = await client.post("/api/v1/commands", json={"command": "alarm.shelve", "args": shelved})
+        assert answer.status_code == 200, answer.text
+    assert "alarms: 1 active, 1 unacknowledged, 1 shelved" in (await edgetwin("status")).out
+
+
 async def test_doctor_finds_dead_tags_and_problems(room):
     said = await edgetwin("doctor", "--json")
     found = {finding["subject"]: finding for finding in said.json["findings"]}

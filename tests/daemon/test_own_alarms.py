@@ -127,6 +127,15 @@ def test_what_stood_before_a_restart_returns_without_a_delay_and_what_has_no_rul
     assert list(edges.look({"store": None, "unknown": "x"}, 0)) == [("Gateway/Alarms/store", False, "")]
 
 
+def test_what_is_well_is_not_asked_for_again():
+    asked = []
+    edges = Edges(lambda name: asked.append(name) or condition(name, False), 0)
+    for _ in range(3):
+        assert list(edges.look({"store": None}, 0)) == []
+    assert len(asked) == 1
+    assert list(edges.look({"store": "full"}, 0)) == [("Gateway/Alarms/store", True, "full")]
+
+
 def test_of_what_nothing_is_said_the_delay_begins_anew():
     edges = Edges(lambda name: condition(name, False), 10 * S)
     assert list(edges.look({"source.plc1": "away"}, 0)) == list(edges.look({}, 5 * S)) == []
