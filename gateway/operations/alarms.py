@@ -14,7 +14,7 @@ from gateway.model.update import TwinUpdate
 from gateway.operations.door import Args, Commanded, Operation, Refused, names_of, text_of
 
 MOST: Final = 1000  # conditions of one command
-ROUND: Final = 50  # of them at a stretch: the road goes on meanwhile
+ROUND: Final = 10  # of them at a stretch: the road goes on meanwhile
 LONGEST_COMMENT: Final = 1000
 BAD_EVENT_ID_UNKNOWN: Final = 0x809A_0000
 BAD_INVALID_ARGUMENT: Final = 0x80AB_0000
