@@ -17,9 +17,14 @@ class Latency:
 
     def add(self, now_ns: int, source_ns: NDArray[np.int64]) -> None:
         """Values with these source times (int64[n]; 0 = none: not counted) were handed on at now_ns."""
-        age = now_ns - source_ns[source_ns > 0]
-        if age.size:
-            self.counts += np.bincount(np.searchsorted(_EDGES_NS, age), minlength=self.counts.size)
+        known = source_ns > 0
+        times = source_ns if known.all() else source_ns[known]
+        if not times.size:
+            return
+        first = np.flatnonzero(np.concatenate(([True], times[1:] != times[:-1])))  # values of one scan have one time: looked up once
+        step = np.searchsorted(_EDGES_NS, now_ns - times[first])
+        values = np.diff(np.concatenate((first, [times.size])))
+        self.counts += np.bincount(step, weights=values, minlength=self.counts.size).astype(np.int64)
 
     def copy(self) -> "Latency":
         return Latency(self.counts.copy())

@@ -21,6 +21,7 @@ from gateway.wire.opcua.services import Granted
 BAD_NO_SUBSCRIPTION: Final = 0x8079_0000
 BAD_TOO_MANY_PUBLISH: Final = 0x8078_0000
 GAP_MOST: Final = 100  # messages asked for again in one hole
+VALUES_MOST: Final = 1_000_000  # values read but not committed, beyond which nothing more is asked for
 _ACKS_MOST: Final = 1000
 RELAXED_MOST: Final = 10_000  # messages whose acknowledgement a relaxed pump still owes; a server keeps far fewer for Republish
 _RETRY_S: Final = 0.25
@@ -74,9 +75,10 @@ class Pump:
         self.streams: dict[int, Stream] = {}
         self._under_way = 0
         self._ticket = 0
-        self._open: deque[tuple[int, int, int]] = (
+        self._open: deque[tuple[int, int, int, int]] = (
             deque()
-        )  # (receipt, subscription, sequence; 0 = more of the message follows), not committed
+        )  # (receipt, subscription, sequence; 0 = more of the message follows, values), not committed
+        self._values = 0  # in all of those
         self._acks: deque[tuple[int, int]] = deque()
         self._fillers: set[asyncio.Task[None]] = set()
         self._retry: asyncio.TimerHandle | None = None
@@ -116,7 +118,8 @@ class Pump:
         """All up to this receipt are committed: the (subscription, sequence) that may be acknowledged, here or over a later link."""
         settled = []
         while self._open and self._open[0][0] <= receipt:
-            _, subscription, sequence = self._open.popleft()
+            _, subscription, sequence, values = self._open.popleft()
+            self._values -= values
             if sequence:
                 settled.append((subscription, sequence))
         return settled
@@ -156,6 +159,8 @@ class Pump:
             return
         held = sum(len(stream.held) for stream in self.streams.values() if stream.held)
         waiting = held if self._relaxed else len(self._open) + held
+        if self._values > VALUES_MOST and not self._relaxed:
+            waiting = self._window  # full: large messages fill the memory before many do
         if self._under_way == 0 and waiting < self._window:
             now_s = time.monotonic()  # silence counts from here: nothing could come while nothing was asked for
             for stream in self.streams.values():
@@ -253,10 +258,11 @@ class Pump:
             self._acks.append((subscription, message.sequence))
         for place, change in enumerate(changes, 1):
             self._ticket += 1
-            self._open.append((self._ticket, subscription, message.sequence if place == len(changes) else 0))
+            self._open.append((self._ticket, subscription, message.sequence if place == len(changes) else 0, change.handle.size))
+            self._values += change.handle.size
             self._out.deliver(change, self._ticket)
         while self._relaxed and len(self._open) > RELAXED_MOST:
-            self._open.popleft()
+            self._values -= self._open.popleft()[3]
         if message.status_change is not None:
             self._out.ended(subscription, message.status_change)
 

@@ -130,6 +130,17 @@ async def test_a_full_window_sends_nothing_until_a_commit(told):
     assert pump.silent(0.0) == []
 
 
+async def test_large_messages_fill_the_window_before_many_do(told, monkeypatch):
+    """What is read and not committed is bounded in values too: a message may hold ten thousand."""
+    monkeypatch.setattr("drivers.opcua.pump.VALUES_MOST", 1)
+    server, heard, pump = told
+    for sequence in (1, 2, 3):
+        server.send(sequence, sequence)
+    assert (len(heard.values), server.waiting) == (3, [])
+    pump.acknowledge(pump.settle(heard.receipts[-1]))
+    assert len(server.waiting) == 3
+
+
 async def test_relaxed_it_reads_beyond_the_window_and_acknowledges_after_the_next_commit(told):
     """The disk is away: the subscription stays alive; then all is acknowledged in order, and the window holds again."""
     server, heard, pump = told
