@@ -1,5 +1,6 @@
 """Aggregates and values at given times out of the history on disk, page by page (Part 11, 6.5.4 and 6.5.5)."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +16,8 @@ from gateway.sinks.opcua.interpolation import BAD_NO_DATA, Known, interpolated, 
 from gateway.sinks.opcua.raw import joined
 from gateway.wire.opcua.past import TICK_NS, AggregateConfiguration, HistoryRefused, ProcessedQuery, TimesQuery
 
-SAMPLES: Final = 200_000  # read at once
+SAMPLES: Final = 100_000  # read at once
+AT_ONCE: Final = 10_000  # samples and intervals beyond which the work is done beside the event loop
 SAMPLES_PER_INTERVAL: Final = 4_000_000
 SAMPLES_PER_PAGE: Final = 2_000_000  # what one answer reads; it ends early and goes on from there
 AROUND: Final = 1_000  # samples before and after the range in which a bound is sought
@@ -96,7 +98,9 @@ async def read_processed(
         edges, inside = await _inside(view, tag_id, edges, backward=grid.backward)
         known = _known(await _with_bounds(view, tag_id, edges, inside), kind, configuration)
         stamps = edges[1:] - TICK_NS if grid.backward else edges[:-1]
-        found = aggregate.compute(Intervals(known, edges, stamps, np.diff(edges) < grid.width_ns, configuration))
+        over = Intervals(known, edges, stamps, np.diff(edges) < grid.width_ns, configuration)
+        small = known.source_ns.size + edges.size < AT_ONCE
+        found = aggregate.compute(over) if small else await asyncio.to_thread(aggregate.compute, over)
         parts.append(_flipped(found) if grid.backward else found)
         at, read = at + edges.size - 1, read + inside.source_ns.size + 1
     columns = zip(*((part.source_ns, part.value, part.status) for part in parts), strict=True)
