@@ -166,6 +166,8 @@ def _switched(alarms: Alarms, rows: Rows, enabled: bool) -> None:
     alarms.active[rows] = alarms.latched[rows] = False
     alarms.acknowledged[rows] = alarms.confirmed[rows] = True
     alarms.due_ns[rows] = alarms.fade_ns[rows] = alarms.again_ns[rows] = NEVER
+    if alarms.tag[rows[0]] >= 0:
+        alarms.last[rows], alarms.last_ns[rows] = np.nan, 0
     _shelved(alarms, rows, Shelving.UNSHELVED, NEVER)
 
 

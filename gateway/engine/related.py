@@ -58,9 +58,12 @@ class Related:
         return np.array(list(dict.fromkeys(tags.tolist() + more)), np.intp)
 
     def look(self, alarms: "Alarms", rules: Rows, x: Floats, bad: Mask, now_ns: int, live: "Live") -> tuple[Floats, Mask, Mask]:
-        """What these rules look at in place of the values x; which of them hold their state, and which have nothing new to look at."""
+        """What these rules look at in place of the values x; which of them hold their state, and which have nothing new to look at.
+
+        What a disabled rule remembers stays as it is.
+        """
         x, hold, idle = x.copy(), bad.copy(), np.zeros(rules.size, bool)
-        at = np.flatnonzero(self.is_aimed[rules])
+        at = np.flatnonzero(self.is_aimed[rules] & alarms.enabled[rules])
         if at.size:
             rows = rules[at]
             aim, blind = live.value[self.target[rows]], live.status[self.target[rows]] >= _BAD
@@ -70,7 +73,7 @@ class Related:
             x[at] = np.where(self.is_disc[rows], np.abs(gap), gap)
             anew = rows[self.is_disc[rows] & ~blind & (aim != alarms.last[rows])]  # another command has the whole time
             alarms.due_ns[anew], alarms.last[anew] = NEVER, live.value[self.target[anew]]
-        at = np.flatnonzero(self.is_rate[rules])
+        at = np.flatnonzero(self.is_rate[rules] & alarms.enabled[rules])
         if at.size:
             x[at], idle[at] = self._rates(alarms, rules[at], bad[at], now_ns, live)
         return x, hold, idle

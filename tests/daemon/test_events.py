@@ -1,11 +1,16 @@
 """Subscriptions: by category and severity, bounded, each on its own."""
 
 import asyncio
+import json
+from dataclasses import replace
+
+import pytest
 
 from gateway.events import Events, Publisher, threshold_event
-from gateway.model.alarm import AlarmRule, Change, Condition, Limit, Transition
+from gateway.model.alarm import AlarmRule, Change, Condition, Level, Limit, Shelving, Transition, event_id
 from gateway.model.event import Category, Severity
 
+S = 10**9
 RULE = AlarmRule(0, "line.temperature", Limit.HI, 27.0, severity=500)
 
 
@@ -98,3 +103,63 @@ def test_a_low_limit_is_fallen_below_and_a_return_is_informative():
 def test_a_value_that_json_cannot_carry_is_null():
     event = threshold_event(Transition(Condition(RULE, True, False, 5, float("nan"), status=0x80310000), Change.ACTIVE, 5, 4))
     assert event.details["actual_value"] is None
+
+
+LEVELS = (Level(Limit.HI, 8, 500), Level(Limit.HIHI, 9, 900))
+WORDS = [
+    (RULE, Change.ACTIVE, {}, "Threshold breach: t exceeded 27 with value 9.5"),
+    (RULE, Change.RE_ALARMED, {}, "still: Threshold breach: t exceeded 27 with value 9.5"),
+    (RULE, Change.LATCHED, {}, "t HI is back to normal at 9.5, and stays active until it is reset"),
+    (RULE, Change.CONFIRMED, {"user": "anna"}, "t HI confirmed by anna"),
+    (RULE, Change.COMMENTED, {"user": "anna", "comment": "valve"}, "t HI commented by anna: valve"),
+    (RULE, Change.RESET, {"user": ""}, "t HI reset by unknown"),
+    (RULE, Change.SHELVED, {"user": "anna", "shelving": Shelving.ONE_SHOT}, "t HI shelved until it returns to normal by anna"),
+    (RULE, Change.SHELVED, {"user": "a", "shelving": Shelving.TIMED, "unshelve_ns": S}, "t HI shelved until 1970-01-01T00:00:01.000Z by a"),
+    (RULE, Change.UNSHELVED, {"user": "anna"}, "t HI unshelved by anna"),
+    (RULE, Change.UNSHELVED, {}, "t HI is shelved no longer"),
+    (RULE, Change.OUT_OF_SERVICE, {"user": "anna"}, "t HI taken out of service by anna"),
+    (
+        replace(RULE, limit=Limit.LEVEL, levels=LEVELS),
+        Change.ACTIVE,
+        {"level": Limit.HIHI},
+        "Threshold breach: t exceeded 9 with value 9.5",
+    ),
+    (
+        replace(RULE, limit=Limit.LEVEL, levels=LEVELS),
+        Change.LEVEL,
+        {"level": Limit.HI},
+        "Threshold breach: t exceeded 8 with value 9.5 (HI)",
+    ),
+    (replace(RULE, limit=Limit.DEV), Change.ACTIVE, {"level": Limit.LO}, "t is more than 27 below its setpoint at 9.5"),
+    (replace(RULE, limit=Limit.ROC), Change.ACTIVE, {"level": Limit.HI}, "t rises faster than 27 per second at 9.5"),
+    (replace(RULE, limit=Limit.DISC), Change.ACTIVE, {}, "t does not follow its command: it is 9.5"),
+    (replace(RULE, limit=Limit.ROC, message="too fast"), Change.ACTIVE, {"level": Limit.LO}, "too fast (LO)"),
+    (replace(RULE, limit=Limit.SYSTEM, subject="store"), Change.ACTIVE, {"message": "disk full"}, "disk full"),
+    (replace(RULE, limit=Limit.SYSTEM, subject="store"), Change.INACTIVE, {}, "t store returned to normal"),
+]
+
+
+@pytest.mark.parametrize(("rule", "change", "fields", "words"), WORDS, ids=[words for *_, words in WORDS])
+def test_each_change_has_its_words(rule, change, fields, words):
+    event = threshold_event(Transition(Condition(replace(rule, tag="t"), True, False, 5, 9.5, **fields), change, 5, 4))
+    assert event.message == words
+
+
+@pytest.mark.parametrize("change", list(Change))
+def test_an_event_says_how_the_condition_stands(change):
+    """Every change has words; what a person did is theirs; JSON carries all of it."""
+    state = Condition(RULE, True, True, 5, 28.0, "anna", "seen", suppressed=True, serial=7, raised_serial=3)
+    event = threshold_event(Transition(state, change, 5, 4))
+    details = json.loads(json.dumps(dict(event.details), allow_nan=False))
+    assert (details["change"], details["condition_event_id"]) == (change.value, event_id(RULE.condition, 7).hex())
+    assert (details["shelving"], details["suppressed"], details["confirmed"], details["serial"]) == ("unshelved", True, True, 7)
+    by_itself = {Change.ACTIVE, Change.INACTIVE, Change.LEVEL, Change.LATCHED, Change.RE_ALARMED}
+    assert event.category is (Category.THRESHOLD if change in by_itself else Category.USER)
+
+
+def test_a_milder_level_asks_for_no_attention():
+    state = Condition(
+        replace(RULE, limit=Limit.LEVEL, levels=LEVELS), True, False, 5, 8.5, level=Limit.HI, severity=500, serial=4, raised_serial=3
+    )
+    assert threshold_event(Transition(state, Change.LEVEL, 5)).severity is Severity.INFO
+    assert threshold_event(Transition(replace(state, raised_serial=4), Change.LEVEL, 5)).severity is Severity.WARNING

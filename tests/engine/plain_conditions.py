@@ -50,14 +50,14 @@ class PlainCondition:
 
     def weigh(self, tags: dict[int, Shown], now: int) -> None:
         rule, (value, status, source) = self.rule, tags[self.rule.tag_id]
+        if not self.enabled:
+            return
         bad = status >= quality.BAD
         blind = rule.target_id >= 0 and tags[rule.target_id][1] >= quality.BAD
         if rule.limit is Limit.DISC and not blind and tags[rule.target_id][0] != self.aim:
             self.due, self.aim = None, tags[rule.target_id][0]
         rate = self._rate(value, source, bad, now) if rule.limit is Limit.ROC else value
-        if not self.enabled:
-            self._go(0, tags, now)
-        elif rule.limit is Limit.BAD:
+        if rule.limit is Limit.BAD:
             self._go(int(bad), tags, now)
         elif bad or blind:
             self._go(self.level, tags, now)
@@ -216,7 +216,7 @@ class PlainCondition:
             self.enabled = action is Action.ENABLE
             self.active, self.acknowledged, self.confirmed, self.latched, self.level = False, True, True, False, 0
             self.due = self.fade = self.again = self.unshelve = None
-            self.shelving = Shelving.UNSHELVED
+            self.shelving, self.last, self.aim = Shelving.UNSHELVED, None, math.nan
         self.said = said
         self._tell(CHANGES[action], now)
         if action is Action.RESET and self.shelving is Shelving.ONE_SHOT:

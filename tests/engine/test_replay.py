@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.rig import T0, S, build, derived, rule, same, table, tag, text
+from engine.rig import T0, S, batch, build, derived, rule, same, table, tag, text
 from gateway.engine import snapshot
+from gateway.engine.conditions import COLUMNS
 from gateway.model import quality
-from gateway.model.alarm import SYSTEM_TAG, Action, AlarmRule, ConditionRefused, Level, Limit
+from gateway.model.alarm import SYSTEM_TAG, Action, AlarmRule, Change, ConditionRefused, Level, Limit
 from gateway.model.batch import Origin, SampleBatch
 from gateway.model.sync import SyncMode
 from gateway.model.tag import TagType
@@ -312,3 +313,31 @@ def test_after_a_crash_the_rows_on_disk_bring_the_twin_back(before, after):
     np.testing.assert_array_equal(restarted.view.source_ns, live.view.source_ns)
     assert restarted.view.text == live.view.text
     assert [c.active for c in restarted.view.conditions()] == [c.active for c in live.view.conditions()]
+
+
+def test_a_snapshot_of_an_older_version_is_read():
+    """It knew five columns of every condition, and no levels."""
+    engine = fresh(SyncMode.REAL_TIME)
+    call(engine, T0, "step", [(0, 60.0, 0, 0), (1, 1.0, 0, 0)])
+    engine.tick(T0 + 3 * S)
+    engine.acknowledge("b.power/Alarms/HI", T0 + 4 * S, "anna", "seen")
+    head, columns = snapshot.decode(engine.snapshot())
+    names = {name: head.pop(name) for name in ("tags", "conditions")}
+    place = columns.pop("alarm.place")
+    for name, (kind, initial) in COLUMNS.items():
+        column = np.full(len(names["conditions"]), initial, kind)
+        column[place] = columns.pop(f"alarm.{name}")
+        if name in {"active", "acknowledged", "due_ns", "since_ns", "shown"}:
+            columns[f"alarm.{name}"] = column
+    head.pop("said")
+    head["standing"] = {name: numbers[:2] for name, numbers in head["standing"].items()}
+    older = fresh(SyncMode.REAL_TIME)
+    older.restore(snapshot.encode(snapshot.as_json(names), head, columns))
+    assert [(c.active, c.acknowledged, c.user) for c in older.view.conditions()] == [
+        (c.active, c.acknowledged, c.user) for c in engine.view.conditions()
+    ]
+    assert older.next_deadline() == engine.next_deadline()
+    told = [[(t.rule.condition, t.change) for t in one.step(batch([0], [0.0], 5), T0 + 5 * S).transitions] for one in (older, engine)]
+    assert told[0] == told[1]
+    told = [[(t.rule.condition, t.change) for t in one.tick(T0 + 7 * S).transitions] for one in (older, engine)]
+    assert told[0] == told[1] == [("b.power/Alarms/HI", Change.INACTIVE)]
