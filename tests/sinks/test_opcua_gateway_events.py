@@ -1,5 +1,6 @@
 """What the gateway itself has to say to OPC UA clients (Part 5, 6.4), live and out of the journal."""
 
+import asyncio
 import time
 from dataclasses import replace
 from uuid import UUID
@@ -9,15 +10,18 @@ from asyncua import Client, ua
 
 from gateway.contracts import Nobody
 from gateway.events import Publisher, state_changed_event, threshold_event
-from gateway.model.alarm import Action, AlarmRule, Limit
+from gateway.model.alarm import Action, AlarmRule, Level, Limit
 from gateway.model.command import Caller
 from gateway.model.event import Category, Event, Severity
 from gateway.model.tag import Tag, TagTable, TagType
+from gateway.sinks.opcua.condition_fields import shape_of, type_of
 from gateway.sinks.opcua.conditions import occurrence
-from gateway.sinks.opcua.events import MODEL_CHANGES, ModelWatch, event_occurrence, model_change, plain
-from gateway.wire.opcua.face import ModelChange
+from gateway.sinks.opcua.events import EVENT_TYPES, MODEL_CHANGES, ModelWatch, event_occurrence, model_change, plain
+from gateway.wire.opcua.event_types import EventTypes
+from gateway.wire.opcua.face import ModelChange, NodeClass
+from gateway.wire.opcua.standard import StandardNodes, standard_file
 from sinks.test_opcua_events import Listener, event_filter, operand
-from support.opcua_face import Face, opcua_face
+from support.opcua_face import CACHE, Face, opcua_face
 from support.waiting import eventually
 
 TAGS = [Tag(0, "line.oven.temp"), Tag(1, "hall")]
@@ -165,3 +169,23 @@ def test_a_user_event_out_of_the_journal_needs_the_same_permission():
     face = Face(TAGS, RULES)
     event = Event(str(UUID(int=7)), 1, Category.USER, 200, "gateway", "tag.write by ann", {"user": "ann"})
     assert plain(event, face.engine.view).permission == event_occurrence(event, face.engine.view).permission == "audit:read"
+
+
+# --- fields ----------------------------------------------------------------------------------------------------------------------------
+
+EVERY_KIND = [
+    *(AlarmRule(0, "a", limit, 50.0, confirm=True, latch=True, re_alarm_ns=1, on_delay_ns=1, off_delay_ns=1) for limit in Limit),
+    AlarmRule(0, "a", Limit.HI, 50.0, cause="c", consequence="d", action="e"),
+    AlarmRule(0, "a", Limit.LEVEL, 0.0, levels=tuple(Level(limit, 1.0, 1) for limit in (Limit.LOLO, Limit.LO, Limit.HI, Limit.HIHI))),
+]
+
+
+@pytest.mark.parametrize("rule", EVERY_KIND, ids=lambda rule: f"{rule.limit.value}{'-' * bool(rule.cause or rule.levels)}")
+def test_every_field_that_a_condition_has_can_be_selected(rule):
+    """By the condition's own type, and by BaseEventType."""
+    types = EventTypes(StandardNodes(asyncio.run(standard_file(CACHE))), EVENT_TYPES)
+    kind = type_of(rule)
+    assert types.is_a(kind, ua.ObjectIds.AlarmConditionType)
+    variables = [path for path, field in shape_of(rule).fields.items() if field.of is not None]
+    assert [path for path in variables if types.field(kind, path) is not NodeClass.VARIABLE] == []
+    assert [path for path in variables if types.field(2041, path) is not NodeClass.VARIABLE] == []

@@ -18,7 +18,7 @@ from gateway.model.tag import TagTable
 from gateway.sinks.opcua.conditions import occurrence
 from gateway.sinks.opcua.nodes import type_definition
 from gateway.wire.opcua.face import Builtin, ModelChange, Reading
-from gateway.wire.opcua.occurrences import Occurrence, Path
+from gateway.wire.opcua.occurrences import EventType, Occurrence, Path
 from gateway.wire.opcua.server_events import REFRESH_REQUIRED_EVENT_TYPE, SERVER, server_event
 
 BASE_EVENT_TYPE: Final = 2041
@@ -31,6 +31,7 @@ _TYPES: Final[Mapping[Category, int]] = {
     Category.ERROR: SYSTEM_EVENT_TYPE,
     Category.USER: AUDIT_EVENT_TYPE,
 }
+EVENT_TYPES: Final = (EventType(2915, 2881, (("2:Cause",), ("2:Consequence",), ("2:Action",))),)  # AlarmConditionType
 _AUDIT_READ: Final = "audit:read"
 _TWIN: Final = "twin"
 _ADDED, _TYPE_CHANGED = 1, 16  # Part 5, 12.16 (ModelChangeStructureVerbMask)

@@ -16,7 +16,7 @@ from gateway.model.update import TwinUpdate
 from gateway.sinks.opcua.condition_methods import ConditionMethods
 from gateway.sinks.opcua.conditions import Conditions
 from gateway.sinks.opcua.config import Config
-from gateway.sinks.opcua.events import ModelWatch, is_state_change, is_transition, plain
+from gateway.sinks.opcua.events import EVENT_TYPES, ModelWatch, is_state_change, is_transition, plain
 from gateway.sinks.opcua.historical import Historical
 from gateway.sinks.opcua.history import History
 from gateway.sinks.opcua.items import TagItems
@@ -187,7 +187,7 @@ class OpcUaSink:
         return self._conditions.retained()
 
     def event_types(self) -> Sequence[EventType]:
-        return ()
+        return EVENT_TYPES
 
     async def set_tag(self, tag_id: int, content: bool | float | str, caller: Caller) -> int:
         """A client's Write of a writable tag, through the one door for changes; the StatusCode is the answer."""

@@ -77,9 +77,9 @@ class EventTypes:
 
     def _at(self, key: Key, path: Path) -> NodeClass | None:
         """Below one type alone, not its supertypes."""
-        own = self._own.get(key) if isinstance(key, str) else None
-        if own is not None:
-            return NodeClass.VARIABLE if path in own.fields else None
+        own = self._own.get(key)
+        if own is not None and path in own.fields:
+            return NodeClass.VARIABLE
         steps, here = list(path), key
         for name in steps:
             found = self._child(here, name)

@@ -32,8 +32,10 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """An EventType of the gateway's own namespace: its identifier, what it is a kind of, and the fields that it adds."""
+    """An EventType of the gateway's own namespace: its identifier, what it is a kind of, and the fields that it adds. Of a standard type
+    (an int), what the gateway's events of it have besides.
+    """
 
-    key: str
+    key: int | str
     supertype: int | str
     fields: tuple[Path, ...] = ()
