@@ -58,6 +58,11 @@ class Certificates:
         return row(await _disk(self._renewed))
 
     def _renewed(self) -> Entry:
+        """One that an authority has signed is the authority's to renew."""
+        for entry in certificates.inventory(self._pki):
+            if entry.place == "own" and entry.certificate.issuer != entry.certificate.subject:
+                issuer = entry.certificate.issuer.rfc4514_string()
+                raise Refused(quality.BAD_INVALID_STATE, f"it was signed by {issuer}: put its successor and key into pki/own")
         made = certificates.renew(self._pki, self._gateway, self._now_ns() / 1e9)
         return Entry("own", made.certificate, trust.load(made.certificate))
 

@@ -51,6 +51,17 @@ def test_the_own_certificate_is_made_once_and_shown(config, tmp_path, folder):
     assert renewed["sha256"] in table
 
 
+def test_what_an_authority_has_signed_is_not_renewed_here(config, tmp_path, folder):
+    own = tmp_path / "stopped" / "pki" / "own"
+    given = make(tmp_path, "gateway", issuer=make(tmp_path, "plant", uri=None, ca=True))
+    given.put(own).rename(own / "cert.der")
+    (own / "key.pem").write_bytes(given.key_file.read_bytes())
+    refused = run("cert", "renew", "--config", config)
+    assert refused.code == 1
+    assert "CN=plant" in refused.err
+    assert run("cert", "create", config, "--json").json["thumbprint"] == given.sha1
+
+
 def test_a_person_trusts_and_rejects_what_was_refused(config, folder, refused):
     """By a thumbprint of either kind, in whatever writing, or by its beginning."""
     assert places(run("cert", "list", "--config", config, "--json")) == {refused.sha256: "rejected"}

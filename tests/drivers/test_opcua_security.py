@@ -1,5 +1,6 @@
 """Whom the OPC UA source trusts, and with what it shows itself."""
 
+import concurrent.futures
 import datetime as dt
 import socket
 import time
@@ -16,7 +17,9 @@ from drivers.opcua.config import Config
 from drivers.opcua.driver import OpcUaDriver
 from gateway.contracts import NotConnected
 from gateway.wire.opcua import certificates, client
+from gateway.wire.opcua.admission import read_own
 from gateway.wire.opcua.mended import MendedClient
+from support.certificates import make
 from support.driving import driver_context, read_rows, values_of
 from support.opcua_source import URI, tag
 from support.ports import free_port
@@ -60,6 +63,36 @@ def test_the_own_certificate_is_made_once_and_renewed_before_its_end(tmp_path):
     late = certificates.own(tmp_path, "line1", first.expires_s - 20 * DAY)
     assert late.certificate.read_bytes() != before
     assert late.expires_s > first.expires_s
+
+
+def test_a_renewal_that_was_cut_off_is_done_again_and_two_who_ask_at_once_get_the_same(tmp_path):
+    """A key without its certificate would keep the gateway out for good."""
+    now = time.time()
+    first = certificates.own(tmp_path, "line1", now)
+    key = first.key.read_bytes()
+    certificates.renew(tmp_path, "line1", now)
+    first.key.write_bytes(key)
+    healed = certificates.own(tmp_path, "line1", now)
+    assert read_own(tmp_path).certificate == certificates.load(healed.certificate)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: certificates.own(tmp_path / "new", "line1", now).expires_s, range(4)))
+    assert len(set(made)) == 1
+    assert read_own(tmp_path / "new")
+
+
+def test_a_certificate_that_an_authority_signed_is_never_replaced(tmp_path):
+    """Nor renewed before its end; one that is made for another application is said, not thrown away."""
+    ca = make(tmp_path, "plant authority", uri=None, ca=True)
+    for name, uri, days in (("good", certificates.application_uri("line1"), 10), ("foreign", "urn:other", 100)):
+        own = tmp_path / name / "own"
+        own.mkdir(parents=True)
+        given = make(tmp_path, name, uri=uri, issuer=ca, days=(-1, days))
+        (own / "cert.der").write_bytes(given.der)
+        (own / "key.pem").write_bytes(given.key_file.read_bytes())
+    before = (tmp_path / "good" / "own" / "cert.der").read_bytes()
+    assert certificates.own(tmp_path / "good", "line1", time.time()).certificate.read_bytes() == before
+    with pytest.raises(ValueError, match="ApplicationUri"):
+        certificates.own(tmp_path / "foreign", "line1", time.time())
 
 
 def test_another_gateway_name_gets_another_certificate(tmp_path):

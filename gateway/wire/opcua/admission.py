@@ -16,6 +16,7 @@ from asyncua.common.utils import ServiceError
 from asyncua.crypto.security_policies import SecurityPolicyFactory, SecurityPolicyNone
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from gateway.wire.opcua import certificates, limits, trust
@@ -55,6 +56,8 @@ def read_own(pki: Path) -> Own:
     key: Any = serialization.load_pem_private_key((pki / "own" / "key.pem").read_bytes(), None)
     if key.public_key() != certificate.public_key():
         raise ValueError("the private key is not the certificate's")
+    if not isinstance(key, rsa.RSAPrivateKey) or not trust.KEY_BITS[0] <= key.key_size <= trust.KEY_BITS[1]:
+        raise ValueError(f"the private key is not RSA of {trust.KEY_BITS[0]} to {trust.KEY_BITS[1]} bits")
     return Own(certificate, key)
 
 

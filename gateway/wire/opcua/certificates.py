@@ -11,10 +11,11 @@ import datetime as dt
 import ipaddress
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -31,6 +32,7 @@ RENEW_BEFORE: Final = dt.timedelta(days=30)
 REJECTED: Final = 100  # files in rejected/
 PLACES: Final = ("own", "trusted", "issuers", "rejected")
 _SHORTEST_PREFIX: Final = 8
+_making = threading.Lock()  # the server and each source may ask for the own certificate at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +50,44 @@ def application_uri(gateway: str) -> str:
 
 
 def own(pki: Path, gateway: str, now_s: float) -> Own:
-    """The own certificate, made where there is none and renewed 30 days before it ends. Raises OSError, ValueError (damaged file)."""
-    paths = pki / "own" / "cert.der", pki / "own" / "key.pem"
-    if all(path.exists() for path in paths):
-        certificate = x509.load_der_x509_certificate(paths[0].read_bytes())
-        left = certificate.not_valid_after_utc.timestamp() - now_s
-        if left > RENEW_BEFORE.total_seconds() and application_uri(gateway) in uris(certificate):
-            return Own(*paths, certificate.not_valid_after_utc.timestamp())
-    return renew(pki, gateway, now_s)
+    """The own certificate, made where there is none and renewed 30 days before it ends. One that an authority has signed is left alone.
+
+    Raises OSError, ValueError (damaged, or made for another application).
+    """
+    with _making:
+        paths = pki / "own" / "cert.der", pki / "own" / "key.pem"
+        if all(path.exists() for path in paths):
+            certificate = load(paths[0])
+            kept = Own(*paths, certificate.not_valid_after_utc.timestamp())
+            if certificate.issuer != certificate.subject:
+                _check_given(certificate, gateway)
+                return kept
+            left = kept.expires_s - now_s
+            if left > RENEW_BEFORE.total_seconds() and application_uri(gateway) in uris(certificate) and _pair(certificate, paths[1]):
+                return kept
+        return _renew(pki, gateway, now_s)
+
+
+def _check_given(certificate: x509.Certificate, gateway: str) -> None:
+    if application_uri(gateway) not in uris(certificate):
+        raise ValueError(
+            f"it was signed by {certificate.issuer.rfc4514_string()}, but not for the ApplicationUri {application_uri(gateway)}"
+        )
+
+
+def _pair(certificate: x509.Certificate, key: Path) -> bool:
+    """False after a renewal that was cut off between its two files."""
+    private: Any = serialization.load_pem_private_key(key.read_bytes(), None)
+    return bool(private.public_key() == certificate.public_key())
 
 
 def renew(pki: Path, gateway: str, now_s: float) -> Own:
     """A new self-signed certificate and key in place of the old. Raises OSError."""
+    with _making:
+        return _renew(pki, gateway, now_s)
+
+
+def _renew(pki: Path, gateway: str, now_s: float) -> Own:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     certificate = _self_signed(key, gateway, dt.datetime.fromtimestamp(now_s, dt.UTC))
     folder = pki / "own"
