@@ -106,21 +106,23 @@ async def test_how_others_signed_in_is_for_an_administrator_over_an_encrypted_ch
 
 
 async def test_an_item_on_what_may_not_be_read_is_refused_and_its_neighbours_are_made(person):
+    value, level = ua.AttributeIds.Value, ua.AttributeIds.UserAccessLevel
+    wanted = [(TEMPERATURE, value), (SECURITY, value), (TEMPERATURE, level), (ua.NodeId(2258), value)]
     subscription = await person.client.create_subscription(1000, None)
     made = await person.client.uaclient.create_monitored_items(
         ua.CreateMonitoredItemsParameters(
             SubscriptionId=subscription.subscription_id,
             ItemsToCreate=[
                 ua.MonitoredItemCreateRequest(
-                    ua.ReadValueId(nodeid, ua.AttributeIds.Value),
+                    ua.ReadValueId(nodeid, attribute),
                     ua.MonitoringMode.Reporting,
                     ua.MonitoringParameters(ClientHandle=place, SamplingInterval=1000.0, QueueSize=1, DiscardOldest=True),
                 )
-                for place, nodeid in enumerate((TEMPERATURE, SECURITY, ua.NodeId(2258)))
+                for place, (nodeid, attribute) in enumerate(wanted)
             ],
         )
     )
-    assert [result.StatusCode.value for result in made] == [0, DENIED, 0]
+    assert [result.StatusCode.value for result in made] == [0, DENIED, ua.StatusCodes.BadNotSupported, 0]
 
 
 async def test_a_caller_without_a_role_gets_nothing_of_any_service(person):

@@ -160,6 +160,10 @@ class Session(InternalSession):
             return _bad(why)
         return permissions.namespace_default(wanted.NodeId, self.caller, (ANONYMOUS, self.iserver.settings.anonymous_role))
 
+    def _unwatchable(self, wanted: ua.ReadValueId) -> int:
+        """0, or why this client may not monitor that. What a user may is read: it changes with who signs in, and with nothing else."""
+        return int(ua.StatusCodes.BadNotSupported) if wanted.AttributeId in self._of_user else self._unreadable(wanted)
+
     def _unreadable(self, wanted: ua.ReadValueId) -> int:
         """0, or why this client may not have that Value."""
         encrypted = self.security_mode == ua.MessageSecurityMode.SignAndEncrypt
@@ -221,7 +225,7 @@ class Session(InternalSession):
         self.own(params.SubscriptionId)
         check_operations(params.ItemsToCreate, limits.ITEMS_PER_CALL)
         _check_stamps(params.TimestampsToReturn)
-        refused = {place: why for place, item in enumerate(params.ItemsToCreate) if (why := self._unreadable(item.ItemToMonitor))}
+        refused = {place: why for place, item in enumerate(params.ItemsToCreate) if (why := self._unwatchable(item.ItemToMonitor))}
         params.ItemsToCreate = [item for place, item in enumerate(params.ItemsToCreate) if place not in refused]
         results = await super().create_monitored_items(params)
         for place, why in refused.items():
