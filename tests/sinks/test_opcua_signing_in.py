@@ -323,3 +323,51 @@ async def test_a_password_is_encrypted_without_a_secure_channel_too(tmp_path, pe
         async with client, Client(face.sink.url):
             callers = {(session.caller.user, session.caller.role) for session in face.sink._server.interior.sessions()}
             assert callers == {("ola", "operator"), ("anonymous", "viewer")}
+
+
+# --- what is heard on the wire cannot be used again ---
+
+
+@pytest.mark.parametrize("change", ["again", "signature", "token"])
+async def test_a_message_that_is_sent_again_or_changed_ends_the_connection(face, ours, change):
+    """Part 6, 6.7.2: sequence number, signature and token of each chunk; the other clients do not notice."""
+    async with await secured(face, ours) as good:
+        client = await secured(face, ours)
+        await client.connect()
+        protocol = client.uaclient.protocol
+        sent, write = [], protocol.transport.write
+        protocol.transport.write = lambda data: (sent.append(bytes(data)), write(data))
+        await client.get_node(ua.NodeId("a.x", NS)).read_value()
+        message = bytearray(sent[-1])
+        if change == "signature":
+            message[-1] ^= 1
+        if change == "token":
+            message[12:16] = struct.pack("<I", 4711)
+        write(bytes(message))
+        await eventually(lambda: gone(client))
+        assert await good.get_node(ua.NodeId("a.x", NS)).read_value() == 1.0
+        client.uaclient.disconnect_socket()
+
+
+async def test_without_security_a_signed_in_session_is_not_taken_over_by_its_token_alone(tmp_path, people):
+    """On loopback the token can be heard; the password cannot, and it is asked for again."""
+    async with opcua_face(TAGS, folder=tmp_path, access=people, anonymous="viewer") as face:
+        owner = Client(face.sink.url)
+        owner.set_user("ola")
+        owner.set_password(PASSWORD)
+        async with owner:
+            (session,) = face.sink._server.interior.sessions()
+            thief = Client(face.sink.url)
+            await thief.connect_sessionless()
+            thief.uaclient.session.authentication_token = session.auth_token
+            thief.uaclient.protocol.authentication_token = session.auth_token
+            for token, code in (
+                (ua.AnonymousIdentityToken(PolicyId="anonymous"), codes.BadIdentityChangeNotSupported),
+                (ua.UserNameIdentityToken("username_Basic256Sha256", "ola", PASSWORD.encode(), None), codes.BadIdentityTokenInvalid),
+            ):
+                with pytest.raises(UaStatusCodeError) as refused:
+                    await thief.uaclient.activate_session(ua.ActivateSessionParameters(UserIdentityToken=token))
+                assert refused.value.code == code
+            thief.disconnect_socket()
+            assert session.caller.user == "ola"
+            assert session.connected
