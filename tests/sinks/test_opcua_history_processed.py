@@ -219,12 +219,26 @@ async def test_no_times_are_nothing_to_answer(client):
     assert result.StatusCode.value == CODES.BadInvalidArgument
 
 
-async def test_times_too_far_apart_for_one_answer_are_continued(kept, monkeypatch):
-    monkeypatch.setattr(processed, "SAMPLES", 2)
-    monkeypatch.setattr(processed, "TIMES_APART", 3)
-    query = processed.TimesQuery(tuple(NOON + k * SECOND for k in range(50, 60)), simple_bounds=False)
-    rest, found = None, []
-    while not found or rest is not None:
-        part, rest = await processed.read_at_times(kept.store.history, 0, TagType.FLOAT, query, rest, 100)
-        found += part.value.tolist()
-    assert found == [float(k) for k in range(50, 60)]
+@pytest.mark.parametrize("order", ["forwards", "backwards", "shuffled"])
+async def test_times_over_more_than_is_read_at_once_have_the_same_values(kept, monkeypatch, order):
+    """However they lie, and with continuation points: as if all had been read in one piece."""
+    rng = np.random.default_rng(5)
+    times = NOON + 1000 * SECOND + np.cumsum(rng.integers(1, 900, 2000)) * 1_000_000
+    await kept.keep(0, times, rng.normal(size=2000), rng.choice([0, 0, 0, 0x8000_0000, 0x4000_0000], 2000))
+    wanted = NOON + np.sort(rng.integers(990, 1910, 60)) * SECOND
+    wanted = {"forwards": wanted, "backwards": wanted[::-1], "shuffled": rng.permutation(wanted)}[order]
+    for simple in (False, True):
+        query = processed.TimesQuery(tuple(wanted.tolist()), simple)
+        whole, rest = await processed.read_at_times(kept.store.history, 0, TagType.FLOAT, query, None, 1000)
+        assert rest is None
+        with monkeypatch.context() as few:
+            few.setattr(processed, "SAMPLES", 150)
+            few.setattr(processed, "SAMPLES_PER_PAGE", 600)
+            parts, rest = [], None
+            while not parts or rest is not None:
+                part, rest = await processed.read_at_times(kept.store.history, 0, TagType.FLOAT, query, rest, 25)
+                parts.append(part)
+        assert len(parts) > 2
+        for column in ("source_ns", "status"):
+            assert np.array_equal(np.concatenate([getattr(part, column) for part in parts]), getattr(whole, column))
+        assert np.allclose(np.concatenate([part.value for part in parts]), whole.value, equal_nan=True)

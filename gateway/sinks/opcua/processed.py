@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from gateway.contracts import HistoryView, Series
-from gateway.model.batch import Times
+from gateway.model.batch import Mask, Times
 from gateway.model.quality import is_bad
 from gateway.model.tag import TagType
 from gateway.sinks.opcua.aggregates import AGGREGATES, Aggregate, Intervals, Results
@@ -21,7 +21,6 @@ AT_ONCE: Final = 10_000  # samples and intervals beyond which the work is done b
 SAMPLES_PER_INTERVAL: Final = 4_000_000
 SAMPLES_PER_PAGE: Final = 2_000_000  # what one answer reads; it ends early and goes on from there
 AROUND: Final = 1_000  # samples before and after the range in which a bound is sought
-TIMES_APART: Final = 200  # times in one answer that are too far from each other to be read in one piece
 _AROUND_A_TIME: Final = 100
 _LONGEST_NS: Final = 2**62  # 146 years
 _FIRST: Final = -(2**63) + 1
@@ -171,18 +170,35 @@ async def read_at_times(
     """One value for each time, in the order asked for: the sample that stands there, or what lies between its neighbours."""
     if not query.times_ns:
         raise HistoryRefused(_BAD_INVALID_ARGUMENT)
-    begin = rest or 0
-    times = np.array(query.times_ns[begin : begin + most], np.int64) // TICK_NS * TICK_NS
-    low, high = int(times.min()), int(times.max())
-    found = await view.read(tag_id, low, high + TICK_NS, SAMPLES + 1)
-    if found.source_ns.size <= SAMPLES:
-        edges = np.array([low, high + TICK_NS])
-        answers = [_at(await _with_bounds(view, tag_id, edges, found), kind, query, times)]
-    else:
-        times = times[:TIMES_APART]
-        answers = [_at(await _around(view, tag_id, int(one)), kind, query, np.array([one])) for one in times]
-    done = begin + times.size
+    done, read, answers = rest or 0, 0, []
+    until = min(len(query.times_ns), done + most)
+    while done < until and read < SAMPLES_PER_PAGE:
+        times = np.array(query.times_ns[done:until], np.int64) // TICK_NS * TICK_NS
+        count, parts = await _about(view, tag_id, times)
+        answers.append(_at(parts, kind, query, times[:count]))
+        done, read = done + count, read + sum(part.source_ns.size for part in parts)
     return joined(answers), None if done >= len(query.times_ns) else done
+
+
+async def _about(view: HistoryView, tag_id: int, times: Times) -> tuple[int, list[Series]]:
+    """What must be known of the first times, and how many of them that is: all, as many as one read reaches, or one."""
+    low, high = int(times.min()), int(times.max()) + TICK_NS
+    found = await view.read(tag_id, low, high, SAMPLES + 1)
+    if found.source_ns.size <= SAMPLES:
+        return times.size, await _with_bounds(view, tag_id, np.array([low, high]), found)
+    reached = _leading(times < found.source_ns[-1] // TICK_NS * TICK_NS)
+    if reached:
+        return reached, [await view.read_before(tag_id, _FIRST, low, AROUND), found]
+    found = await view.read_before(tag_id, low, high, SAMPLES + 1)
+    reached = _leading(times > found.source_ns[0])
+    if reached:
+        return reached, [found, await view.read(tag_id, high, _LAST, AROUND)]
+    return 1, await _around(view, tag_id, int(times[0]))
+
+
+def _leading(mask: Mask) -> int:
+    """How many are true before the first that is not."""
+    return mask.size if mask.all() else int(np.argmin(mask))
 
 
 async def _around(view: HistoryView, tag_id: int, at_ns: int) -> list[Series]:
