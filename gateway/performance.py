@@ -1,7 +1,7 @@
 """How well the alarm system serves its operator (ISA-18.2 and IEC 62682, clause 16; EEMUA 191), over the last 24 hours.
 
-Pure: fed with transitions, asked with the time. An alarm counts where it asks for attention (annunciated): not while it is shelved,
-suppressed or out of service. Memory is bounded by the intervals of a day and by the conditions that were active in it.
+Pure but for `recall`: fed with transitions, asked with the time. An alarm counts where it asks for attention (annunciated): not while it
+is shelved, suppressed or out of service. Memory is bounded by the intervals of a day and by the conditions that were active in it.
 """
 
 from collections import Counter, deque
