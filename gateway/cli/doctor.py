@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any, Final
 
 FAULT: Final = "fault"
@@ -13,6 +14,7 @@ _DISK_HOURS: Final = 72.0
 _SKEW_S: Final = 1.0
 _LAG_MS: Final = 250.0
 _LISTED: Final = 50
+_CERTIFICATE_DAYS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,27 @@ def _of_store(store: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(FINE, "disk", f"{free / 1e9:.1f} GB free; how fast it fills is known after ten minutes")
     if written:
         yield Finding(FINE, "disk", f"{written / 1e9:.2f} GB are written per day (wear of flash)")
+
+
+def of_certificates(rows: Iterable[Mapping[str, Any]], now_s: float) -> Iterator[Finding]:
+    """Certificates of OPC UA: how long the own one lasts, trusted ones that have ended, and how many wait for a decision."""
+    refused = 0
+    for row in rows:
+        left_days = (datetime.fromisoformat(row["valid_to"]).timestamp() - now_s) / 86_400
+        subject = f"certificate {row['thumbprint'][:8]}"
+        refused += row["place"] == "rejected"
+        if row["place"] == "own":
+            level = FAULT if left_days < 0 else WARNING if left_days < _CERTIFICATE_DAYS else FINE
+            hint = "" if level == FINE else "edgetwin cert renew; who pinned the old one has to trust the new one"
+            yield Finding(level, subject, f"the gateway's own, {_ends(left_days)}", hint)
+        elif row["place"] != "rejected" and left_days < _CERTIFICATE_DAYS:
+            yield Finding(WARNING, subject, f"{row['subject']}, {row['place']}, {_ends(left_days)}", "ask its owner for the next one")
+    if refused:
+        yield Finding(WARNING, "certificates", f"{refused} were refused", "edgetwin cert list; edgetwin cert trust THUMBPRINT lets one in")
+
+
+def _ends(left_days: float) -> str:
+    return f"ends in {left_days:.0f} days" if left_days >= 0 else f"ended {-left_days:.0f} days ago"
 
 
 def of_tags(rows: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli import daemon, paste, show
-from gateway.cli.doctor import FAULT, FINE, WARNING, Finding, of_status, of_tags
+from gateway.cli.doctor import FAULT, FINE, WARNING, Finding, of_certificates, of_status, of_tags
 from gateway.cli.failure import FAILED, UNREACHABLE, WRONG, Failure
 from gateway.cli.options import AsJson, Name, Url
 from gateway.cli.run import load
@@ -178,6 +179,8 @@ def doctor(
         gateway = daemon.find(url, name)
         findings += of_status(gateway.get("/status"))
         findings += of_tags(_all_tags(gateway))
+        with suppress(Failure):  # it is for admins to see
+            findings += of_certificates(gateway.get("/certificates")["certificates"], time.time())
     except Failure as failure:
         findings.append(Finding(FAULT, "gateway", failure.why, failure.hint))
         code = code or failure.code

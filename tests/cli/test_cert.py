@@ -2,12 +2,15 @@
 
 import socket
 import stat
+import time
 
 import httpx
 import pytest
 
+from gateway.cli import doctor
 from gateway.model import quality
 from gateway.model.command import Caller, Command
+from gateway.operations import certificates as operations
 from gateway.wire.opcua import certificates, trust
 from support.certificates import make
 
@@ -99,6 +102,22 @@ async def test_the_running_gateway_is_asked_where_it_runs(room, tmp_path, folder
     assert "there is no certificate" in gone.err
     assert room.executed == ["cert.trust", "cert.reject", "cert.renew", "cert.reject"]  # looking leaves no record
     assert not (tmp_path / "stopped").exists()
+
+
+def test_the_doctor_tells_what_ends_and_what_waits_for_a_decision(tmp_path):
+    made = {
+        "own": make(tmp_path, "own", days=(-1, 20.5)),
+        "trusted": make(tmp_path, "plc", days=(-10, -3.5)),
+        "issuers": make(tmp_path, "ca", uri=None, ca=True, days=(-1, 500)),
+        "rejected": make(tmp_path, "scada"),
+    }
+    rows = [operations.row(certificates.Entry(place, tmp_path / "x.der", one.certificate)) for place, one in made.items()]
+    found = [(finding.level, finding.what) for finding in doctor.of_certificates(rows, time.time())]
+    assert found == [
+        ("warning", "the gateway's own, ends in 20 days"),
+        ("warning", "CN=plc, trusted, ended 4 days ago"),
+        ("warning", "1 were refused"),
+    ]
 
 
 async def test_over_rest_it_says_what_is_wrong(room, tmp_path):
