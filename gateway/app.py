@@ -75,7 +75,7 @@ class Gateway:
         self.recordings = Recordings(self.engine, lambda: self.site, folder, now_ns, store.config.record)
         self.south = Southbound(self.identity, store.memory, self.engine.view, self.inbox, self.health, now_ns, self._unknown)
         self.north = Northbound(self.health, store.outbox, self.committed, self._sink_context)
-        self.door = Door(self._operations(), allowed, commands(store, self.say, now_ns))
+        self.door = Door(self._operations(), allowed, commands(store, self.say, now_ns), lambda: store.audit_fault)
         self.report = Report(
             identity=self.identity,
             sync=lambda: self.site.sync,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from gateway.model import quality
 from gateway.model.command import Caller, Command, Outcome
@@ -11,6 +11,9 @@ from gateway.model.update import TwinUpdate
 from gateway.operations.redact import redacted
 
 Args = Mapping[str, Any]
+BAD_RESOURCE_UNAVAILABLE: Final = 0x8004_0000
+_NEVER_UNAUDITED: Final = frozenset({"config:write", "history:import", "user:manage", "account:own", "cert:trust", "event:clear"})
+"""Permissions for changes that nobody may make without a record."""
 
 
 class Refused(Exception):
@@ -38,16 +41,21 @@ class Operation:
 
 
 class Door:
-    """Commands of contracts.py. allowed(role, permission) decides; audit(command, outcome) keeps the record."""
+    """Commands of contracts.py. allowed(role, permission) decides; audit(command, outcome) keeps the record.
+
+    unaudited() says why no record can be kept now: then configuration, people and certificates stay as they are, while the plant is
+    served as ever.
+    """
 
     def __init__(
         self,
         table: Mapping[str, Operation],
         allowed: Callable[[str, str], bool],
         audit: Callable[[Command, Outcome], Awaitable[None]],
+        unaudited: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.table = dict(table)
-        self._allowed, self._audit = allowed, audit
+        self._allowed, self._audit, self._unaudited = allowed, audit, unaudited
         self._closed = False
         self._under_way: set[asyncio.Task[Outcome]] = set()
 
@@ -83,6 +91,9 @@ class Door:
         if not self._allowed(command.caller.role, operation.permission):
             why = f"{command.kind} needs the permission {operation.permission}, which the role {command.caller.role!r} has not"
             return Outcome(quality.BAD_USER_ACCESS_DENIED, why, {})
+        fault = self._unaudited() if operation.permission in _NEVER_UNAUDITED and not operation.reads else None
+        if fault is not None:
+            return Outcome(BAD_RESOURCE_UNAVAILABLE, f"{command.kind} is not done while the audit cannot be written: {fault}", {})
         try:
             return Outcome(quality.GOOD, "done", await operation.do(command.args, command.caller))
         except Refused as refused:

@@ -54,3 +54,29 @@ async def test_commands_begin_in_the_order_in_which_they_were_asked():
     plant.go_on.set()
     await asyncio.gather(*waiting)
     assert plant.done == [caller.user for caller in callers]
+
+
+async def test_without_an_audit_nobody_changes_people_or_configuration_and_the_plant_is_served():
+    """The refusal is recorded as soon as a record can be kept, and ends with it."""
+    fault, records = ["the disk is full"], []
+
+    async def done(_args, _caller):
+        return {}
+
+    async def audit(command, outcome):
+        records.append((command.kind, outcome.status))
+
+    table = {
+        "user.add": Operation("user:manage", done, ""),
+        "config.reload": Operation("config:write", done, ""),
+        "cert.list": Operation("cert:trust", done, "", reads=True),
+        "tag.write": Operation("tag:write", done, ""),
+        "alarm.acknowledge": Operation("alarm:ack", done, ""),
+    }
+    door = Door(table, lambda *_: True, audit, lambda: fault[0])
+    outcomes = {kind: (await door.execute(Command(kind, {}, KIM))).status for kind in table}
+    unavailable = 0x80040000
+    assert list(outcomes.values()) == [unavailable, unavailable, quality.GOOD, quality.GOOD, quality.GOOD]
+    fault[0] = None
+    assert (await door.execute(Command("user.add", {}, KIM))).status == quality.GOOD
+    assert records[0] == ("user.add", unavailable)

@@ -24,6 +24,7 @@ _HTTP: Final[Mapping[int, int]] = MappingProxyType(
     {
         quality.BAD_USER_ACCESS_DENIED: 403,
         quality.BAD_NOT_WRITABLE: 403,
+        0x8004_0000: 503,  # BadResourceUnavailable
         0x8021_0000: 403,  # BadIdentityTokenRejected
         quality.BAD_NODE_ID_UNKNOWN: 404,
         quality.BAD_NO_DATA: 404,
