@@ -13,7 +13,7 @@ from gateway.model.batch import TagIds
 from gateway.store import state, tail
 from gateway.store.database import Database
 from gateway.store.errors import Lost
-from gateway.store.pages import block, first_page, last_page
+from gateway.store.pages import Oldest, Range, block, first_page, last_page
 from gateway.store.series import EMPTY, between, downsample, merge, take
 
 CHUNK: Final = 200_000  # samples that a long read holds at once
@@ -25,27 +25,30 @@ class History:
 
     def __init__(self, database: Callable[[], Database], store_ids: Callable[[], TagIds], reader: int) -> None:
         self._database, self._store_ids, self._reader = database, store_ids, reader
+        self._opened: Database | None = None
+        self._oldest = Oldest()  # of what is open
         self.lost: Lost = deque(maxlen=100)  # blocks and rows whose checksum does not fit are left out
 
     async def read(self, tag_id: int, start_ns: int, end_ns: int, limit: int | None = None) -> Series:
         """start <= source time < end, oldest first, at most `limit`; with a limit, at the cost of what is returned."""
 
-        def read(connection: sqlite3.Connection) -> Series:
-            store_id = self._store_id(tag_id)
-            if limit is None:
-                return merge(list(pieces(connection, store_id, start_ns, end_ns, self.lost)))
-            return first_page(connection, store_id, start_ns, end_ns, limit, _cut_for(connection, store_id), self.lost)
+        database, oldest = self._open()
 
-        return await self._database().read(read, reader=self._reader)
+        def read(connection: sqlite3.Connection) -> Series:
+            if limit is None:
+                return merge(list(pieces(connection, self._store_id(tag_id), start_ns, end_ns, self.lost)))
+            return first_page(connection, self._range(connection, tag_id, start_ns, end_ns, oldest), limit, self.lost)
+
+        return await database.read(read, reader=self._reader)
 
     async def read_before(self, tag_id: int, start_ns: int, end_ns: int, limit: int) -> Series:
         """The last `limit` samples with start <= source time < end, oldest first, at the cost of what is returned."""
+        database, oldest = self._open()
 
         def read(connection: sqlite3.Connection) -> Series:
-            store_id = self._store_id(tag_id)
-            return last_page(connection, store_id, start_ns, end_ns, limit, _cut_for(connection, store_id), self.lost)
+            return last_page(connection, self._range(connection, tag_id, start_ns, end_ns, oldest), limit, self.lost)
 
-        return await self._database().read(read, reader=self._reader)
+        return await database.read(read, reader=self._reader)
 
     async def read_at(self, tag_id: int, at_ns: int) -> Series:
         """The last sample at or before that time: one row or none."""
@@ -72,6 +75,16 @@ class History:
             )
             if piece.source_ns.size:
                 yield piece
+
+    def _open(self) -> tuple[Database, Oldest]:
+        database = self._database()
+        if database is not self._opened:
+            self._opened, self._oldest = database, Oldest()
+        return database, self._oldest
+
+    def _range(self, connection: sqlite3.Connection, tag_id: int, start_ns: int, end_ns: int, oldest: Oldest) -> Range:
+        store_id = self._store_id(tag_id)
+        return Range(store_id, start_ns, end_ns, _cut_for(connection, store_id), oldest.ns(connection))
 
     def _store_id(self, tag_id: int) -> int:
         ids = self._store_ids()

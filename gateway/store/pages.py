@@ -3,6 +3,9 @@
 import heapq
 import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from operator import itemgetter
 from typing import Final
 
@@ -17,53 +20,103 @@ _LAST: Final = 2**63 - 1
 _Part = tuple[int, Callable[[], Series]]  # where it begins (backwards: ends), and its samples
 
 
-def first_page(connection: sqlite3.Connection, store_id: int, start_ns: int, end_ns: int, limit: int, after: int, lost: Lost) -> Series:
-    """The first `limit` samples with start <= time < end, oldest first. Tail rows up to `after` are in blocks already."""
+class Oldest:
+    """The oldest source time in the tail, kept up as rows are added, so that reading the past need not look at the tail at all."""
+
+    def __init__(self) -> None:
+        self._first = self._seen = 0
+        self._oldest_ns = _LAST
+
+    def ns(self, connection: sqlite3.Connection) -> int:
+        """At most what it really is; the last time that there is where the tail is empty."""
+        first, last = connection.execute("SELECT (SELECT min(id) FROM tail), (SELECT max(id) FROM tail)").fetchone()
+        if first is None:
+            return _LAST
+        if first != self._first or last < self._seen:  # rows were dropped, or it is another file
+            self._first, self._seen, self._oldest_ns = first, first - 1, _LAST
+        if last > self._seen:
+            (found,) = connection.execute("SELECT min(first_ns) FROM tail WHERE id>?", (self._seen,)).fetchone()
+            self._seen, self._oldest_ns = last, min(self._oldest_ns, found)
+        return self._oldest_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """start <= time < end of one tag. Tail rows up to `cut` are in its blocks already; oldest_ns: no row of the tail is older."""
+
+    store_id: int
+    start_ns: int
+    end_ns: int
+    cut: int
+    oldest_ns: int
+
+
+def first_page(connection: sqlite3.Connection, wanted: Range, limit: int, lost: Lost) -> Series:
+    """The first `limit` samples of a range, oldest first."""
     blocks = connection.execute(
-        "SELECT start_ns, id FROM blocks WHERE store_id=? AND start_ns<? AND end_ns>=? ORDER BY start_ns, id", (store_id, end_ns, start_ns)
+        "SELECT start_ns, id FROM blocks WHERE store_id=? AND start_ns<? AND end_ns>=? ORDER BY start_ns, id",
+        (wanted.store_id, wanted.end_ns, wanted.start_ns),
     )
-    rows = connection.execute(
-        "SELECT first_ns, id FROM tail WHERE id>? AND last_ns>=? AND first_ns<? ORDER BY first_ns, id", (after, start_ns, end_ns)
-    )
-    parts = _joined(connection, store_id, blocks, rows, lost, descending=False)
-    return _gather(parts, start_ns, end_ns, limit, descending=False)
+    return _gather(_ascending(connection, wanted, blocks, lost), wanted, limit, descending=False)
 
 
-def last_page(connection: sqlite3.Connection, store_id: int, start_ns: int, end_ns: int, limit: int, after: int, lost: Lost) -> Series:
-    """The last `limit` samples with start <= time < end, oldest first; as first_page."""
+def last_page(connection: sqlite3.Connection, wanted: Range, limit: int, lost: Lost) -> Series:
+    """The last `limit` samples of a range, oldest first."""
     blocks = connection.execute(
         "SELECT end_ns, id FROM blocks WHERE store_id=? AND start_ns<? AND end_ns>=? ORDER BY end_ns DESC, id DESC",
-        (store_id, end_ns, start_ns),
+        (wanted.store_id, wanted.end_ns, wanted.start_ns),
     )
-    rows = connection.execute(
-        "SELECT last_ns, id FROM tail WHERE id>? AND last_ns>=? AND first_ns<? ORDER BY last_ns DESC, id DESC", (after, start_ns, end_ns)
-    )
-    parts = _joined(connection, store_id, blocks, rows, lost, descending=True)
-    return _gather(parts, start_ns, end_ns, limit, descending=True)
+    rows = _rows(connection, wanted, "last_ns", "DESC")
+    return _gather(_merged(connection, wanted, blocks, rows, lost, descending=True), wanted, limit, descending=True)
 
 
-def _joined(
-    connection: sqlite3.Connection, store_id: int, blocks: sqlite3.Cursor, rows: sqlite3.Cursor, lost: Lost, *, descending: bool
+def _rows(connection: sqlite3.Connection, wanted: Range, edge: str, order: str) -> Iterator[tuple[int, int]]:
+    """(edge, id) of the tail's rows that may hold samples of the range; looked up when the first one is asked for."""
+    if wanted.end_ns <= wanted.oldest_ns:
+        return
+    yield from connection.execute(
+        f"SELECT {edge}, id FROM tail WHERE id>? AND last_ns>=? AND first_ns<? ORDER BY {edge} {order}, id {order}",  # noqa: S608  # our own words
+        (wanted.cut, wanted.start_ns, wanted.end_ns),
+    )
+
+
+def _ascending(connection: sqlite3.Connection, wanted: Range, blocks: Iterator[tuple[int, int]], lost: Lost) -> Iterator[_Part]:
+    """Blocks that begin before anything in the tail does come first, without a look at the tail."""
+    beyond: list[tuple[int, int]] = []
+    for edge, number in blocks:
+        if edge >= wanted.oldest_ns:
+            beyond.append((edge, number))
+            break
+        yield edge, partial(block, connection, number, lost)
+    rows = _rows(connection, wanted, "first_ns", "")
+    yield from _merged(connection, wanted, chain(beyond, blocks), rows, lost, descending=False)
+
+
+def _merged(
+    connection: sqlite3.Connection,
+    wanted: Range,
+    blocks: Iterator[tuple[int, int]],
+    rows: Iterator[tuple[int, int]],
+    lost: Lost,
+    *,
+    descending: bool,
 ) -> Iterator[_Part]:
     """Blocks and tail rows in the order in which a reader needs them; nothing is decoded yet."""
-
-    def of_block(number: int) -> Callable[[], Series]:
-        return lambda: block(connection, number, lost)
-
-    def of_row(number: int) -> Callable[[], Series]:
-        frames = connection.execute("SELECT columns FROM tail WHERE id=?", (number,))
-        return lambda: merge([found for row in tail.whole(frames, lost) if (found := row.of(store_id)).source_ns.size])
-
     for edge, kind, number in heapq.merge(
-        ((edge, of_block, number) for edge, number in blocks),
-        ((edge, of_row, number) for edge, number in rows),
+        ((edge, 0, number) for edge, number in blocks),
+        ((edge, 1, number) for edge, number in rows),
         key=itemgetter(0),
         reverse=descending,
     ):
-        yield edge, kind(number)
+        yield edge, partial(_of_row, connection, number, wanted.store_id, lost) if kind else partial(block, connection, number, lost)
 
 
-def _gather(parts: Iterator[_Part], start_ns: int, end_ns: int, limit: int, *, descending: bool) -> Series:
+def _of_row(connection: sqlite3.Connection, number: int, store_id: int, lost: Lost) -> Series:
+    frames = connection.execute("SELECT columns FROM tail WHERE id=?", (number,))
+    return merge([found for row in tail.whole(frames, lost) if (found := row.of(store_id)).source_ns.size])
+
+
+def _gather(parts: Iterator[_Part], wanted: Range, limit: int, *, descending: bool) -> Series:
     """Parts are taken until none that is left can hold a sample of the page."""
     held: list[Series] = []
     waiting = 0  # samples held since they were last put in order
@@ -74,7 +127,7 @@ def _gather(parts: Iterator[_Part], start_ns: int, end_ns: int, limit: int, *, d
         found = samples()
         if not found.source_ns.size:
             continue
-        held.append(between(found, start_ns, end_ns))
+        held.append(between(found, wanted.start_ns, wanted.end_ns))
         waiting += held[-1].source_ns.size
         if waiting >= limit:
             held, waiting = [_cut(merge(held), limit, descending=descending)], 0

@@ -88,7 +88,15 @@ def test_every_sample_is_sent_once_in_order_of_time(batches, cuts, most, backwar
 def test_both_ends_of_a_range_are_read_as_the_whole_range_is(batches, cuts, limit, begin, length):
     """read with a limit and read_before against the whole range: the same times, however blocks and tail overlap."""
 
-    async def both():
+    async def look(store):
+        span = NOON + begin * SECOND, NOON + (begin + length) * SECOND
+        whole = await store.history.read(0, *span)
+        first, last = await store.history.read(0, *span, limit), await store.history.read_before(0, *span, limit)
+        assert first.source_ns.tolist() == whole.source_ns[:limit].tolist()
+        assert last.source_ns.tolist() == whole.source_ns[max(whole.source_ns.size - limit, 0) :].tolist()
+        assert set(rows(first)) | set(rows(last)) <= set(rows(whole))
+
+    async def run():
         with tempfile.TemporaryDirectory() as folder:
             store = await Store.open(Path(folder), StoreConfig(), TAGS, NOON)
             try:
@@ -97,15 +105,11 @@ def test_both_ends_of_a_range_are_read_as_the_whole_range_is(batches, cuts, limi
                     if batch:
                         times, values, statuses = zip(*batch, strict=True)
                         await kept.keep(0, NOON + SECOND * np.array(times), values, statuses)
+                    await look(store)
                     if place in cuts:
                         await kept.cut()
-                span = NOON + begin * SECOND, NOON + (begin + length) * SECOND
-                whole = await store.history.read(0, *span)
-                return whole, await store.history.read(0, *span, limit), await store.history.read_before(0, *span, limit)
+                        await look(store)
             finally:
                 await store.close()
 
-    whole, first, last = asyncio.run(both())
-    assert first.source_ns.tolist() == whole.source_ns[:limit].tolist()
-    assert last.source_ns.tolist() == whole.source_ns[max(whole.source_ns.size - limit, 0) :].tolist()
-    assert set(rows(first)) | set(rows(last)) <= set(rows(whole))
+    asyncio.run(run())
