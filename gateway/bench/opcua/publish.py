@@ -34,7 +34,7 @@ async def _spent_us(served: Served, client: Client, seconds: float, hz: float, f
 async def to_one(folder: Path, rounds: int, seconds: float) -> float:
     """us per value to one client of 10 000 items, at 20 publications a second."""
     async with _serving(folder, [wish(ITEMS, 50.0)]) as (served, client):
-        return await _median_us(served, client, rounds, seconds, 20.0)
+        return await median_us(served, client, rounds, seconds, 20.0)
 
 
 async def at_full_rate(folder: Path, rounds: int, seconds: float) -> tuple[float, float]:
@@ -53,7 +53,7 @@ async def to_ten(folder: Path, rounds: int, seconds: float) -> float:
     """us per value reported to ten clients of 10 000 items each, with deadbands and intervals of their own."""
     clients = [wish(ITEMS, ms, deadband=band) for ms, band in zip(_INTERVALS_MS, _DEADBANDS, strict=True)]
     async with _serving(folder, clients) as (served, client):
-        return await _median_us(served, client, rounds, seconds, 100.0)
+        return await median_us(served, client, rounds, seconds, 100.0)
 
 
 async def small(folder: Path, rounds: int, seconds: float) -> float:
@@ -69,7 +69,8 @@ async def small(folder: Path, rounds: int, seconds: float) -> float:
         return middle(spent)
 
 
-async def _median_us(served: Served, client: Client, rounds: int, seconds: float, hz: float) -> float:
+async def median_us(served: Served, client: Client, rounds: int, seconds: float, hz: float) -> float:
+    """CPU us of this process for each value that arrived, the median of several rounds."""
     spent = []
     for _ in range(rounds):
         us, values = await _spent_us(served, client, seconds, hz)

@@ -20,15 +20,18 @@ import numpy as np
 
 from drivers.mqtt.config import Config as MqttConfig
 from drivers.mqtt.driver import MqttDriver
+from gateway.bench.opcua.secured import known_to, let_in
 from gateway.bench.opcua.serving import NAMESPACE, WITHIN_S, names_of, tap, wish
 from gateway.bench.processes import cpu_s, end, free_port, rss_mb
 from gateway.contracts import Driver, DriverContext, Identity, NotConnected
 from gateway.demo.handle import PlantProcess
 from gateway.health import Health
 from gateway.model.tag import Tag
+from gateway.wire.opcua import certificates
 
 PATH: Final = "bench/line"
 _SETTLE_S: Final = 1.0
+_POLICY: Final = "Aes256Sha256RsaPss/SignAndEncrypt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class Load:
     hz: float
     publishing_ms: float
     mode: str = "batch"  # of MQTT
+    secured: bool = False  # Aes256_Sha256_RsaPss with SignAndEncrypt on both OPC UA legs
 
     @property
     def values_per_s(self) -> float:
@@ -76,11 +80,12 @@ async def measured(load: Load, seconds: float) -> Found:
         async with _plant(load, folder) as plant, _broker(folder) as broker:
             opcua, web = free_port(), free_port()
             site = _site(folder, plant, broker, opcua, web, load)
+            more = _let_in(folder, web) if load.secured else {}
             async with _daemon(site, web) as (pid, ready_s):
                 queue = max(1, round(load.publishing_ms * load.hz / 1000) + 1)
                 wishes = [wish(load.count, load.publishing_ms, queue=queue)]
                 url, namespace = f"opc.tcp://127.0.0.1:{opcua}/edgetwin", f"urn:edgetwin:bench-{web}"
-                async with tap(url, names, wishes, folder, namespace) as client:
+                async with tap(url, names, wishes, folder, namespace, **more) as client:
                     return await _heard(client, _mqtt(names, broker, load), pid, ready_s, seconds)
 
 
@@ -100,7 +105,7 @@ async def _heard(client: Any, mqtt: Driver, pid: int, ready_s: float, seconds: f
 @asynccontextmanager
 async def _plant(load: Load, folder: Path) -> AsyncIterator[str]:
     work = folder / "plant.json"
-    document = {"count": load.count, "hz": load.hz, "folder": str(folder), "publishing_ms": min(load.publishing_ms, 60_000.0)}
+    document = {"count": load.count, "hz": load.hz, "folder": str(folder), "publishing_ms": load.publishing_ms}
     await asyncio.to_thread(work.write_text, json.dumps(document))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway.bench.road.source", str(work)),
@@ -156,17 +161,26 @@ def _site(folder: Path, plant: str, broker: str, opcua: int, web: int, load: Loa
     interval = f"{1000 / load.hz:g}ms"
     rows = [f'{name},plc,"nsu={NAMESPACE};s={name}",{interval}' for name in names_of(load.count)]
     (folder / "tags.csv").write_text("\n".join(["name,source,address,sampling_interval", *rows, ""]))
+    shown = folder / "pki" / "own" / "cert.der"
+    secure = f', security: {_POLICY}, server_certificate: "{shown}"' if load.secured else ""
     path = folder / "site.yaml"
     path.write_text(
         "version: 1\n"
         f"gateway: {{name: bench-{web}, path: {PATH}, data_dir: {folder / 'data'}}}\n"
-        f'sources:\n  plc: {{driver: opcua, url: "{plant}", publishing_interval: {load.publishing_ms:g}ms}}\n'
+        f'sources:\n  plc: {{driver: opcua, url: "{plant}", publishing_interval: {load.publishing_ms:g}ms{secure}}}\n'
         "tags_from: [tags.csv]\n"
         f'upstream:\n  - {{name: hq, kind: mqtt, url: "{broker}", values: {{class: LATEST, mode: {load.mode}}}}}\n'
         f"opcua: {{port: {opcua}, insecure: true, anonymous: viewer}}\n"
         f"web: {{port: {web}, insecure: true, anonymous: viewer}}\n"
     )
     return path
+
+
+def _let_in(folder: Path, web: int) -> dict[str, Any]:
+    """Plant, gateway and client know each other's certificates: what the client's tap needs for it."""
+    gateway = folder / "data" / "pki"
+    let_in(certificates.own(gateway, f"bench-{web}", time.time()).certificate, folder / "pki")
+    return known_to(gateway, f"bench-{web}", folder / "tap")
 
 
 async def _answers(web: int) -> bool:

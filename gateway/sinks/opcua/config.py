@@ -25,7 +25,7 @@ class Config(BaseModel):
     anonymous: Literal["none", "viewer", "operator"] = Field(
         default="none", description="role of a client that does not sign in; on loopback and with insecure: true only"
     )
-    min_publishing_interval: float = Field(default=0.01, ge=0.01, le=60.0, description="seconds; shorter wishes are revised to it")
+    min_publishing_interval: float = Field(default=0.01, ge=0.001, le=60.0, description="seconds; shorter wishes are revised to it")
     max_sessions: int = Field(default=50, ge=1, le=1000)
 
     @field_validator("security", mode="before")
