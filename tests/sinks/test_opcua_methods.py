@@ -1,18 +1,20 @@
 """Methods on the OPC UA face: the Call service (Part 4, 5.11) and what the gateway itself offers (Part 3, 5.7)."""
 
 import asyncio
+import gc
 
 import pytest
 from asyncua import Client, ua
 from asyncua.ua.uaerrors import UaStatusCodeError
 
-from gateway.model.tag import Tag
+from gateway.model.tag import Tag, WriteRule
 from gateway.wire.opcua import limits
 from support.opcua_face import opcua_face
+from support.waiting import eventually
 
 NS = 2
 SERVER = ua.NodeId(ua.ObjectIds.Server)
-TAGS = [Tag(0, "line.temp", unit="Cel", eu_range=(0.0, 60.0)), Tag(1, "free")]
+TAGS = [Tag(0, "line.temp", unit="Cel", eu_range=(0.0, 60.0)), Tag(1, "free"), Tag(2, "setpoint", write_rule=WriteRule(low=0, high=50))]
 Codes = ua.StatusCodes
 Type = ua.VariantType
 
@@ -228,3 +230,44 @@ async def test_a_client_learns_its_items_and_gets_their_values_again(client, fac
     async with Client(face.sink.url, timeout=10) as stranger:
         assert await status(stranger, SERVER, get, number) == Codes.BadUserAccessDenied
         assert await status(stranger, SERVER, resend, number) == Codes.BadUserAccessDenied
+
+
+class Slow:
+    """Commands that wait for the plant until it goes on."""
+
+    def __init__(self, face, monkeypatch):
+        self.asked, self.go_on = [], asyncio.Event()
+        quick = face.commands.execute
+
+        async def execute(command):
+            self.asked.append(command.kind)
+            await self.go_on.wait()
+            return await quick(command)
+
+        monkeypatch.setattr(face.commands, "execute", execute)
+
+
+async def test_a_call_or_write_that_waits_for_the_plant_holds_up_nothing_else(face, client, monkeypatch):
+    """The same connection's reads are answered meanwhile, and the answers come when the plant has spoken."""
+    as_role(face, "engineer")
+    slow = Slow(face, monkeypatch)
+    called = asyncio.create_task(status(client, ours("Twin"), ours("Twin/Override"), *OVERRIDE))
+    written = asyncio.create_task(client.get_node(ours("setpoint")).write_value(21.0, Type.Double))
+    await eventually(lambda: slow.asked == ["tag.override", "tag.write"])
+    assert await asyncio.wait_for(client.get_node(ours("Twin/StateVersion")).read_value(), 5) > 0
+    assert not called.done()
+    assert not written.done()
+    slow.go_on.set()
+    assert await called == Codes.Good
+    await written
+
+
+async def test_what_a_method_of_ours_does_wrong_is_no_decoding_error(face, client, caplog):
+    """A result without what the Method is to answer with is a fault of the gateway, and is told to the log."""
+    as_role(face, "engineer")
+    face.commands.result = {}
+    with pytest.raises(UaStatusCodeError) as fault:
+        await call(client, ours("Twin"), ours("Twin/Commit"))
+    assert fault.value.code == Codes.BadInternalError
+    gc.collect()
+    await eventually(lambda: "state_version" in caplog.text)

@@ -18,13 +18,13 @@ from gateway.wire.opcua.channel import Channel
 from gateway.wire.opcua.diagnostics import Calls
 from gateway.wire.opcua.guards import MALFORMED
 from gateway.wire.opcua.later import Later
-from gateway.wire.opcua.past_requests import HistoryRequest, history_request
 from gateway.wire.opcua.publishing import BYTES_PER_VALUE, Message
 from gateway.wire.opcua.reads import Reads
 from gateway.wire.opcua.requests import create_items_request
 from gateway.wire.opcua.sessions import Session, check_operations
 from gateway.wire.opcua.terms import status_code
 from gateway.wire.opcua.trust import Untrusted
+from gateway.wire.opcua.waiting import WAITING, Work, work_of
 
 if TYPE_CHECKING:
     from gateway.wire.opcua.server import Interior
@@ -40,7 +40,6 @@ _CREATE_SESSION: Final = _request("CreateSession")
 _ACTIVATE_SESSION: Final = _request("ActivateSession")
 _CLOSE_SESSION: Final = _request("CloseSession")
 _READ: Final = _request("Read")
-_HISTORY_READ: Final = _request("HistoryRead")
 _CREATE_ITEMS: Final = _request("CreateMonitoredItems")
 _BROWSE: Final = _request("Browse")
 _REGISTER_NODES: Final = _request("RegisterNodes")
@@ -61,9 +60,7 @@ _BY_LIBRARY: Final = _SESSIONLESS | frozenset(
     _request(name)
     for name in (
         "Read",
-        "Write",
         "TranslateBrowsePathsToNodeIds",
-        "Call",
         "CreateSubscription",
         "TransferSubscriptions",
         "ModifySubscription",
@@ -81,7 +78,6 @@ Everything else but our own (`Processor._own`) is BadServiceUnsupported.
 """
 
 _GOOD: Final = 0
-_HISTORY_READ_RESPONSE: Final = nodeid_to_binary(ua.HistoryReadResponse().TypeId)
 _RESPONSE_HEAD: Final = struct.Struct("<qIIBiBBB")  # time, handle, result, no diagnostics, no strings, null ExtensionObject
 _PUBLISH_RESPONSE: Final = nodeid_to_binary(ua.PublishResponse().TypeId)
 _REPUBLISH_RESPONSE: Final = nodeid_to_binary(ua.RepublishResponse().TypeId)
@@ -190,10 +186,11 @@ class Processor(UaProcessor):
             service == _CREATE_ITEMS and await self._create_items(requesthdr, seqhdr, body)
         ):
             pass
-        elif service == _HISTORY_READ:
-            session, wanted = self.session, history_request(Buffer(_rest(body)))
-            assert session is not None
-            await self._later.start(lambda: self._history_read(requesthdr, seqhdr, wanted, session))
+        elif service in WAITING:
+            assert self.session is not None
+            message_bytes = min(self._client_message_bytes or limits.MESSAGE_BYTES, limits.MESSAGE_BYTES)
+            work = work_of(service, Buffer(_rest(body)), self.session, self.iserver, message_bytes)
+            await self._later.start(lambda: self._aside(requesthdr, seqhdr, work))
         elif service == _CREATE_SESSION:
             await self._create_session(requesthdr, seqhdr, body)
         elif service == _ACTIVATE_SESSION:
@@ -361,18 +358,17 @@ class Processor(UaProcessor):
         self._respond(_READ_RESPONSE, header, seqhdr, answer)
         return True
 
-    async def _history_read(self, header: ua.RequestHeader, seqhdr: Any, wanted: HistoryRequest, session: Session) -> None:
+    async def _aside(self, header: ua.RequestHeader, seqhdr: Any, work: Work) -> None:
         """Beside the other requests. The request is sound: what goes wrong now is a fault of our own, on its way up to the log."""
-        message_bytes = min(self._client_message_bytes or limits.MESSAGE_BYTES, limits.MESSAGE_BYTES)
         answer = None
         try:
-            answer = await self.iserver.historian.read(wanted, session.caller, session.history_points, message_bytes)
+            answer = await work()
         finally:
             if not self._transport.is_closing():
                 if answer is None:
                     self._fault(header, seqhdr, ua.StatusCodes.BadInternalError)
                 else:
-                    self._respond(_HISTORY_READ_RESPONSE, header, seqhdr, answer)
+                    self._respond(answer[0], header, seqhdr, answer[1])
 
     def _respond(self, response: bytes, header: ua.RequestHeader, seqhdr: Any, *body: bytes) -> None:
         now = self.iserver.face.now_ns() // 100 + ticks.EPOCH_1970
