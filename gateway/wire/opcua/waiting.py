@@ -31,8 +31,8 @@ Work = Callable[[], Awaitable[tuple[bytes, bytes]]]
 """The response's type and what follows its header."""
 
 
-def work_of(service: int, body: Buffer, session: Session, interior: "Interior", message_bytes: int) -> Work:
-    """What such a request asks for. Raises ServiceError, and what the decoder raises, before anything has been done."""
+def work_of(service: Any, body: Buffer, session: Session, interior: "Interior", message_bytes: int) -> Work:
+    """What a request of one of these services (its number) asks for. Raises ServiceError, and what the decoder raises, before anything has been done."""
     if service == CALL:
         return _call(struct_from_binary(ua.CallParameters, body), session)
     if service == WRITE:
