@@ -70,6 +70,10 @@ class Conditions:
         """What a transition that happens now is to clients. Each is shown here, in order."""
         return _occurrence(self._with_own(at(transition, self._view.tags, self._now_ns()), self._noted(transition.condition)))
 
+    def unheard(self, transition: Transition) -> None:
+        """A transition that happens while nobody listens."""
+        self._noted(transition.condition)
+
     def retained(self) -> Iterator[Occurrence]:
         """The present state of each condition of interest, as a refresh reports it: the event that led to it, once more (5.5.7)."""
         return (_occurrence(self._now(condition)) for condition in self._view.each_retained())

@@ -10,6 +10,7 @@ import numpy as np
 from gateway.access.attempts import Thrift
 from gateway.access.roles import allowed
 from gateway.contracts import Delivery, EventStream, SignInRefused, SinkContext
+from gateway.model.alarm import Transition
 from gateway.model.command import Caller, Command, Outcome
 from gateway.model.quality import BAD
 from gateway.model.update import TwinUpdate
@@ -117,7 +118,16 @@ class OpcUaSink:
             for items in self._items:
                 items.push(rows, repeats=repeats, now_ns=update.now_ns)
         self._server.occur(self._model.changes(update.now_ns))
-        occurrences = [self._conditions.occurrence(transition) for transition in update.transitions]
+        if update.transitions:
+            await self._occur(update.transitions)
+
+    async def _occur(self, transitions: Sequence[Transition]) -> None:
+        """What the conditions did, to who listens."""
+        if not self._server.listened_to:
+            for transition in transitions:
+                self._conditions.unheard(transition)
+            return
+        occurrences = [self._conditions.occurrence(transition) for transition in transitions]
         for start in range(0, len(occurrences), _EVENTS_AT_ONCE):
             if start:
                 await asyncio.sleep(0)  # a flood of alarms holds nobody up

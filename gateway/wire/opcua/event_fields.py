@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any, Final
 
 from asyncua.ua.ua_binary import variant_to_binary
@@ -15,18 +16,28 @@ from gateway.wire.opcua.occurrences import Occurrence, Path
 NULL: Final = b"\x00"
 BAD_ENCODING_ERROR: Final = 0x8006_0000
 _B = Builtin
-_INTEGERS: Final[Mapping[Builtin, struct.Struct]] = {
-    _B.SBYTE: struct.Struct("<Bb"),
-    _B.BYTE: struct.Struct("<BB"),
-    _B.INT16: struct.Struct("<Bh"),
-    _B.UINT16: struct.Struct("<BH"),
-    _B.INT32: struct.Struct("<Bi"),
-    _B.UINT32: struct.Struct("<BI"),
-    _B.INT64: struct.Struct("<Bq"),
-    _B.UINT64: struct.Struct("<BQ"),
-    _B.FLOAT: struct.Struct("<Bf"),
-    _B.DOUBLE: struct.Struct("<Bd"),
-    _B.STATUS_CODE: struct.Struct("<BI"),
+_NUMBERS: Final[Mapping[Builtin, str]] = {
+    _B.SBYTE: "<Bb",
+    _B.BYTE: "<BB",
+    _B.INT16: "<Bh",
+    _B.UINT16: "<BH",
+    _B.INT32: "<Bi",
+    _B.UINT32: "<BI",
+    _B.INT64: "<Bq",
+    _B.UINT64: "<BQ",
+    _B.FLOAT: "<Bf",
+    _B.DOUBLE: "<Bd",
+    _B.STATUS_CODE: "<BI",
+}
+_LENGTH: Final = struct.Struct("<i").pack
+_STATUS: Final = struct.Struct("<BI").pack
+
+
+_UNREAD: Final = Reading(None)
+_KNOWN: Final[Mapping[Path, Callable[[Occurrence], Reading]]] = {
+    ("EventType",): lambda occurrence: Reading(occurrence.type, _B.NODE_ID),
+    ("SourceNode",): lambda occurrence: Reading(occurrence.source, _B.NODE_ID),
+    ("Time",): lambda occurrence: Reading(occurrence.time_ns, _B.DATE_TIME),
 }
 
 
@@ -43,29 +54,19 @@ class Fields:
 
     def reading(self, path: Path) -> Reading | None:
         """One field, () the ConditionId."""
-        try:
-            return self._readings[path]
-        except KeyError:
-            found = self._readings[path] = self._read(path)
-            return found
-
-    def _read(self, path: Path) -> Reading | None:
-        occurrence = self._occurrence
-        if path == ("EventType",):
-            return Reading(occurrence.type, _B.NODE_ID)
-        if path == ("SourceNode",):
-            return Reading(occurrence.source, _B.NODE_ID)
-        if path == ("Time",):
-            return Reading(occurrence.time_ns, _B.DATE_TIME)
-        return occurrence.field(path)
+        found = self._readings.get(path, _UNREAD)
+        if found is _UNREAD:
+            known = _KNOWN.get(path)
+            found = self._occurrence.field(path) if known is None else known(self._occurrence)
+            self._readings[path] = found
+        return found
 
     def encoded(self, path: Path) -> bytes:
         """The field as an encoded Variant."""
-        try:
-            return self._encoded[path]
-        except KeyError:
+        found = self._encoded.get(path)
+        if found is None:
             found = self._encoded[path] = encode_reading(self.reading(path))
-            return found
+        return found
 
 
 def encode_reading(reading: Reading | None) -> bytes:
@@ -73,49 +74,46 @@ def encode_reading(reading: Reading | None) -> bytes:
     if reading is None:
         return NULL
     if reading.status:
-        return _INTEGERS[_B.STATUS_CODE].pack(_B.STATUS_CODE, reading.status)
-    try:
-        return _encode(reading.content, reading.type)
-    except MALFORMED:
-        return _INTEGERS[_B.STATUS_CODE].pack(_B.STATUS_CODE, BAD_ENCODING_ERROR)
-
-
-def _encode(content: Any, kind: Builtin) -> bytes:
+        return _STATUS(_B.STATUS_CODE, reading.status)
+    content = reading.content
     if content is None:
         return NULL
-    integer = _INTEGERS.get(kind)
-    if isinstance(content, tuple):
-        return bytes(variant_to_binary(variant(Reading(content, kind))))
-    if integer is not None:
-        return integer.pack(kind, content)
-    encode = _SCALARS.get(kind)
-    return bytes(variant_to_binary(variant(Reading(content, kind)))) if encode is None else bytes((kind,)) + encode(content)
+    encode = _SCALARS.get(reading.type)
+    try:
+        if encode is None or isinstance(content, tuple):
+            return bytes(variant_to_binary(variant(reading)))
+        return encode(content)
+    except MALFORMED:
+        return _STATUS(_B.STATUS_CODE, BAD_ENCODING_ERROR)
 
 
 def _text(content: str) -> bytes:
     encoded = content.encode("utf-8", "replace")
-    return struct.pack("<i", len(encoded)) + encoded
+    return _LENGTH(len(encoded)) + encoded
 
 
 def _localized(content: str | Text) -> bytes:
     text, locale = (content.text, content.locale) if isinstance(content, Text) else (content, None)
-    mask = (1 if locale is not None else 0) | (2 if text is not None else 0)
-    return b"".join((bytes((mask,)), _text(locale) if locale is not None else b"", _text(text) if text is not None else b""))
+    if locale is None:
+        return b"\x15\x00" if text is None else b"\x15\x02" + _text(text)
+    return b"\x15\x01" + _text(locale) if text is None else b"".join((b"\x15\x03", _text(locale), _text(text)))
 
 
 def _node_id(key: Key) -> bytes:
     if isinstance(key, str):
-        return struct.pack("<BH", 3, OURS) + _text(key)
+        return _OWN_NODE_ID + _text(key)
     if key < 2**8:
-        return struct.pack("<BB", 0, key)
-    return struct.pack("<BBH", 1, 0, key) if key < 2**16 else struct.pack("<BHI", 2, 0, key)
+        return struct.pack("<BBB", _B.NODE_ID, 0, key)
+    return struct.pack("<BBBH", _B.NODE_ID, 1, 0, key) if key < 2**16 else struct.pack("<BBHI", _B.NODE_ID, 2, 0, key)
 
 
-_SCALARS: Final[Mapping[Builtin, Callable[[Any], bytes]]] = {
-    _B.BOOLEAN: lambda content: b"\x01" if content else b"\x00",
-    _B.STRING: _text,
-    _B.DATE_TIME: lambda content: struct.pack("<q", content // 100 + ticks.EPOCH_1970 if content else 0),
-    _B.BYTE_STRING: lambda content: struct.pack("<i", len(content)) + content,
+_OWN_NODE_ID: Final = struct.pack("<BBH", _B.NODE_ID, 3, OURS)
+_SCALARS: Final[Mapping[Builtin, Callable[[Any], bytes]]] = {  # a Variant with its type
+    **{kind: partial(struct.Struct(layout).pack, int(kind)) for kind, layout in _NUMBERS.items()},
+    _B.BOOLEAN: lambda content: b"\x01\x01" if content else b"\x01\x00",
+    _B.STRING: lambda content: b"\x0c" + _text(content),
+    _B.DATE_TIME: lambda content: struct.pack("<Bq", 13, content // 100 + ticks.EPOCH_1970 if content else 0),
+    _B.BYTE_STRING: lambda content: b"".join((b"\x0f", _LENGTH(len(content)), content)),
     _B.NODE_ID: _node_id,
     _B.LOCALIZED_TEXT: _localized,
 }

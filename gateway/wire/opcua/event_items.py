@@ -73,6 +73,10 @@ class EventHub:
         self.work = 0  # of all where clauses, for each event
         self._listening: dict[EventItems, None] = {}
 
+    @property
+    def listened_to(self) -> bool:
+        return bool(self._listening)
+
     def occur(self, occurrences: Iterable[Occurrence]) -> None:
         """To every item that it concerns. Costs nothing where nobody listens."""
         if not self._listening:

@@ -267,6 +267,11 @@ class OpcUaServer:
             await interior.end(session)
         return len(theirs)
 
+    @property
+    def listened_to(self) -> bool:
+        """Whether any client has an event item."""
+        return self._interior is not None and self._interior.subscription_service.events.listened_to
+
     def occur(self, occurrences: Iterable[Occurrence]) -> None:
         """Events, live, to the clients that listen above their sources. Not even looked at where nobody listens."""
         if self._interior is not None:
