@@ -32,7 +32,7 @@ Work = Callable[[], Awaitable[tuple[bytes, bytes]]]
 
 
 def work_of(service: Any, body: Buffer, session: Session, interior: "Interior", message_bytes: int) -> Work:
-    """What a request of one of these services (its number) asks for. Raises ServiceError, and what the decoder raises, before anything has been done."""
+    """What a request of one of these services asks for. Raises ServiceError, and what the decoder raises, before anything is done."""
     if service == CALL:
         return _call(struct_from_binary(ua.CallParameters, body), session)
     if service == WRITE:
