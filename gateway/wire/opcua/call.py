@@ -64,7 +64,7 @@ class Calls:
             raise MethodRefused(_Codes.BadUserAccessDenied)
         owner = key_of(wanted.ObjectId)
         assert owner is not None
-        return await method.run(Invocation(caller, owner, _inputs(method.inputs, wanted.InputArguments or []), session))
+        return await method.run(Invocation(caller, owner, checked_inputs(method.inputs, wanted.InputArguments or []), session))
 
     def executable(self, nodeid: ua.NodeId) -> bool | None:
         """The attribute Executable (Part 3, 5.7); None for what is no Method. A Method in a type says what its instances can."""
@@ -123,7 +123,7 @@ def variant_of(argument: Argument, value: Content) -> ua.Variant:
     return _variant(Reading(value, Builtin(argument.data_type)))
 
 
-def _inputs(arguments: tuple[Argument, ...], values: list[ua.Variant]) -> tuple[Content, ...]:
+def checked_inputs(arguments: tuple[Argument, ...], values: list[ua.Variant]) -> tuple[Content, ...]:
     """Part 4, 5.11.2.4: number, then type, then what no argument may be. Raises MethodRefused."""
     if len(values) != len(arguments):
         raise MethodRefused(_Codes.BadArgumentsMissing if len(values) < len(arguments) else _Codes.BadTooManyArguments)
