@@ -189,3 +189,14 @@ def test_every_field_that_a_condition_has_can_be_selected(rule):
     variables = [path for path, field in shape_of(rule).fields.items() if field.of is not None]
     assert [path for path in variables if types.field(kind, path) is not NodeClass.VARIABLE] == []
     assert [path for path in variables if types.field(2041, path) is not NodeClass.VARIABLE] == []
+
+
+async def test_what_nobody_heard_is_remembered_all_the_same():
+    """LastSeverity of a condition with several limits, which changed before anybody listened."""
+    levels = (Level(Limit.HI, 50.0, 400), Level(Limit.HIHI, 55.0, 800))
+    rule = AlarmRule(0, "line.oven.temp", Limit.LEVEL, 50.0, levels=levels)
+    async with opcua_face(TAGS, [rule]) as face:
+        await face.step({"line.oven.temp": 52.0})
+        await face.step({"line.oven.temp": 56.0})
+        (found,) = face.sink.retained()
+        assert (found.field(("LastSeverity",)).content, found.field(("Severity",)).content) == (400, 800)

@@ -2,17 +2,21 @@
 
 import asyncio
 import re
+import struct
 from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
 from asyncua import ua
+from asyncua.common.utils import Buffer
+from asyncua.ua.ua_binary import variant_from_binary
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.wire.opcua import limits
 from gateway.wire.opcua.casts import Typed, cast, common, of_variant
 from gateway.wire.opcua.event_fields import Fields
+from gateway.wire.opcua.event_filter import compile_filter
 from gateway.wire.opcua.event_types import EventTypes
 from gateway.wire.opcua.face import Builtin, NodeClass, Reading, Text
 from gateway.wire.opcua.like import Pattern
@@ -413,3 +417,64 @@ def test_literals_are_plain_values():
     assert of_variant(ua.Variant(ua.QualifiedName("x", 3))) == Typed(Builtin.QUALIFIED_NAME, "3:x")
     assert of_variant(ua.Variant(ua.StatusCode(5))) == Typed(Builtin.STATUS_CODE, 5)
     assert of_variant(ua.Variant()) is None
+
+
+# --- select clauses --------------------------------------------------------------------------------------------------------------------
+
+node_ids = st.one_of(
+    st.builds(ua.NodeId, st.sampled_from([0, 58, 2041, 2782, 2915, 9341, 10060, 2**31]), st.sampled_from([0, 1, 2, 7])),
+    st.builds(ua.NodeId, st.sampled_from(["PredictedLimitAlarmType", "", "x"]), st.sampled_from([0, 2, 3])),
+    st.builds(ua.NodeId, st.binary(max_size=4), st.just(2)),
+    st.none(),
+)
+names = st.builds(
+    ua.QualifiedName,
+    st.sampled_from(["Message", "ActiveState", "Id", "LimitState", "CurrentState", "Horizon", "", None]),
+    st.integers(0, 3),
+)
+clauses = st.builds(
+    ua.SimpleAttributeOperand,
+    node_ids,
+    st.one_of(st.none(), st.lists(names, max_size=20)),
+    st.sampled_from([0, 1, 13, 14, 2**32 - 1]),
+    st.sampled_from([None, "", "0", "0:1", "1:0", "0,1", "x", "1:", "٣"]),
+)
+
+
+@given(st.lists(clauses, max_size=6))
+def test_whatever_a_client_selects_is_a_field_or_refused(types, asked):
+    """One valid clause is enough; the others are null, and named."""
+    compiled = compile_filter(ua.EventFilter(asked, ua.ContentFilter()), types)
+    codes = [] if compiled.result is None else [code.value for code in compiled.result.SelectClauseResults]
+    assert bool(compiled.status) is (not asked or (len(codes) > 0 and all(codes)))
+    encoded = Buffer(compiled.filter.encoded(event()))
+    (count,) = struct.unpack("<i", encoded.read(4))
+    fields = [variant_from_binary(encoded) for _ in range(count)]
+    assert len(fields) == (len(asked) if asked else 0)
+    assert all(field.Value is None for field, code in zip(fields, codes, strict=False) if code)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("0:3", "line"),
+        ("5:99", "oven"),
+        ("99", ua.StatusCode(ua.StatusCodes.BadIndexRangeNoData)),
+        ("0,1", ua.StatusCode(ua.StatusCodes.BadIndexRangeNoData)),
+    ],
+)
+def test_a_part_of_a_field(types, wanted, found):
+    """IndexRange (7.27) of a text or an array."""
+    clause_ = attribute("SourceName")
+    clause_.IndexRange = wanted
+    compiled = compile_filter(ua.EventFilter([clause_], ua.ContentFilter()), types)
+    encoded = Buffer(compiled.filter.encoded(event()))
+    encoded.read(4)
+    assert variant_from_binary(encoded).Value == found
+
+
+def test_clients_that_select_the_same_share_what_is_encoded(types):
+    first, second = (compile_filter(ua.EventFilter([attribute("Message")], ua.ContentFilter()), types).filter for _ in range(2))
+    happened = event()
+    assert first.selection is second.selection
+    assert first.encoded(happened) is second.encoded(happened)

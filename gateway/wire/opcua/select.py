@@ -15,7 +15,7 @@ from gateway.wire.opcua.occurrences import Path
 
 _VALUE: Final = ua.AttributeIds.Value
 _NODE_ID: Final = ua.AttributeIds.NodeId
-_RANGE: Final = re.compile(r"\d{1,9}(:\d{1,9})?(,\d{1,9}(:\d{1,9})?)*")
+_RANGE: Final = re.compile(r"\d{1,9}(:\d{1,9})?(,\d{1,9}(:\d{1,9})?)*", re.ASCII)
 _NO_DATA: Final = int(ua.StatusCodes.BadIndexRangeNoData)
 Span = tuple[int, int]
 
