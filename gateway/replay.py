@@ -1,5 +1,6 @@
 """Replay: the engine on recorded input. A recording gives the same transitions and the same state, bit for bit, however often it is run."""
 
+from collections import Counter
 from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
@@ -85,8 +86,9 @@ class _Tally:
         alarms = [
             {"time": iso(event.timestamp_ns), "source": event.source, "message": event.message, **_essence(event)} for event in self.events
         ]
-        return {"steps": self.steps, "samples": self.samples, "late": self.late, "alarms": alarms}
+        changes = Counter(alarm["change"] for alarm in alarms)
+        return {"steps": self.steps, "samples": self.samples, "late": self.late, "changes": dict(sorted(changes.items())), "alarms": alarms}
 
 
 def _essence(event: Event) -> dict[str, Any]:
-    return {key: event.details[key] for key in ("condition", "change", "actual_value", "threshold")}
+    return {key: event.details[key] for key in ("condition", "change", "level", "actual_value", "threshold", "user", "comment")}

@@ -2,7 +2,7 @@
 
 What the value must do next to matter is kept per tag as one closed band [calm_low, calm_high]: while a sample that is not Bad stays in it,
 no condition can change by it, whatever delays are running. A tag that is the setpoint or command of another's rule is calm while it stands
-still; one with a rate of change is never calm.
+still. A rate of change is looked at beside the band.
 """
 
 from collections.abc import Sequence
@@ -63,6 +63,8 @@ class Alarms(Conditions):
         if not plain:
             bad = status >= _BAD
             calm = np.where(bad, self.was_bad[where], calm)  # Bad again: what holds goes on holding, what is delayed runs on
+        if self.related.any_rate:
+            calm = self.related.steady(self, rows, calm, live)
         if every(calm):
             return []
         pick = np.flatnonzero(~calm & self.watched[where])

@@ -40,6 +40,9 @@ class Related:
         self.back: Floats = self.edge - np.array([rule.hysteresis for rule in rules], np.float64)
         self.any = some(self.is_aimed | self.is_rate)
         self.any_aimed = some(self.is_aimed)
+        self.any_rate = some(self.is_rate)
+        self.rate_row: Rows = np.full(tags, -1, np.intp)
+        self.rate_row[[rule.tag_id for rule in rules if rule.limit is Limit.ROC]] = np.flatnonzero(self.is_rate)
         self.aimed_at: Mask = np.zeros(tags, bool)
         self.followers: dict[int, list[int]] = {}
         for rule in rules:
@@ -56,6 +59,26 @@ class Related:
         looking = (follower for tag in tags[self.aimed_at[tags]].tolist() for follower in self.followers[tag])
         more = [follower for follower in looking if live.status.item(follower) not in SILENT]
         return np.array(list(dict.fromkeys(tags.tolist() + more)), np.intp)
+
+    def steady(self, alarms: "Alarms", rows: Rows, calm: Mask, live: "Live") -> Mask:
+        """Which of the calm samples of these tags have a rate that changes nothing either; the rate's memory of those goes on."""
+        at = np.flatnonzero(calm & (self.rate_row[rows] >= 0))
+        if not at.size:
+            return calm
+        tags = rows[at]
+        rules = self.rate_row[tags]
+        judged = (live.status[tags] < _BAD) & alarms.enabled[rules]
+        at, tags, rules = at[judged], tags[judged], rules[judged]
+        value, at_ns, last, last_ns = live.value[tags], live.source_ns[tags], alarms.last[rules], alarms.last_ns[rules]
+        quiet = (alarms.level[rules] == 0) & (alarms.due_ns[rules] == NEVER) & (alarms.fade_ns[rules] == NEVER)
+        quiet &= (at_ns > last_ns) & (last_ns != 0)
+        elapsed_ns = np.where(quiet, at_ns - last_ns, 1).astype(np.float64)
+        with np.errstate(all="ignore"):
+            quiet &= np.abs((value - last) / (elapsed_ns / 1e9)) <= self.edge[rules]
+        alarms.last[rules[quiet]], alarms.last_ns[rules[quiet]] = value[quiet], at_ns[quiet]
+        found = calm.copy()
+        found[at] = quiet
+        return found
 
     def look(self, alarms: "Alarms", rules: Rows, x: Floats, bad: Mask, now_ns: int, live: "Live") -> tuple[Floats, Mask, Mask]:
         """What these rules look at in place of the values x; which of them hold their state, and which have nothing new to look at.
@@ -101,12 +124,15 @@ class Related:
         return rate, ~bad & ~fresh & ~still
 
     def narrow(self, alarms: "Alarms", rules: Rows, value: Floats, low: Floats, top: Floats, live: "Live") -> None:
-        """Bands low to top of a difference become bands of the tag's value, a hair narrower so that rounding is safe; a rate has none."""
+        """Bands low to top of a difference become bands of the tag's value, a hair narrower so that rounding is safe.
+
+        A rate has none: `steady` looks at it.
+        """
         at = np.flatnonzero(self.is_aimed[rules])
         if at.size:
             self._around(alarms, rules, at, value, low, top, live)
         rates = self.is_rate[rules]
-        low[rates], top[rates] = np.inf, -np.inf
+        low[rates], top[rates] = -np.inf, np.inf
 
     def _around(self, alarms: "Alarms", rules: Rows, at: Rows, value: Floats, low: Floats, top: Floats, live: "Live") -> None:
         rows = rules[at]

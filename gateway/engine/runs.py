@@ -1,7 +1,8 @@
 """Many samples of one tag in one message (a backlog, fast sampling): applied as one run where no sample of it needs a look of its own.
 
-That holds for a tag whose samples are all newer than the one before, plain Good and valid, inside the calm band of its alarms, and read by
-no formula. The result is what the rounds would give: only the deadband has to be walked through sample by sample.
+That holds for a tag whose samples are all newer than the one before, plain Good and valid, inside the calm band of its alarms, and whose
+rate nobody watches and no formula reads. The result is what the rounds would give: only the deadband has to be walked through sample by
+sample.
 """
 
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ def split(batch: SampleBatch, source_ns: Times, keep: Rows, twin: Twin, validity
     before = np.where(first, twin.gate_ns[ids], np.concatenate((times[:1], times[:-1])))
     easy = (times > before) & (batch.status[rows] == 0) & validity.plain(ids, value) & ~feeds[ids]
     easy &= (value >= alarms.calm_low[ids]) & (value <= alarms.calm_high[ids])
+    if alarms.related.any_rate:
+        easy &= alarms.related.rate_row[ids] < 0
     starts = np.flatnonzero(first)
     whole = np.repeat(np.logical_and.reduceat(easy, starts), np.diff(np.append(starts, ids.size)))
     run = rows[whole]
