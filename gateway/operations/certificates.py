@@ -84,11 +84,11 @@ def row(entry: Entry) -> dict[str, Any]:
     certificate = entry.certificate
     return {
         "place": entry.place,
-        "subject": certificate.subject.rfc4514_string(),
-        "issuer": certificate.issuer.rfc4514_string(),
+        "subject": trust.subject(certificate),
+        "issuer": trust.plain(certificate.issuer.rfc4514_string()),
         "thumbprint": entry.sha1,
         "sha256": entry.sha256,
-        "application_uri": next(iter(trust.uris(certificate)), None),
+        "application_uri": next(map(trust.plain, trust.uris(certificate)), None),
         "authority": trust.is_authority(certificate),
         "valid_from": iso(round(certificate.not_valid_before_utc.timestamp()) * 10**9),
         "valid_to": iso(round(certificate.not_valid_after_utc.timestamp()) * 10**9),

@@ -1,4 +1,4 @@
-"""Messages of the secure channel and of signing in, with bytes changed: each ends its own connection, or is refused; nothing else happens."""
+"""Messages of the secure channel and of signing in with bytes changed: each is refused or ends its own connection, and that is all."""
 
 import asyncio
 import random

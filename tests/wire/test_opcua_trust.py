@@ -149,6 +149,14 @@ async def test_a_list_is_read_again_only_where_a_file_has_changed(tmp_path, clie
     assert not known.lists.trusted
 
 
+def test_what_a_stranger_calls_itself_moves_no_cursor(folder):
+    made = make(folder, "evil\n\x1b[2J\u202e" + "x" * 30)
+    assert trust.subject(made.certificate) == "CN=evil??[2J?" + "x" * 30
+    with pytest.raises(Untrusted) as refused:
+        trust.check_uri(made.certificate, "urn:\x07" + "y" * 1000)
+    assert refused.value.why.isprintable()
+
+
 # --- chunks (Part 6, 6.7.2) ---
 
 

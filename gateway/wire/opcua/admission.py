@@ -127,7 +127,7 @@ class Admission:
         self._face.count("certificates_refused")
         try:
             certificate, _ = trust.parse(shown)
-            print_, subject = trust.thumbprint(certificate), certificate.subject.rfc4514_string()[:200]
+            print_, subject = trust.thumbprint(certificate), trust.subject(certificate)
         except (Untrusted, ValueError):
             print_, subject = "", ""
         now_s = time.monotonic()

@@ -93,7 +93,7 @@ class TrustList:
             raise Untrusted(f"{name(leaf)} is not trusted")
         complete = path[-1].issuer == path[-1].subject
         if not complete and leaf not in self.trusted:
-            raise Untrusted(f"the issuer {path[-1].issuer.rfc4514_string()} is not known", CHAIN_INCOMPLETE)
+            raise Untrusted(f"the issuer {plain(path[-1].issuer.rfc4514_string())} is not known", CHAIN_INCOMPLETE)
         check_form(leaf, now_s)
         _check_usage(leaf, purpose, strict=strict)
         for issuer in path[1:]:
@@ -191,7 +191,7 @@ def check_form(certificate: x509.Certificate, now_s: float) -> None:
 def check_uri(certificate: x509.Certificate, application_uri: str) -> None:
     """The ApplicationUri that a peer gives must be the one in its certificate (Part 4, 5.6.2). Raises Untrusted."""
     if not application_uri or application_uri not in uris(certificate):
-        shown = application_uri[:200] or "no ApplicationUri"
+        shown = plain(application_uri) or "no ApplicationUri"
         raise Untrusted(f"{name(certificate)} is not made for {shown}", URI_INVALID, known=True)
 
 
@@ -257,7 +257,16 @@ def _span(certificate: x509.Certificate) -> str:
 
 def name(certificate: x509.Certificate) -> str:
     """Subject and thumbprint, for people."""
-    return f"{certificate.subject.rfc4514_string()[:200]} ({thumbprint(certificate)})"
+    return f"{subject(certificate)} ({thumbprint(certificate)})"
+
+
+def subject(certificate: x509.Certificate) -> str:
+    return plain(certificate.subject.rfc4514_string())
+
+
+def plain(text: str) -> str:
+    """What a stranger wrote, fit for a terminal and a log: nothing that moves a cursor, and no more than 200 characters."""
+    return "".join(character if character.isprintable() else "?" for character in text[:200])
 
 
 def thumbprint(certificate: x509.Certificate) -> str:
