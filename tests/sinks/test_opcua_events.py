@@ -1,11 +1,14 @@
 """Events to an asyncua client (Part 4, 5.12, 7.22.3; Part 9, 5.5.7): who hears what, queues, modes, refreshes."""
 
+import asyncio
+
 import pytest
 from asyncua import Client, ua
 
 from gateway.model.alarm import AlarmRule, Limit
 from gateway.model.tag import Tag
 from gateway.wire.opcua import limits
+from gateway.wire.opcua.publishing import Nowhere
 from support.opcua_face import opcua_face
 from support.waiting import eventually
 
@@ -419,3 +422,38 @@ async def test_all_filters_together_cost_no_more_than_they_may(face, client):
     assert hub.work == 3000
     await client.uaclient.delete_subscriptions([listener.id])
     assert hub.work == 0
+
+
+async def test_a_flood_of_refreshes_is_turned_down_and_holds_nobody_up(face, client):
+    """A hundred in one Call, from two subscriptions: a few are done, one after the other, and another client is served meanwhile."""
+    await face.step({"hall": 60.0})
+    listeners = [await listening(client) for _ in range(2)]
+    for listener in listeners:
+        await listener.item(SERVER, event_filter())
+    calls = [
+        ua.CallMethodRequest(CONDITION, ua.NodeId(REFRESH), [ua.Variant(listener.id, ua.VariantType.UInt32)])
+        for _ in range(limits.METHODS_PER_CALL // 2)
+        for listener in listeners
+    ]
+    async with Client(face.sink.url, timeout=10) as other:
+        flood = asyncio.gather(*(client.uaclient.call(calls) for _ in range(5)))
+        await other.get_node(SERVER).read_browse_name()
+        answers = [result.StatusCode.name for results in await flood for result in results]
+    assert set(answers) == {"Good", "BadRefreshInProgress"}
+    assert answers.count("Good") <= 2 * (limits.REFRESHES_IN_A_ROW + 3)
+    await eventually(lambda: sum(kinds(listener).count(END) for listener in listeners) == answers.count("Good"))
+    for listener in listeners:
+        assert kinds(listener) == [START, 10060, END] * (len(listener.events) // 3)
+
+
+async def test_events_wait_while_the_session_has_no_connection(face, client):
+    """What happens meanwhile is told once there is a connection again."""
+    listener = await listening(client)
+    await listener.item(SERVER, event_filter())
+    subscription = face.sink._server.interior.subscription_service.subscriptions[listener.id]
+    outlet, subscription.outlet = subscription.outlet, Nowhere()
+    await raised(face, 6)
+    assert not listener.events
+    subscription.outlet = outlet
+    await eventually(lambda: len(listener.events) == 6)
+    assert subscription.counts["event"] == 6
