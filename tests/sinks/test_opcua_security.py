@@ -8,6 +8,7 @@ from asyncua.crypto import uacrypto
 from asyncua.crypto.security_policies import SecurityPolicyBasic128Rsa15
 from asyncua.ua.uaerrors import UaError
 
+from gateway.wire.opcua import certificates as files
 from support.certificates import make, revocation
 from support.opcua_doors import MODES, NS, PASSWORD, POLICIES, TAGS, own_certificate, refusal, secured
 from support.opcua_face import opcua_face
@@ -203,8 +204,6 @@ async def test_a_certificate_without_its_key_opens_nothing(face, ours, certifica
 
 
 async def test_rejected_certificates_do_not_fill_the_disk(face, tmp_path, certificates):
-    from gateway.wire.opcua import certificates as files
-
     for n in range(3):
         files.reject_unknown(tmp_path / "pki", make(certificates, f"flood{n}").der)
     assert len(list((tmp_path / "pki" / "rejected").iterdir())) == 3
@@ -218,8 +217,6 @@ async def test_rejected_certificates_do_not_fill_the_disk(face, tmp_path, certif
 
 
 async def test_a_renewed_certificate_is_shown_to_the_next_client_and_the_others_stay(face, tmp_path, ours):
-    from gateway.wire.opcua import certificates as files
-
     async with await secured(face, ours) as before:
         old = own_certificate(face)
         files.renew(tmp_path / "pki", "line1", face.sink.now_ns() / 1e9)
@@ -230,6 +227,17 @@ async def test_a_renewed_certificate_is_shown_to_the_next_client_and_the_others_
         await before.activate_session(username="ola", password=PASSWORD)
         async with await secured(face, ours) as after:
             assert await after.get_node(ua.NodeId("a.x", NS)).read_value() == 1.0
+
+
+async def test_a_certificate_that_has_ended_is_renewed_without_a_restart(face, tmp_path):
+    """As after a start with the clock years behind: nobody could come in any more."""
+    interior, now_s = face.sink._server.interior, face.sink.now_ns() / 1e9
+    files.renew(tmp_path / "pki", "line1", now_s - 10 * 365 * 86_400)
+    await interior.refresh()
+    assert interior.admission.own.expires_s < now_s
+    await interior.admission.keep("line1", now_s)
+    await interior.refresh()
+    assert interior.admission.own.expires_s > now_s + 365 * 86_400
 
 
 async def test_a_damaged_own_certificate_is_said(tmp_path):

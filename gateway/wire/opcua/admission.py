@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -97,6 +97,12 @@ class Admission:
         if own.certificate != self.own.certificate:
             self._use(own)
         return True
+
+    async def keep(self, gateway: str, now_s: float) -> None:
+        """An own certificate that has ended keeps everybody out (it may be of a time when the clock was wrong): renewed if it is ours."""
+        if now_s > self.own.expires_s:
+            with suppress(OSError, ValueError):  # seen in status, and tried again
+                await asyncio.to_thread(certificates.own, self.pki, gateway, now_s)
 
     def _use(self, own: Own) -> None:
         self._own = own

@@ -254,6 +254,7 @@ class OpcUaServer:
     async def _sweep(self, interior: Interior, listener: Listener) -> None:
         while True:
             listener.sweep()
+            await interior.admission.keep(self._settings.name, interior.admission.now_s())
             await interior.refresh()
             self._face.watched(interior.admission.own.expires_s)
             await asyncio.sleep(_SWEEP_S)
