@@ -341,3 +341,20 @@ async def test_while_the_disk_is_away_a_node_says_so(kept, client):
     assert result.StatusCode.value == ua.StatusCodes.BadResourceUnavailable
     past_._view = view
     assert minutes((await read(client, raw(0, 5)))[0]) == [0, 2, 3]
+
+
+async def test_a_part_of_a_value_or_another_encoding_is_refused(client):
+    """Part 4, 7.27 and 7.29: no tag is an array, and there is the default encoding only."""
+
+    async def status(**how):
+        node = ua.HistoryReadValueId(NodeId=ua.NodeId("line.temp", NS), **how)
+        params = ua.HistoryReadParameters(raw(0, 5), ua.TimestampsToReturn.Source, False, [node])
+        return (await client.uaclient.history_read(params))[0].StatusCode.value
+
+    codes = ua.StatusCodes
+    assert await status(IndexRange="1") == codes.BadIndexRangeNoData
+    assert await status(IndexRange="1:2") == codes.BadIndexRangeNoData
+    assert await status(IndexRange="2:1") == codes.BadIndexRangeInvalid
+    assert await status(IndexRange="x") == codes.BadIndexRangeInvalid
+    assert await status(DataEncoding=ua.QualifiedName("Default Binary")) == codes.Good
+    assert await status(DataEncoding=ua.QualifiedName("Default XML")) == codes.BadDataEncodingInvalid
