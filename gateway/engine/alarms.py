@@ -110,7 +110,8 @@ class Alarms(Conditions):
         """
         level = self.level[rules]
         changes = (goal != level) | (self.latched[rules] & ~self.latching[rules])
-        self.due_ns[rules[~changes if idle is None else ~changes & ~idle]] = NEVER
+        quiet = ~changes if idle is None else ~changes & ~idle
+        self.due_ns[rules[quiet]], self.want[rules[quiet]] = NEVER, goal[quiet]
         if not some(changes):
             return []
         turn, goal, level = rules[changes], goal[changes], level[changes]
@@ -202,10 +203,14 @@ class Alarms(Conditions):
         """What time alone does: rates that are over, delays (oldest first), the end of shelving, alarms that ask for attention again."""
         if now_ns < self.due_min:
             return []
-        self._fade(now_ns)
-        due = np.flatnonzero(self.due_ns <= now_ns)
-        due = due[np.argsort(self.due_ns[due], kind="stable")]
-        found = self._turn(due, self.want[due], now_ns, live)
+        found: list[Transition] = []
+        turned: list[Rows] = []
+        for _ in range(2):  # a rate may rise and be over between two calls
+            self._fade(now_ns)
+            due = np.flatnonzero(self.due_ns <= now_ns)
+            due = due[np.argsort(self.due_ns[due], kind="stable")]
+            found += self._turn(due, self.want[due], now_ns, live)
+            turned.append(self.tag[due])
         over = np.flatnonzero(self.unshelve_ns <= now_ns)
         if over.size:
             found += self.unshelve(over, now_ns)
@@ -213,18 +218,18 @@ class Alarms(Conditions):
         if again.size:
             found += self._re_alarm(again, now_ns)
         self.due_min = self.deadline()
-        tags = self.tag[due]
+        tags = np.concatenate(turned)
         self.settle(np.unique(tags[tags >= 0]), live)
         return found
 
     def _fade(self, now_ns: int) -> None:
         """No sample came for so long that the mean rate since the last one is back: an alarm returns, a delay towards one is over."""
-        over = np.flatnonzero(self.fade_ns <= now_ns)
+        over = np.flatnonzero((self.fade_ns <= now_ns) & (self.fade_ns <= self.due_ns))
         if not over.size:
             return
         back = over[self.level[over] != 0]
         at_ns = self.fade_ns[back]
-        self.want[back], self.due_ns[over] = 0, NEVER
+        self.want[over], self.due_ns[over] = 0, NEVER
         self.due_ns[back] = np.minimum(self.off_ns[back], NEVER - at_ns) + at_ns
         self.fade_ns[over] = NEVER
 

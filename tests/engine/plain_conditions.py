@@ -147,11 +147,12 @@ class PlainCondition:
     # --- time -----------------------------------------------------------------------------------------------------------------------
 
     def expire(self, tags: dict[int, Shown], now: int) -> None:
-        if self.fade is not None and self.fade <= now:
-            self.due = (self.fade + self.rule.off_delay_ns, 0) if self.level else None
-            self.fade = None
-        if self.due is not None and self.due[0] <= now:
-            self._turn(self.due[1], tags, now)
+        for _ in range(2):  # a rate may rise and be over between two calls
+            if self.fade is not None and self.fade <= now and (self.due is None or self.fade <= self.due[0]):
+                self.due = (self.fade + self.rule.off_delay_ns, 0) if self.level else None
+                self.fade = None
+            if self.due is not None and self.due[0] <= now:
+                self._turn(self.due[1], tags, now)
         if self.unshelve is not None and self.unshelve <= now:
             self._unshelve(now)
         if self.again is not None and self.again <= now:
