@@ -11,12 +11,13 @@ from asyncua import ua
 from asyncua.common.utils import Buffer, ServiceError
 from asyncua.server.internal_session import SessionState
 from asyncua.server.uaprocessor import PublishRequestData, UaProcessor
-from asyncua.ua.ua_binary import nodeid_from_binary, nodeid_to_binary, struct_from_binary
+from asyncua.ua.ua_binary import nodeid_to_binary, struct_from_binary
 
 from gateway.wire.opcua import handshake, limits, permissions, ticks
 from gateway.wire.opcua.channel import Channel
 from gateway.wire.opcua.diagnostics import Calls
 from gateway.wire.opcua.guards import MALFORMED
+from gateway.wire.opcua.heads import acknowledgements, request_head
 from gateway.wire.opcua.later import Later
 from gateway.wire.opcua.publishing import BYTES_PER_VALUE, Message
 from gateway.wire.opcua.reads import Reads
@@ -143,8 +144,7 @@ class Processor(UaProcessor):
         return self._connection
 
     async def process_message(self, seqhdr: Any, body: Buffer) -> bool:
-        typeid = nodeid_from_binary(body)
-        header = struct_from_binary(ua.RequestHeader, body)
+        typeid, header = request_head(body)
         self._calls.called(typeid.Identifier, self.iserver.face.now_ns())
         code: int | None = ua.StatusCodes.BadInternalError  # what a fault of our own is answered with, on its way up to the log
         try:
@@ -259,8 +259,7 @@ class Processor(UaProcessor):
     def _publish(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
         assert self.session is not None
         service = self.iserver.subscription_service
-        params = struct_from_binary(ua.PublishParameters, body)
-        results: Any = service.acknowledged(self.session.session_id, params.SubscriptionAcknowledgements)
+        results: Any = service.acknowledged(self.session.session_id, acknowledgements(body))
         if len(self._publish_requests) >= limits.PUBLISH_REQUESTS_PER_SESSION:
             oldest = self._publish_requests.popleft()
             self._fault(oldest.requesthdr, oldest.seqhdr, ua.StatusCodes.BadTooManyPublishRequests)

@@ -1,0 +1,62 @@
+# mypy: disallow-untyped-calls=False
+# (the library's codec carries no types)
+"""What stands at the head of every request, and all of a Publish: read by hand in their usual form, else by the library (Part 4, 7.32)."""
+
+import functools
+import struct
+from typing import Any, Final, NamedTuple
+
+from asyncua import ua
+from asyncua.common.utils import Buffer
+from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary
+
+from gateway.wire.opcua.terms import node_id
+
+_FOUR_BYTE: Final = b"\x01\x00"  # a numeric type of namespace 0 (Part 6, 5.2.2.9)
+_OPAQUE: Final = 5
+_TOKEN: Final = struct.Struct("<Hi")  # namespace, length
+_TOKEN_AT: Final = 11  # type 4 bytes, kind of the token's NodeId 1, namespace 2, length 4
+_TOKEN_MOST: Final = 64
+_REST: Final = struct.Struct("<qIIiIBBB")  # time, handle, diagnostics, no audit entry, timeout, no additional header
+_COUNT: Final = struct.Struct("<i")
+
+
+class Acknowledgement(NamedTuple):
+    """Part 4, 5.13.5.2; named as the library names them."""
+
+    SubscriptionId: int
+    SequenceNumber: int
+
+
+def request_head(body: Buffer) -> tuple[ua.NodeId, ua.RequestHeader]:
+    """The request's type and header; body goes on behind them. Raises what the library raises for what is none."""
+    data, at = body._data, body._cur_pos
+    end = at + len(body)
+    if len(body) > _TOKEN_AT + _REST.size and data[at : at + 2] == _FOUR_BYTE and data[at + 4] == _OPAQUE:
+        namespace, length = _TOKEN.unpack_from(data, at + 5)
+        rest = at + _TOKEN_AT + length
+        if 0 <= length <= _TOKEN_MOST and rest + _REST.size <= end:
+            _, handle, diagnostics, audit, timeout, *additional = _REST.unpack_from(data, rest)
+            if audit == -1 and not any(additional):
+                token = node_id(bytes(data[rest - length : rest]), namespace)
+                kind = _type(bytes(data[at : at + 4]))
+                body.skip(rest + _REST.size - at)
+                return kind, ua.RequestHeader(
+                    AuthenticationToken=token, RequestHandle=handle, ReturnDiagnostics=diagnostics, TimeoutHint=timeout
+                )
+    return nodeid_from_binary(body), struct_from_binary(ua.RequestHeader, body)
+
+
+@functools.lru_cache(maxsize=256)
+def _type(encoded: bytes) -> ua.NodeId:
+    return nodeid_from_binary(Buffer(encoded))
+
+
+def acknowledgements(body: Buffer) -> Any:
+    """Those of a Publish, all that its request holds beside the header."""
+    if len(body) >= _COUNT.size:
+        (count,) = _COUNT.unpack_from(body._data, body._cur_pos)
+        if len(body) == _COUNT.size + 8 * max(count, 0):
+            numbers = struct.unpack_from(f"<{2 * max(count, 0)}I", body._data, body._cur_pos + _COUNT.size)
+            return [Acknowledgement(*pair) for pair in zip(numbers[::2], numbers[1::2], strict=True)]
+    return struct_from_binary(ua.PublishParameters, body).SubscriptionAcknowledgements
