@@ -8,7 +8,6 @@ from asyncua import Client, ua
 from gateway.model.alarm import AlarmRule, Limit
 from gateway.model.tag import Tag
 from gateway.wire.opcua import limits
-from gateway.wire.opcua.publishing import Nowhere
 from support.opcua_face import opcua_face
 from support.waiting import eventually
 
@@ -446,14 +445,32 @@ async def test_a_flood_of_refreshes_is_turned_down_and_holds_nobody_up(face, cli
         assert kinds(listener) == [START, 10060, END] * (len(listener.events) // 3)
 
 
-async def test_events_wait_while_the_session_has_no_connection(face, client):
-    """What happens meanwhile is told once there is a connection again."""
+async def publishing(client, listener, *, on):
+    params = ua.SetPublishingModeParameters(on, [listener.id])
+    assert [code.name for code in await client.uaclient.set_publishing_mode(params)] == ["Good"]
+
+
+async def test_events_wait_while_publishing_is_off(face, client):
+    """What happens meanwhile is told later (5.13.4)."""
     listener = await listening(client)
     await listener.item(SERVER, event_filter())
-    subscription = face.sink._server.interior.subscription_service.subscriptions[listener.id]
-    outlet, subscription.outlet = subscription.outlet, Nowhere()
+    await publishing(client, listener, on=False)
     await raised(face, 6)
     assert not listener.events
-    subscription.outlet = outlet
+    await publishing(client, listener, on=True)
     await eventually(lambda: len(listener.events) == 6)
-    assert subscription.counts["event"] == 6
+
+
+async def test_a_refresh_whose_item_is_gone_is_over(face, client):
+    """It waited for the room that the item does not have any more; the next one begins anew."""
+    listener = await listening(client)
+    made = await listener.item(SERVER, event_filter(), size=10)
+    await publishing(client, listener, on=False)
+    await raised(face, 9)
+    assert await refresh(client, listener.id) == "Good"
+    assert await refresh(client, listener.id) == "BadRefreshInProgress"
+    await client.uaclient.delete_monitored_items(ua.DeleteMonitoredItemsParameters(listener.id, [made.MonitoredItemId]))
+    await listener.item(SERVER, event_filter(), 2)
+    await publishing(client, listener, on=True)
+    assert await refresh(client, listener.id) == "Good"
+    await eventually(lambda: kinds(listener, 2)[-1:] == [END])

@@ -72,6 +72,8 @@ class EventHub:
         self.budget = Budget()
         self.work = 0  # of all where clauses, for each event
         self._listening: dict[EventItems, None] = {}
+        self._refreshing: dict[EventItems, None] = {}  # whose turn it is
+        self._pending: asyncio.Handle | None = None
 
     @property
     def listened_to(self) -> bool:
@@ -98,6 +100,23 @@ class EventHub:
         else:
             self._listening.pop(items, None)
 
+    def refresh_soon(self, items: "EventItems") -> None:
+        """Its refresh goes on when its turn comes: one piece of all refreshes, then the loop's other work."""
+        self._refreshing[items] = None
+        if self._pending is None:
+            self._pending = asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._pending = None
+        if not self._refreshing:
+            return
+        items = next(iter(self._refreshing))
+        del self._refreshing[items]
+        if items.go_on():
+            self._refreshing[items] = None
+        if self._refreshing:
+            self._pending = asyncio.get_running_loop().call_soon(self._go_on)
+
 
 @dataclass(slots=True, eq=False)
 class EventItems:
@@ -112,7 +131,6 @@ class EventItems:
     _items: dict[int, EventItem] = field(default_factory=dict)
     _work: int = 0  # of all where clauses, for each event
     _refresh: Refresh = field(default_factory=Refresh)
-    _pending: asyncio.Handle | None = None
 
     def __len__(self) -> int:
         return len(self._items)
@@ -184,13 +202,13 @@ class EventItems:
         self._work -= item.filter.where.work
         self.hub.work -= item.filter.where.work
         self._refresh.forget(item)
+        if self._refresh.under_way:
+            self.hub.refresh_soon(self)  # it may have waited for this one
         self.hub.listens(self, yes=bool(self._items))
 
     def close(self) -> None:
         for item_id in tuple(self._items):
             self.delete(item_id)
-        if self._pending is not None:
-            self._pending.cancel()
 
     def let_go(self, item_ids: Collection[int]) -> None:
         """What these items have only sampled so far is reported with the next message."""
@@ -237,16 +255,14 @@ class EventItems:
         face = self.hub.face
         status = self._refresh.begin(targets, face.retained(), face.now_ns())
         if not status:
-            self._go_on()
+            self.hub.refresh_soon(self)
         return status
 
-    def _go_on(self) -> None:
-        """The refresh's next piece, with the loop's other work in between."""
-        self._pending = None
+    def go_on(self) -> bool:
+        """The refresh's next piece; whether there is room for another."""
         more = self._refresh.go_on(self.hub.face.now_ns())
         self.fired(list(self._items))
-        if more:
-            self._pending = asyncio.get_running_loop().call_soon(self._go_on)
+        return more
 
     def ready(self) -> bool:
         """Whether anything waits to be reported."""
@@ -267,8 +283,8 @@ class EventItems:
             if item.due():
                 self._items[item_id] = self._items.pop(item_id)  # the others come first next time
                 break
-        if self._refresh.under_way and self._pending is None:
-            self._pending = asyncio.get_running_loop().call_soon(self._go_on)
+        if self._refresh.under_way:
+            self.hub.refresh_soon(self)
         self.counts["event"] += count
         body = struct.pack("<i", count) + b"".join(parts)
         return _BODY_HEAD + struct.pack("<i", len(body)) + body
