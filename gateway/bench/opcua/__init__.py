@@ -25,7 +25,7 @@ class Extent:
     churned: int
 
 
-QUICK: Final = Extent(3, 1.0, 20)
+QUICK: Final = Extent(3, 0.6, 10)
 FULL: Final = Extent(7, 2.0, 100)
 
 
@@ -54,7 +54,7 @@ def _publishing(folder: Path, extent: Extent, library: Peer, node: Peer) -> list
     one = _run(publish.to_one(folder, rounds, seconds))
     share, rate = _run(publish.at_full_rate(folder, rounds, seconds))
     sealed = _run(secured.published_us(folder, rounds, seconds))
-    ten = _run(publish.to_ten(folder, rounds, max(seconds, 2.0)))
+    ten = _run(publish.to_ten(folder, rounds, max(seconds, 1.2)))
     small = _run(publish.small(folder, rounds, seconds))
     others = _others(library.publish_us, node.publish_us) | {PUBLISHED: "0.45-0.93"}
     return [
