@@ -15,10 +15,10 @@ from gateway.settings.alarms import Alarms
 from gateway.settings.assemble import Assembly
 from gateway.settings.digest import digest
 from gateway.settings.expressions import read_expressions
-from gateway.settings.faults import Faults, Place, quote
+from gateway.settings.faults import Faults, quote
 from gateway.settings.fields import LATER, Fields, elements
 from gateway.settings.node import BROKEN, Node
-from gateway.settings.plugin import Filler, loopback
+from gateway.settings.plugin import Filler
 from gateway.settings.sections import NAME, Events, Gateway, Kpi
 from gateway.settings.site import Plugins, Site, Unit
 from gateway.settings.tags import AddressCheck, Draft
@@ -27,7 +27,6 @@ from gateway.settings.units import read_units
 OWN: Final = (
     "version", "gateway", "sources", "tags", "alarms", "thresholds", "derived", "upstream", "sync", "events", "kpi",
 )  # fmt: skip
-EXPOSED: Final = ("opcua", "web")
 
 
 def load(path: Path | str, plugins: Plugins, previous: TagTable | None = None, *, env: Mapping[str, str] | None = None) -> Site:
@@ -118,20 +117,8 @@ class _Loader:
             self.fields.fault("version", f"{quote(node.text)} is not a version of this configuration", "write version: 1")
 
     def _filled(self, name: str, model: type[BaseModel]) -> BaseModel | None:
-        """A section of a plugin. Without access control nothing may listen beyond this machine."""
-        node = self._section(name)
-        host = node.map.get("host")
-        if name in EXPOSED and host is not None and not loopback(host.value):
-            self._exposed(host.text, host.place, name)
-            node = Node({key: child for key, child in node.map.items() if key != "host"}, node.place, key=node.key)
-        filled = self.filler.fill(model, node, name)
-        if name in EXPOSED and not loopback(getattr(filled, "host", None)):
-            self._exposed(getattr(filled, "host", None), node.place, name)
-        return filled
-
-    def _exposed(self, host: object, place: Place, section: str) -> None:
-        why = f"{quote(host)} reaches beyond this machine: it needs access control, which this version does not have"
-        self.faults.add(place, f"{section}.host", why, "bind 127.0.0.1")
+        """A section of a plugin; what it may say is its own model's affair."""
+        return self.filler.fill(model, self._section(name), name)
 
     def _ports(self, sections: Mapping[str, BaseModel | None]) -> None:
         """Two servers cannot have one port; 0 takes any."""

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 
@@ -155,13 +154,3 @@ def _models(leaves: frozenset[object]) -> frozenset[Model]:
 
 def _keys(models: frozenset[Model]) -> list[str]:
     return [field.alias or name for model in models for name, field in model.model_fields.items()]
-
-
-def loopback(host: object) -> bool:
-    """True where only programs of this machine can connect. A name other than localhost may mean any machine."""
-    if host is None or host is BROKEN or host == "localhost":
-        return True
-    try:
-        return ip_address(str(host)).is_loopback
-    except ValueError:
-        return False

@@ -63,7 +63,7 @@ def test_ten_faults_are_listed_at_once_in_the_order_of_the_file(folder):
         "alarms:\n"
         "  - {tag: bb, hi: 5}\n"
         "  - {tag: c, rate: fast}\n"
-        "web: {host: 192.168.0.5}\n"
+        "web: {port: 70000}\n"
         "sync: {mode: fast}\n"
     )
     assert [fault.split(":")[1] for fault in faults] == ["2", "4", "6", "7", "8", "9", "11", "12", "13", "14"]
