@@ -149,7 +149,7 @@ def reference(pattern):
     parts, at = [], 0
     while at < len(pattern):
         rest = pattern[at:]
-        listed = re.match(r"\[(\^?)((?:\\.|[^\]\\])+)\]", rest, re.DOTALL)
+        listed = re.match(r"\[(\^?+)((?:\\.|[^\]\\])+)\]", rest, re.DOTALL)
         if listed:
             inside = re.findall(r"\\(.)|(.)", listed[2], re.DOTALL)
             characters = [(escaped or plain, bool(escaped)) for escaped, plain in inside]
@@ -193,6 +193,7 @@ def test_patterns_match_what_the_same_expression_matches(pattern, text):
         (r"50\%", ["50%"], ["500", "50"]),
         ("_", ["x", "%"], ["", "xy"]),
         ("[", ["["], ["]"]),
+        ("[^]", ["[^]"], ["^", "x"]),
         ("a[]b", ["a[]b"], ["ab"]),
         (r"[\]]", ["]"], ["\\"]),
     ],
