@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from gateway.bench.opcua import asking, crowd, decoding, past, peers, publish, secured
+from gateway.bench.opcua import asking, crowd, decoding, floor, past, peers, publish, secured
 from gateway.bench.opcua.peers import Peer
 from gateway.bench.rows import PUBLISHED, Row
 
@@ -59,6 +59,7 @@ def _publishing(folder: Path, extent: Extent, library: Peer, node: Peer) -> list
     others = _others(library.publish_us, node.publish_us) | {PUBLISHED: "0.45-0.93"}
     return [
         Row("publish to one client, 10 000 items at 20 Hz", one, "us/value", 0.15, others=others, note=node.why),
+        Row("of which the system's sending of so many bytes", floor.sending_us(publish.ITEMS, 20.0, rounds), "us/value"),
         Row("the same, Aes256_Sha256_RsaPss, Sign & Encrypt", sealed, "us/value", note=f"{(sealed - one) * 1e3:+.0f} ns for both"),
         Row("1 000 000 values/s to one client", share, "% of a core", 30.0, note=f"delivered {rate:,.0f} values/s"),
         Row("ten clients, own deadbands and intervals", ten, "us/value", 0.3),

@@ -4,7 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gateway.bench.opcua.serving import Client, Served, names_of, tap, wish
 from gateway.bench.rows import middle
@@ -16,7 +16,7 @@ _INTERVALS_MS: Final = (10.0, 20.0, 50.0, 100.0, 100.0, 200.0, 200.0, 500.0, 500
 
 
 @asynccontextmanager
-async def _serving(folder: Path, clients: list[dict[str, float]], **config: object) -> AsyncIterator[tuple[Served, Client]]:
+async def _serving(folder: Path, clients: list[dict[str, float]], **config: Any) -> AsyncIterator[tuple[Served, Client]]:
     names = names_of(ITEMS)
     async with Served(names, folder, **config) as served, tap(served.sink.url, names, clients, folder) as client:
         yield served, client

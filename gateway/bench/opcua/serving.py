@@ -51,8 +51,8 @@ class Report:
 class Served:
     """sink: the server. step() is what the plant does: new values for all tags, or for the first `few`."""
 
-    def __init__(self, names: Sequence[str], folder: Path, history: Any = None, **config: Any) -> None:
-        tags = [Tag(k, name, eu_range=(0.0, 100.0), sampling_interval_ns=1_000_000) for k, name in enumerate(names)]
+    def __init__(self, names: Sequence[str], folder: Path, history: Any = None, interval_ms: float = 1.0, **config: Any) -> None:
+        tags = [Tag(k, name, eu_range=(0.0, 100.0), sampling_interval_ns=round(interval_ms * 1e6)) for k, name in enumerate(names)]
         self.names = list(names)
         self.view: Any = View(TagTable.of(tags))
         nobody: Any = None  # what the server never asks here

@@ -15,7 +15,8 @@ from gateway.bench.opcua.serving import Served, names_of
 
 
 async def _main(work: dict[str, Any]) -> None:
-    async with Served(names_of(work["count"]), Path(work["folder"]), min_publishing_interval=work["publishing_ms"] / 1000) as served:
+    names, shortest_s = names_of(work["count"]), work["publishing_ms"] / 1000
+    async with Served(names, Path(work["folder"]), interval_ms=1000 / work["hz"], min_publishing_interval=shortest_s) as served:
         sys.stdout.write(f"{served.sink.url}\n")
         sys.stdout.flush()
         told = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
