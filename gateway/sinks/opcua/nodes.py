@@ -129,6 +129,7 @@ class AddressSpace:
         self._listed_count = 0
         self._folders: dict[str, list[str | int]] = {}  # folder -> folders (by path) and tags (by tag_id) in it
         self.annexes: Sequence[Annex] = ()
+        self.described: Sequence[Reference] = ()  # what hangs below Server.Namespaces
 
     @property
     def root(self) -> Target:
@@ -158,6 +159,9 @@ class AddressSpace:
     def below_server(self) -> Sequence[Reference]:
         """The Server object reports all events of the asset tree and of the gateway itself."""
         return [Reference(HAS_NOTIFIER, True, target) for target in (self._root, self._objects[GATEWAY])]
+
+    def namespaces(self) -> Sequence[Reference]:
+        return self.described
 
     def tag_id(self, key: str) -> int | None:
         return self._view.tags.index.get(key)

@@ -22,6 +22,7 @@ from gateway.sinks.opcua.historical import Historical
 from gateway.sinks.opcua.history import History
 from gateway.sinks.opcua.items import TagItems
 from gateway.sinks.opcua.methods import OwnMethods
+from gateway.sinks.opcua.namespaces import NamespaceMetadata
 from gateway.sinks.opcua.nodes import AddressSpace
 from gateway.sinks.opcua.notifiers import Notifiers
 from gateway.sinks.opcua.queue import Budget
@@ -30,6 +31,7 @@ from gateway.wire.opcua.face import Columns, Credentials, Items, Machine, Refusa
 from gateway.wire.opcua.limits import Limits
 from gateway.wire.opcua.occurrences import EventType, Occurrence
 from gateway.wire.opcua.server import OpcUaServer, Settings
+from gateway.wire.opcua.terms import namespace_of
 
 _LONGEST_PUBLISHING_MS = 3_600_000.0
 _EVENTS_AT_ONCE = 100
@@ -48,6 +50,10 @@ class OpcUaSink:
         self._space = AddressSpace(context.gateway.name, context.view, context.units, context.now_ns, context.figures)
         self._past = History(context.history, context.events, context.view, context.unavailable)
         objects = self._space.objects
+        namespace = NamespaceMetadata(
+            namespace_of(context.gateway.name), context.gateway.version, lambda: context.view.tags, context.now_ns
+        )
+        self._space.described = [namespace.reference()]
         methods = ConditionMethods(context.commands)
         self._conditions = Conditions(context.view, methods, self._space.root, objects["Gateway"], context.now_ns)
         self._space.annexes = (
@@ -55,6 +61,7 @@ class OpcUaSink:
             OwnMethods(context.commands, objects),
             Notifiers(context.view, self._space.root),
             Historical(lambda: context.view.tags),
+            namespace,
         )
         self._items: dict[TagItems, None] = {}
         self._budget = Budget()

@@ -15,6 +15,7 @@ OURS: Final = 2
 """Index of the gateway's namespace; 1 is the server's own (Part 5, 6.3.1)."""
 ANY: Final = 24
 """BaseDataType: a Variant of any type (Part 5, 12.2.1)."""
+_LOCALE: Final = "en"  # the only one (Part 5, 6.3.2, LocaleIdArray)
 _NO_TIME: Final = datetime(1601, 1, 1, tzinfo=UTC)  # encoded as 0 (Part 6, 5.2.2.5)
 _UNECE: Final = "http://www.opcfoundation.org/UA/units/un/cefact"
 _DERIVED: Final = {288: 7, 289: 7, 290: 11, 294: 13, 295: 12}  # Counter, IntegerId, Duration, UtcTime, LocaleId -> built-in type
@@ -41,9 +42,7 @@ def key_node_id(key: Key) -> ua.NodeId:
 
 
 _CONVERTED: Final[Mapping[Builtin, Callable[[Any], Any]]] = {
-    Builtin.LOCALIZED_TEXT: lambda text: (
-        ua.LocalizedText(text.text, text.locale) if isinstance(text, Text) else ua.LocalizedText(str(text))
-    ),
+    Builtin.LOCALIZED_TEXT: lambda text: ua.LocalizedText(text.text, text.locale) if isinstance(text, Text) else _text(text),
     Builtin.QUALIFIED_NAME: lambda text: ua.QualifiedName(str(text)),
     Builtin.NODE_ID: key_node_id,
     Builtin.DATE_TIME: lambda unix_ns: date_time(unix_ns) or _NO_TIME,
@@ -76,21 +75,25 @@ def _shown(held: Any, kind: Builtin) -> Any:
     return held if convert is None else convert(held)
 
 
+def _text(text: object) -> ua.LocalizedText:
+    return ua.LocalizedText(str(text), _LOCALE)
+
+
 def _structure(held: Structure) -> Any:
     match held:
         case Range():
             return ua.Range(Low=held.low, High=held.high)
         case EuInformation():
-            return ua.EUInformation(_UNECE, held.unit_id, ua.LocalizedText(held.symbol), ua.LocalizedText(held.name))
+            return ua.EUInformation(_UNECE, held.unit_id, _text(held.symbol), _text(held.name))
         case EnumValue():
-            return ua.EnumValueType(held.value, ua.LocalizedText(held.name), ua.LocalizedText())
+            return ua.EnumValueType(held.value, _text(held.name), ua.LocalizedText())
         case ModelChange():
             return ua.ModelChangeStructureDataType(key_node_id(held.affected), key_node_id(held.affected_type), held.verb)
         case TimeZone():
             return ua.TimeZoneDataType(held.offset_min, held.in_offset)
         case Argument():
             rank, dimensions = (1, [0]) if held.array else (-1, [])
-            return ua.Argument(held.name, node_id(held.data_type), rank, dimensions, ua.LocalizedText(held.description, "en"))
+            return ua.Argument(held.name, node_id(held.data_type), rank, dimensions, _text(held.description))
 
 
 def fits(value: ua.Variant, argument: Argument) -> bool:

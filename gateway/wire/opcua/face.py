@@ -112,7 +112,7 @@ Scalar = bool | int | float | str | bytes | Text
 Structure = Range | EuInformation | EnumValue | ModelChange | TimeZone | Argument
 Content = Scalar | Structure | tuple[Scalar, ...] | tuple[EnumValue, ...] | tuple[ModelChange, ...] | tuple[Argument, ...] | None
 """By Builtin: a DateTime is unix ns, a NodeId a Key (0 the null one), a StatusCode its number, a QualifiedName its text, a LocalizedText a
-Text, or its text where it has no locale, a Guid its 16 bytes.
+Text, or its text alone, which is of the locale "en", a Guid its 16 bytes.
 """
 
 
@@ -204,6 +204,9 @@ class Space(Protocol):
 
     def below_server(self) -> Sequence[Reference]:
         """HasNotifier: the Objects whose events the Server object reports, which are all of ours."""
+
+    def namespaces(self) -> Sequence[Reference]:
+        """HasComponent: what the server says of the gateway's namespace, below Server.Namespaces."""
 
     def method(self, owner: Key, method: Key) -> Method | None:
         """The Method of an Object by its own identifier there, or by that in the Object's type (Part 4, 5.11.2)."""

@@ -48,6 +48,7 @@ _TYPES: Final = {
     10368: _type(10368, "NonExclusiveDeviationAlarmType", NodeClass.OBJECT_TYPE),
     10637: _type(10637, "OffNormalAlarmType", NodeClass.OBJECT_TYPE),
     11753: _type(11753, "SystemOffNormalAlarmType", NodeClass.OBJECT_TYPE),
+    11616: _type(11616, "NamespaceMetadataType", NodeClass.OBJECT_TYPE),
     13225: _type(13225, "CertificateExpirationAlarmType", NodeClass.OBJECT_TYPE),
     17080: _type(17080, "DiscrepancyAlarmType", NodeClass.OBJECT_TYPE),
 }

@@ -36,8 +36,6 @@ def describe_history(interior: "Interior") -> None:
         ("HistoryServerCapabilities_MaxReturnEventValues", limits.HISTORY_EVENTS),
         (f"{server}OperationLimits_MaxNodesPerHistoryReadData", limits.NODES_PER_HISTORY_READ),
         (f"{server}OperationLimits_MaxNodesPerHistoryReadEvents", limits.NODES_PER_HISTORY_READ_EVENTS),
-        (f"{server}OperationLimits_MaxNodesPerHistoryUpdateData", 0),
-        (f"{server}OperationLimits_MaxNodesPerHistoryUpdateEvents", 0),
     ):
         interior.set(getattr(_Ids, name), ua.Variant(most, number))
     points = ua.Variant(limits.HISTORY_POINTS_PER_SESSION, ua.VariantType.UInt16)
@@ -56,6 +54,7 @@ def _describe_defaults(interior: "Interior") -> None:
     defaults, boolean, byte = AggregateConfiguration(), ua.VariantType.Boolean, ua.VariantType.Byte
     for name, value, kind in (
         ("Stepped", False, boolean),
+        ("ServerTimestampSupported", False, boolean),
         ("AggregateConfiguration_TreatUncertainAsBad", defaults.treat_uncertain_as_bad, boolean),
         ("AggregateConfiguration_PercentDataBad", defaults.percent_bad, byte),
         ("AggregateConfiguration_PercentDataGood", defaults.percent_good, byte),

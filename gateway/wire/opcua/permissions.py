@@ -6,14 +6,14 @@ for tags' values is decided once, not value by value.
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from asyncua import ua
 from asyncua.common.utils import ServiceError
 
 from gateway.model.command import Caller
 from gateway.wire.opcua.face import Node, NodeClass
-from gateway.wire.opcua.terms import node_id, status_code
+from gateway.wire.opcua.terms import NAMESPACES, node_id, status_code
 
 ROLES: Final = {
     # the gateway's role -> roles of Part 18, 4.3; a session holds those of the roles before it too
@@ -57,6 +57,11 @@ _CONFIDENTIAL: Final = frozenset({int(ua.ObjectIds.Server_ServerDiagnostics_Sess
 """And for those only over a channel that nobody else can read."""
 
 _Ids: Final = ua.AttributeIds
+_BY_NAME: Final = {
+    "DefaultRolePermissions": _Ids.RolePermissions,
+    "DefaultUserRolePermissions": _Ids.UserRolePermissions,
+}
+"""Likewise for the metadata of the gateway's own namespace."""
 _DEFAULTS: Final = {
     # Part 5, 6.3.14 (NamespaceMetadataType) -> the attribute that it stands for
     int(ua.ObjectIds.OPCUANamespaceMetadata_DefaultRolePermissions): _Ids.RolePermissions,
@@ -163,7 +168,7 @@ def restrictions(nodeid: ua.NodeId) -> int:
 def why_unreadable(nodeid: ua.NodeId, role: str, *, encrypted: bool) -> int:
     """0, or why that role may not read this Value. The caller has been admitted, so this is for few nodes only."""
     number = _number(nodeid)
-    if number not in _GUARDED:
+    if number not in _GUARDED and default_of(nodeid) != _Ids.RolePermissions:
         return 0
     if not at_least(role, "admin"):
         return int(ua.StatusCodes.BadUserAccessDenied)
@@ -185,12 +190,22 @@ def shown(mask: Mask, caller: Caller, anonymous: tuple[str, str], attribute: int
     return ua.DataValue(table(mask, role))
 
 
+def default_of(nodeid: ua.NodeId) -> ua.AttributeIds | None:
+    """The attribute whose default this property of a namespace's metadata is; None for any other node."""
+    key: Any = nodeid.Identifier
+    if nodeid.NamespaceIndex == 0:
+        return _DEFAULTS.get(key) if isinstance(key, int) else None
+    ours = isinstance(key, str) and key.startswith(NAMESPACES)
+    return _BY_NAME.get(key.rpartition("/")[2]) if ours else None
+
+
 def namespace_default(nodeid: ua.NodeId, caller: Caller, anonymous: tuple[str, str]) -> ua.DataValue | None:
-    """What the metadata of namespace 0 says of nodes in general; None for any other Value."""
-    number = _number(nodeid)
-    attribute = _DEFAULTS.get(number) if number is not None else None
+    """What a namespace's metadata says of its nodes in general; None for any other Value."""
+    attribute = default_of(nodeid)
     if attribute is None:
         return None
     if attribute == _Ids.AccessRestrictions:
         return ua.DataValue(ua.Variant(0, ua.VariantType.UInt16))
+    if nodeid.NamespaceIndex:
+        return shown(lambda role: _of(role, BROWSE | READ | READ_HISTORY | RECEIVE_EVENTS), caller, anonymous, attribute)
     return shown(of_standard(0, NodeClass.VARIABLE, lambda _: False), caller, anonymous, attribute)

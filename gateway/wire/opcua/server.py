@@ -25,6 +25,7 @@ from gateway.contracts import NotConnected
 from gateway.wire.opcua import endpoints, limits
 from gateway.wire.opcua.admission import Admission
 from gateway.wire.opcua.call import Calls
+from gateway.wire.opcua.capabilities import NAME, NOT_SERVED, PRODUCT, describe
 from gateway.wire.opcua.diagnostics import Diagnostics
 from gateway.wire.opcua.face import Face
 from gateway.wire.opcua.guards import guard_codec
@@ -33,19 +34,15 @@ from gateway.wire.opcua.limits import Limits
 from gateway.wire.opcua.listener import Listener
 from gateway.wire.opcua.nodes import Nodes
 from gateway.wire.opcua.occurrences import Occurrence
-from gateway.wire.opcua.past_capabilities import describe_history
+from gateway.wire.opcua.pace import Codec
 from gateway.wire.opcua.publishing import Publishing
 from gateway.wire.opcua.server_methods import own_methods
 from gateway.wire.opcua.sessions import Session
 from gateway.wire.opcua.standard import StandardNodes, standard_file
-from gateway.wire.opcua.terms import now
+from gateway.wire.opcua.terms import namespace_of, now
 from gateway.wire.opcua.trust import Untrusted
 from gateway.wire.opcua.views import Views
 
-_Ids: Final = ua.ObjectIds
-_PRODUCT: Final = "urn:edgetwin"
-_NAME: Final = "Edgetwin"
-_RUNNING: Final = 0
 _SWEEP_S: Final = 5.0
 _EVERYWHERE: Final = ("0.0.0.0", "::", "")  # noqa: S104 - recognised, not bound to
 
@@ -76,7 +73,7 @@ class Settings:
 
     @property
     def namespace(self) -> str:
-        return f"urn:edgetwin:{self.name}"
+        return namespace_of(self.name)
 
 
 class Anonymous(UserManager):
@@ -167,8 +164,8 @@ class Interior(InternalServer):
     def application(self) -> ua.ApplicationDescription:
         return ua.ApplicationDescription(
             ApplicationUri=self.settings.application_uri,
-            ProductUri=_PRODUCT,
-            ApplicationName=ua.LocalizedText(_NAME),
+            ProductUri=PRODUCT,
+            ApplicationName=ua.LocalizedText(NAME, "en"),
             ApplicationType=ua.ApplicationType.Server,
             DiscoveryUrls=[self.url],
         )
@@ -229,7 +226,7 @@ class OpcUaServer:
         guard_codec()
         settings = self._settings
         try:
-            standard = StandardNodes(await standard_file(settings.cache))
+            standard = StandardNodes(await standard_file(settings.cache), NOT_SERVED)
         except (OSError, ValueError) as unreadable:
             raise NotConnected(f"OPC UA server: the file of standard nodes cannot be read: {unreadable}") from unreadable
         interior = Interior(settings, self._face, Nodes(standard, self._face.space))
@@ -237,7 +234,7 @@ class OpcUaServer:
             await interior.admission.open(settings.name, self._face.now_ns() / 1e9)
         except (OSError, ValueError) as damaged:
             raise NotConnected(f"OPC UA server: own certificate in {settings.pki}: {damaged}") from damaged
-        _describe(interior)
+        describe(interior)
         transport = TransportLimits(limits.RECEIVE_BUFFER_BYTES, limits.RECEIVE_BUFFER_BYTES, limits.CHUNKS, limits.MESSAGE_BYTES)
         listener = Listener(interior, settings.host, settings.port, transport)
         try:
@@ -294,75 +291,4 @@ class OpcUaServer:
             for session in list(interior._external_sessions.values()):
                 await session.close_session()
             interior.method_service.stop()
-
-
-def _describe(interior: Interior) -> None:
-    """The Server object says who it is and what it can (Part 5, 6.3.1)."""
-    settings = interior.settings
-    text, number = ua.VariantType.String, ua.VariantType.UInt32
-    interior.set(
-        _Ids.Server_NamespaceArray,
-        ua.Variant(["http://opcfoundation.org/UA/", settings.application_uri, settings.namespace], text, is_array=True),
-    )
-    interior.set(_Ids.Server_ServerArray, ua.Variant([settings.application_uri], text, is_array=True))
-    interior.compute(_Ids.Server_ServiceLevel, lambda: ua.Variant(interior.face.service_level(), ua.VariantType.Byte))
-    interior.set(_Ids.Server_Auditing, ua.Variant(True, ua.VariantType.Boolean))
-    interior.diagnostics.bind()
-    capability = "Server_ServerCapabilities_"
-    for name, most in (
-        ("OperationLimits_MaxNodesPerRead", limits.NODES_PER_READ),
-        ("OperationLimits_MaxNodesPerWrite", limits.NODES_PER_WRITE),
-        ("OperationLimits_MaxNodesPerBrowse", limits.NODES_PER_BROWSE),
-        ("OperationLimits_MaxNodesPerRegisterNodes", limits.NODES_PER_REGISTER),
-        ("OperationLimits_MaxNodesPerTranslateBrowsePathsToNodeIds", limits.NODES_PER_TRANSLATE),
-        ("OperationLimits_MaxNodesPerMethodCall", limits.METHODS_PER_CALL),
-        ("OperationLimits_MaxMonitoredItemsPerCall", limits.ITEMS_PER_CALL),
-    ):
-        interior.set(getattr(_Ids, capability + name), ua.Variant(most, number))
-    interior.set(
-        _Ids.Server_ServerCapabilities_MaxBrowseContinuationPoints, ua.Variant(limits.BROWSE_POINTS_PER_SESSION, ua.VariantType.UInt16)
-    )
-    interior.set(_Ids.Server_ServerCapabilities_MinSupportedSampleRate, ua.Variant(settings.limits.publishing_ms[0], ua.VariantType.Double))
-    for name, most in (
-        ("MaxSessions", settings.limits.sessions),
-        ("MaxSubscriptions", limits.SUBSCRIPTIONS),
-        ("MaxSubscriptionsPerSession", limits.SUBSCRIPTIONS_PER_SESSION),
-        ("MaxMonitoredItems", limits.SUBSCRIPTIONS * limits.ITEMS_PER_SUBSCRIPTION),
-        ("MaxMonitoredItemsPerSubscription", limits.ITEMS_PER_SUBSCRIPTION),
-        ("MaxSelectClauseParameters", limits.SELECT_CLAUSES),
-        ("MaxWhereClauseParameters", limits.FILTER_OPERANDS),
-        ("MaxArrayLength", limits.MESSAGE_BYTES),
-        ("MaxStringLength", limits.MESSAGE_BYTES),
-        ("MaxByteStringLength", limits.MESSAGE_BYTES),
-    ):
-        interior.set(getattr(_Ids, capability + name), ua.Variant(most, number))
-    interior.set(_Ids.Server_ServerCapabilities_LocaleIdArray, ua.Variant(["en"], text, is_array=True))
-    _describe_status(interior)
-    describe_history(interior)
-
-
-def _describe_status(interior: Interior) -> None:
-    build = ua.BuildInfo(_PRODUCT, _NAME, _NAME, interior.settings.version, "", interior.started)
-    status = "Server_ServerStatus"
-
-    def whole() -> ua.Variant:
-        return ua.Variant(
-            ua.ServerStatusDataType(interior.started, now(), ua.ServerState.Running, build, 0, ua.LocalizedText()),
-            ua.VariantType.ExtensionObject,
-        )
-
-    interior.compute(getattr(_Ids, status), whole)
-    interior.compute(_Ids.Server_ServerStatus_CurrentTime, lambda: ua.Variant(now(), ua.VariantType.DateTime))
-    interior.set(_Ids.Server_ServerStatus_StartTime, ua.Variant(interior.started, ua.VariantType.DateTime))
-    interior.set(_Ids.Server_ServerStatus_State, ua.Variant(_RUNNING, ua.VariantType.Int32))
-    interior.set(_Ids.Server_ServerStatus_SecondsTillShutdown, ua.Variant(0, ua.VariantType.UInt32))
-    interior.set(_Ids.Server_ServerStatus_BuildInfo, ua.Variant(build, ua.VariantType.ExtensionObject))
-    for name, value in (
-        ("ProductUri", _PRODUCT),
-        ("ManufacturerName", _NAME),
-        ("ProductName", _NAME),
-        ("SoftwareVersion", interior.settings.version),
-        ("BuildNumber", ""),
-    ):
-        interior.set(getattr(_Ids, f"{status}_BuildInfo_{name}"), ua.Variant(value, ua.VariantType.String))
-    interior.set(_Ids.Server_ServerStatus_BuildInfo_BuildDate, ua.Variant(interior.started, ua.VariantType.DateTime))
+            interior.codec.close()

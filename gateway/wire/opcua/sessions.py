@@ -162,7 +162,10 @@ class Session(InternalSession):
 
     def _unwatchable(self, wanted: ua.ReadValueId) -> int:
         """0, or why this client may not monitor that. What a user may is read: it changes with who signs in, and with nothing else."""
-        return int(ua.StatusCodes.BadNotSupported) if wanted.AttributeId in self._of_user else self._unreadable(wanted)
+        of_user = wanted.AttributeId in self._of_user or (
+            wanted.AttributeId == _VALUE and permissions.default_of(wanted.NodeId) == ua.AttributeIds.UserRolePermissions
+        )
+        return int(ua.StatusCodes.BadNotSupported) if of_user else self._unreadable(wanted)
 
     def _unreadable(self, wanted: ua.ReadValueId) -> int:
         """0, or why this client may not have that Value."""

@@ -33,6 +33,7 @@ _HEAD: Final = struct.Struct("<8sI")
 _INDEX: Final = np.dtype([("id", "<u4"), ("offset", "<u4"), ("length", "<u4")])
 _KEPT: Final = 512  # decoded nodes kept: enough for one client's walk through the types, a few hundred kB
 _BUILD_S: Final = 60.0
+_PART_OF: Final = frozenset((46, 47))  # HasProperty, HasComponent
 
 
 def file_name() -> str:
@@ -90,9 +91,13 @@ async def _build_apart(path: Path) -> None:
 
 
 class StandardNodes:
-    """Namespace 0 by numeric identifier. A decoded node may be forgotten and decoded anew: who changes one must `pin` it."""
+    """Namespace 0 by numeric identifier. A decoded node may be forgotten and decoded anew: who changes one must `pin` it.
 
-    def __init__(self, path: Path) -> None:
+    without: nodes that are not there, with all their parts and with the references that lead to them.
+    """
+
+    def __init__(self, path: Path, without: frozenset[int] = frozenset()) -> None:
+        self._without = without
         with path.open("rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         magic, count = _HEAD.unpack_from(self._map) if len(self._map) > _HEAD.size else (b"", 0)
@@ -110,7 +115,7 @@ class StandardNodes:
         return iter(self._ids.tolist())
 
     def __contains__(self, identifier: int) -> bool:
-        return self._place(identifier) is not None
+        return self._place(identifier) is not None and (not self._without or self.get(identifier) is not None)
 
     def get(self, identifier: int) -> NodeData | None:
         """The node, or None. What is returned is shared: read it only."""
@@ -118,10 +123,15 @@ class StandardNodes:
         if node is not None:
             return node
         place = self._place(identifier)
-        if place is None:
+        if place is None or identifier in self._without:
             return None
         _, offset, length = self._index[place].tolist()
         node = _decode(identifier, self._map[offset : offset + length])
+        if self._without:
+            owners = _owners(node)
+            if owners and all(self.get(owner) is None for owner in owners):
+                return None
+            node.references = [one for one in node.references if one.NodeId.Identifier not in self._without]
         self._recent[identifier] = node
         if len(self._recent) > _KEPT:
             self._recent.popitem(last=False)
@@ -139,6 +149,13 @@ class StandardNodes:
     def _place(self, identifier: int) -> int | None:
         place = int(np.searchsorted(self._ids, identifier)) if 0 <= identifier < 2**32 else self._ids.size
         return place if place < self._ids.size and self._ids[place] == identifier else None
+
+
+def _owners(node: NodeData) -> list[int]:
+    """What a node is a part of: the other ends of its HasComponent and HasProperty."""
+    return [
+        cast("int", one.NodeId.Identifier) for one in node.references if not one.IsForward and one.ReferenceTypeId.Identifier in _PART_OF
+    ]
 
 
 async def _all_nodes() -> dict[int, NodeData]:

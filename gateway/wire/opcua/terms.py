@@ -28,3 +28,12 @@ def date_time(unix_ns: int) -> Any:
 def now() -> Any:
     """The time of day as a DateTime."""
     return datetime.now(UTC)
+
+
+NAMESPACES: Final = "Namespaces/"
+"""How the identifiers of what is said of a namespace begin (Part 5, 6.3.14)."""
+
+
+def namespace_of(name: str) -> str:
+    """The URI of a gateway's own namespace."""
+    return f"urn:edgetwin:{name}"
