@@ -34,7 +34,6 @@ from gateway.wire.opcua.limits import Limits
 from gateway.wire.opcua.listener import Listener
 from gateway.wire.opcua.nodes import Nodes
 from gateway.wire.opcua.occurrences import Occurrence
-from gateway.wire.opcua.pace import Codec
 from gateway.wire.opcua.publishing import Publishing
 from gateway.wire.opcua.server_methods import own_methods
 from gateway.wire.opcua.sessions import Session
