@@ -199,7 +199,7 @@ async def test_a_request_that_cannot_be_decoded_is_a_fault_and_the_session_lives
     """BadDecodingError (Part 4, 7.38.2), counted."""
     request = ua.ReadRequest()
     data = bytearray(struct_to_binary(request))
-    data[-4:] = struct.pack("<i", 2**30)  # NodesToRead of a billion elements
+    data[-4:] = struct.pack("<i", limits.NODES_PER_READ)  # NodesToRead of so many elements, and no bytes
     with pytest.raises(UaStatusCodeError) as refused:
         await send_raw(client, bytes(data))
     assert refused.value.code == ua.StatusCodes.BadDecodingError

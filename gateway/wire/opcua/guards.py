@@ -4,14 +4,17 @@ are none.
 `guard_codec()` works on the library's codec for the whole process, clients included; the rest are classes that the server uses.
 """
 
+import asyncio
 import functools
 import math
 import struct
+import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, Final
 
 from asyncua import ua
-from asyncua.common.utils import Buffer, NotEnoughData
+from asyncua.common.utils import Buffer, NotEnoughData, ServiceError
 from asyncua.server.binary_server_asyncio import OPCUAProtocol
 from asyncua.ua import ua_binary
 from asyncua.ua.uaerrors import UaError
@@ -32,6 +35,8 @@ MALFORMED: Final = (
 )
 """What decoding a message that is not one can raise in the library."""
 
+_TOO_LARGE: Final = ua.StatusCodes.BadEncodingLimitsExceeded
+_elements_left: ContextVar[list[int] | None] = ContextVar("elements_left", default=None)
 _TYPES: Final = (b"HEL", b"OPN", b"MSG", b"CLO", b"ERR")
 _RESHAPED_ELEMENTS: Final = 100_000
 _read = Buffer.read
@@ -42,6 +47,11 @@ _list = ua_binary._create_list_deserializer
 def finite(value: float | None, low: float, high: float) -> float:
     """A Duration within bounds; what is no number, or none, becomes the lower bound."""
     return min(max(float(value), low), high) if value is not None and math.isfinite(value) else low
+
+
+def bound_elements(most: int) -> None:
+    """From now on this task decodes at most so many elements of arrays: a byte on the wire may be an object of a hundred in memory."""
+    _elements_left.set([most])
 
 
 def guard_codec() -> None:
@@ -79,6 +89,11 @@ def _checked(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
             (claimed,) = struct.unpack_from("<i", data._data, data._cur_pos)
             if claimed < -1 or claimed > len(data) - 4:
                 raise NotEnoughData(f"an array of {claimed} elements in {len(data) - 4} bytes")
+            left = _elements_left.get()
+            if left is not None and claimed > 0:
+                left[0] -= claimed
+                if left[0] < 0:
+                    raise ServiceError(_TOO_LARGE)
         return decode(data)
 
     return decode_checked
@@ -88,6 +103,7 @@ class GuardedProtocol(OPCUAProtocol):
     """One connection. A peer that breaks the protocol is told so once and cut off (Part 6, 7.1.5)."""
 
     _held = False  # the socket is not read: too many messages wait
+    _breathed_s = 0.0
 
     def data_received(self, data: bytes) -> None:
         """Refuses what is no OPC UA message, or a chunk beyond the buffer, before anything of it is kept (Part 6, 7.1.2.2)."""
@@ -125,6 +141,9 @@ class GuardedProtocol(OPCUAProtocol):
         if self._held and self.transport is not None and self.messages.qsize() <= limits.WAITING_MESSAGES:
             self._held = False
             self.transport.resume_reading()
+        if self.messages.qsize() and time.monotonic() - self._breathed_s > limits.BREATH_S:  # many in a row are a long one
+            await asyncio.sleep(0)
+            self._breathed_s = time.monotonic()
         try:
             return await super()._process_one_msg(header, buf)
         except ua.uaerrors.UaStatusCodeError as refused:

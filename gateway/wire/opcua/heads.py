@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from asyncua import ua
 from asyncua.common.utils import Buffer
-from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary
+from asyncua.ua.ua_binary import Primitives, nodeid_from_binary, struct_from_binary
 
 from gateway.wire.opcua.terms import node_id
 
@@ -19,6 +19,8 @@ _TOKEN_AT: Final = 11  # type 4 bytes, kind of the token's NodeId 1, namespace 2
 _TOKEN_MOST: Final = 64
 _REST: Final = struct.Struct("<qIIiIBBB")  # time, handle, diagnostics, no audit entry, timeout, no additional header
 _COUNT: Final = struct.Struct("<i")
+_FIXED: Final = struct.Struct("<qII")  # time, handle, diagnostics
+_U32: Final = struct.Struct("<I")
 
 
 class Acknowledgement(NamedTuple):
@@ -44,7 +46,21 @@ def request_head(body: Buffer) -> tuple[ua.NodeId, ua.RequestHeader]:
                 return kind, ua.RequestHeader(
                     AuthenticationToken=token, RequestHandle=handle, ReturnDiagnostics=diagnostics, TimeoutHint=timeout
                 )
-    return nodeid_from_binary(body), struct_from_binary(ua.RequestHeader, body)
+    return nodeid_from_binary(body), _header(body)
+
+
+def _header(body: Buffer) -> ua.RequestHeader:
+    """Any other form. What a client adds is nothing to us and is not decoded: it may be anything. Raises UaError, struct.error."""
+    token = nodeid_from_binary(body)
+    _, handle, diagnostics = _FIXED.unpack(body.read(_FIXED.size))
+    audit = Primitives.String.unpack(body)
+    (timeout,) = _U32.unpack(body.read(_U32.size))
+    nodeid_from_binary(body)
+    if body.read(1) != b"\x00":
+        body.read(*_COUNT.unpack(body.read(_COUNT.size)))
+    return ua.RequestHeader(
+        AuthenticationToken=token, RequestHandle=handle, ReturnDiagnostics=diagnostics, AuditEntryId=audit, TimeoutHint=timeout
+    )
 
 
 @functools.lru_cache(maxsize=256)

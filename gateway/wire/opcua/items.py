@@ -18,6 +18,7 @@ from gateway.wire.opcua import limits
 from gateway.wire.opcua.event_items import EventHub, EventItems
 from gateway.wire.opcua.face import Face, Filter, ItemRequest, Items, Mode
 from gateway.wire.opcua.nodes import OURS
+from gateway.wire.opcua.pace import Pace
 from gateway.wire.opcua.terms import status_code
 from gateway.wire.opcua.triggers import Triggers
 
@@ -66,8 +67,10 @@ class MonitoredItems(MonitoredItemService):
     async def create_monitored_items(self, params: ua.CreateMonitoredItemsParameters) -> list[ua.MonitoredItemCreateResult]:
         room = limits.ITEMS_PER_SUBSCRIPTION - self.count()
         stamps, now_ns = int(params.TimestampsToReturn), self._face.now_ns()
-        results = []
+        results, pace = [], Pace()
         for wanted in params.ItemsToCreate:
+            if pace.due():
+                await pace.rest()
             if room <= 0:
                 results.append(_refused(ua.StatusCodes.BadTooManyMonitoredItems))
                 continue

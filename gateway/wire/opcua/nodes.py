@@ -149,7 +149,7 @@ def _text(text: str) -> ua.LocalizedText:
 _OF_EVERY: Final[Attributes] = {  # Part 3, 5.2.1
     _Attribute.NodeId: _is(lambda node: nodeid_of(node.target), ua.VariantType.NodeId),
     _Attribute.NodeClass: _is(lambda node: int(node.target.node_class), ua.VariantType.Int32),
-    _Attribute.BrowseName: _is(lambda node: _browse_name(node.target), ua.VariantType.QualifiedName),
+    _Attribute.BrowseName: _is(lambda node: browse_name(node.target), ua.VariantType.QualifiedName),
     _Attribute.DisplayName: _is(lambda node: ua.LocalizedText(node.target.name), ua.VariantType.LocalizedText),
     _Attribute.Description: _is(lambda node: _text(node.description), ua.VariantType.LocalizedText),
     _Attribute.WriteMask: _is(lambda _: 0, ua.VariantType.UInt32),
@@ -222,7 +222,7 @@ def reference_description(reference: Reference) -> ua.ReferenceDescription:
         node_id(reference.type),
         reference.forward,
         nodeid_of(target),
-        _browse_name(target),
+        browse_name(target),
         ua.LocalizedText(target.name),
         ua.NodeClass(int(target.node_class)),
         node_id(target.type_definition),
@@ -233,5 +233,6 @@ def nodeid_of(target: Target) -> ua.NodeId:
     return key_node_id(target.key)
 
 
-def _browse_name(target: Target) -> ua.QualifiedName:
+def browse_name(target: Target) -> ua.QualifiedName:
+    """Of namespace 0 where the standard names it."""
     return ua.QualifiedName(target.name, 0 if target.standard or isinstance(target.key, int) else OURS)

@@ -4,7 +4,7 @@
 
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from asyncua import ua
@@ -14,9 +14,10 @@ from asyncua.server.uaprocessor import PublishRequestData, UaProcessor
 from asyncua.ua.ua_binary import nodeid_to_binary, struct_from_binary
 
 from gateway.wire.opcua import handshake, limits, permissions, ticks
+from gateway.wire.opcua.bulk import BULK, check_count, request_number
 from gateway.wire.opcua.channel import Channel
 from gateway.wire.opcua.diagnostics import Calls
-from gateway.wire.opcua.guards import MALFORMED
+from gateway.wire.opcua.guards import MALFORMED, bound_elements
 from gateway.wire.opcua.heads import acknowledgements, request_head
 from gateway.wire.opcua.later import Later
 from gateway.wire.opcua.publishing import BYTES_PER_VALUE, Message
@@ -30,11 +31,7 @@ from gateway.wire.opcua.waiting import WAITING, Work, work_of
 if TYPE_CHECKING:
     from gateway.wire.opcua.server import Interior
 
-_Ids: Final = ua.ObjectIds
-
-
-def _request(name: str) -> int:
-    return int(getattr(_Ids, f"{name}Request_Encoding_DefaultBinary"))
+_request: Final = request_number
 
 
 _CREATE_SESSION: Final = _request("CreateSession")
@@ -60,15 +57,11 @@ _SESSIONLESS: Final = frozenset(
 _BY_LIBRARY: Final = _SESSIONLESS | frozenset(
     _request(name)
     for name in (
-        "Read",
-        "TranslateBrowsePathsToNodeIds",
         "CreateSubscription",
         "TransferSubscriptions",
         "ModifySubscription",
         "SetPublishingMode",
         "DeleteSubscriptions",
-        "CreateMonitoredItems",
-        "ModifyMonitoredItems",
         "SetMonitoringMode",
         "DeleteMonitoredItems",
     )
@@ -105,7 +98,7 @@ class Processor(UaProcessor):
         self._client_message_bytes = 0
         self._later = Later()
         self._before_session = Calls()
-        self._own: dict[Any, Callable[[ua.RequestHeader, Any, Buffer], None]] = {
+        self._own: dict[Any, Callable[[ua.RequestHeader, Any, Buffer], Awaitable[None] | None]] = {
             _PUBLISH: self._publish,
             _REPUBLISH: self._republish,
             _BROWSE: self._browse,
@@ -144,6 +137,7 @@ class Processor(UaProcessor):
         return self._connection
 
     async def process_message(self, seqhdr: Any, body: Buffer) -> bool:
+        bound_elements(limits.ELEMENTS)
         typeid, header = request_head(body)
         self._calls.called(typeid.Identifier, self.iserver.face.now_ns())
         code: int | None = ua.StatusCodes.BadInternalError  # what a fault of our own is answered with, on its way up to the log
@@ -179,17 +173,24 @@ class Processor(UaProcessor):
     async def _process_message(self, typeid: ua.NodeId, requesthdr: ua.RequestHeader, seqhdr: Any, body: Buffer) -> bool:
         service = typeid.Identifier if typeid.NamespaceIndex == 0 else None
         await self._admit(service, requesthdr)
+        check_count(service, body)
         own = self._own.get(service)
         if own is not None:
-            own(requesthdr, seqhdr, body)
+            work_left = own(requesthdr, seqhdr, body)
+            if work_left is not None:
+                await work_left
         elif (service == _READ and self._read(requesthdr, seqhdr, body)) or (
             service == _CREATE_ITEMS and await self._create_items(requesthdr, seqhdr, body)
         ):
             pass
+        elif service in BULK:
+            assert self.session is not None
+            answer = await BULK[service].answer(body, self.session, self.iserver.codec)
+            self._respond(BULK[service].response, requesthdr, seqhdr, answer)
         elif service in WAITING:
             assert self.session is not None
             message_bytes = min(self._client_message_bytes or limits.MESSAGE_BYTES, limits.MESSAGE_BYTES)
-            work = work_of(service, Buffer(_rest(body)), self.session, self.iserver, message_bytes)
+            work = await work_of(service, Buffer(_rest(body)), self.session, self.iserver, message_bytes)
             await self._later.start(lambda: self._aside(requesthdr, seqhdr, work))
         elif service == _CREATE_SESSION:
             await self._create_session(requesthdr, seqhdr, body)
@@ -224,7 +225,7 @@ class Processor(UaProcessor):
     # --- sessions (Part 4, 5.6) ---
 
     async def _create_session(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
-        params = struct_from_binary(ua.CreateSessionParameters, body)
+        params = await self.iserver.codec.decode(ua.CreateSessionParameters, body)
         session, result = await handshake.create(self.iserver, self._connection, params, self.name, self.sockname)
         self.session, session.carrier = session, self
         response = ua.CreateSessionResponse()
@@ -233,7 +234,7 @@ class Processor(UaProcessor):
 
     async def _activate_session(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
         """Also of a session that another connection carried: that one is closed (Part 4, 5.6.3.1)."""
-        params = struct_from_binary(ua.ActivateSessionParameters, body)
+        params = await self.iserver.codec.decode(ua.ActivateSessionParameters, body)
         found = self.iserver.lookup_external_session(header.AuthenticationToken)
         if not isinstance(found, Session) or (self.session is not None and self.session is not found):
             raise ServiceError(ua.StatusCodes.BadSessionIdInvalid)
@@ -303,14 +304,14 @@ class Processor(UaProcessor):
 
     # --- what is encoded by hand ---
 
-    def _browse(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
+    async def _browse(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
         assert self.session is not None
-        results = self.iserver.views.browse(struct_from_binary(ua.BrowseParameters, body), self.session.points)
+        results = await self.iserver.views.browse(await self.iserver.codec.decode(ua.BrowseParameters, body), self.session.points)
         self._respond(_BROWSE_RESPONSE, header, seqhdr, _array(results))
 
-    def _browse_next(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
+    async def _browse_next(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
         assert self.session is not None
-        results = self.iserver.views.browse_next(struct_from_binary(ua.BrowseNextParameters, body), self.session.points)
+        results = await self.iserver.views.browse_next(struct_from_binary(ua.BrowseNextParameters, body), self.session.points)
         self._respond(_BROWSE_NEXT_RESPONSE, header, seqhdr, _array(results))
 
     def _register_nodes(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
@@ -372,6 +373,8 @@ class Processor(UaProcessor):
     def _respond(self, response: bytes, header: ua.RequestHeader, seqhdr: Any, *body: bytes) -> None:
         now = self.iserver.face.now_ns() // 100 + ticks.EPOCH_1970
         head = _RESPONSE_HEAD.pack(now, header.RequestHandle, _GOOD, 0, -1, 0, 0, 0)
+        if self._transport.is_closing():
+            return
         self._transport.write(self._connection.message_to_binary(b"".join((response, head, *body)), request_id=seqhdr.RequestId))
 
     async def close(self) -> None:

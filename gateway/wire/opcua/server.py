@@ -34,6 +34,7 @@ from gateway.wire.opcua.limits import Limits
 from gateway.wire.opcua.listener import Listener
 from gateway.wire.opcua.nodes import Nodes
 from gateway.wire.opcua.occurrences import Occurrence
+from gateway.wire.opcua.pace import Codec
 from gateway.wire.opcua.publishing import Publishing
 from gateway.wire.opcua.server_methods import own_methods
 from gateway.wire.opcua.sessions import Session
@@ -102,7 +103,7 @@ class Interior(InternalServer):
         self._channel_id_counter = secrets.randbelow(2**30)  # Part 6, 6.7.1: not the same after a restart
         self.started = now()
         self.aspace._nodes = nodes  # type: ignore[assignment]
-        self.views = Views(nodes)
+        self.views, self.codec = Views(nodes), Codec()
         self.calls = Calls(nodes, face, own_methods())
         self.diagnostics = Diagnostics(self)
         self.subscription_service = Publishing(self.aspace, self)

@@ -17,6 +17,7 @@ from gateway.wire.opcua.diagnostics import Calls
 from gateway.wire.opcua.guards import finite
 from gateway.wire.opcua.historian import HistoryPoints
 from gateway.wire.opcua.nodes import OURS
+from gateway.wire.opcua.pace import Pace
 from gateway.wire.opcua.publishing import Nowhere, Outlet
 from gateway.wire.opcua.terms import node_id, now, status_code
 from gateway.wire.opcua.transfer import Owner, may_take
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _VALUE: Final = ua.AttributeIds.Value
 _ATTRIBUTES: Final = frozenset(int(attribute) for attribute in ua.AttributeIds)
 _BINARY: Final = "Default Binary"
+_AT_ONCE: Final = 500  # items
 ANONYMOUS: Final = "anonymous"
 """The user of a caller who did not sign in."""
 
@@ -101,8 +103,13 @@ class Session(InternalSession):
         stamps = params.TimestampsToReturn
         if stamps not in (0, 1, 2, 3):
             raise ServiceError(ua.StatusCodes.BadTimestampsToReturnInvalid)
-        at = now()
-        return [_stamped(self._read(wanted), wanted, int(stamps), at) for wanted in params.NodesToRead]
+        at, pace = now(), Pace()
+        results = []
+        for wanted in params.NodesToRead:
+            results.append(_stamped(self._read(wanted), wanted, int(stamps), at))
+            if pace.due():
+                await pace.rest()
+        return results
 
     def _read(self, wanted: ua.ReadValueId) -> ua.DataValue:
         if wanted.AttributeId not in _ATTRIBUTES:
@@ -206,7 +213,7 @@ class Session(InternalSession):
     # --- views (Part 4, 5.8) ---
 
     async def translate_browsepaths_to_nodeids(self, params: list[ua.BrowsePath]) -> list[ua.BrowsePathResult]:
-        return self.iserver.views.translate(params)
+        return await self.iserver.views.translate(params)
 
     # --- methods (Part 4, 5.11) ---
 
@@ -239,7 +246,12 @@ class Session(InternalSession):
         self.own(params.SubscriptionId)
         check_operations(params.ItemsToModify, limits.ITEMS_PER_CALL)
         _check_stamps(params.TimestampsToReturn)
-        return await super().modify_monitored_items(params)
+        wanted, results = params.ItemsToModify, []
+        for start in range(0, len(wanted), _AT_ONCE):
+            params.ItemsToModify = wanted[start : start + _AT_ONCE]
+            results += await super().modify_monitored_items(params)
+            await asyncio.sleep(0)
+        return results
 
     async def delete_monitored_items(self, params: ua.DeleteMonitoredItemsParameters) -> list[ua.StatusCode]:
         self.own(params.SubscriptionId)

@@ -4,6 +4,7 @@ import secrets
 import struct
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from asyncua import ua
@@ -14,16 +15,43 @@ from asyncua.ua.ua_binary import struct_to_binary
 from gateway.wire.opcua import limits
 from gateway.wire.opcua.encode import reference_record
 from gateway.wire.opcua.face import Reference
-from gateway.wire.opcua.nodes import OURS, Nodes, edges, reference_description
+from gateway.wire.opcua.nodes import OURS, Nodes, browse_name, edges, nodeid_of, reference_description
+from gateway.wire.opcua.pace import Pace
 from gateway.wire.opcua.terms import node_id, status_code
 
 _HAS_SUBTYPE: Final = node_id(45)
 _NO_REFERENCE_TYPE: Final = ua.NodeId()
 _ALL_FIELDS: Final = 63
-_NO_MORE: Final = None
 _LONG: Final = 16  # references of one node
 _ENCODED_MOST: Final = 40_000
-Continuation = tuple[list[bytes], int]  # encoded ReferenceDescriptions that are still to be sent, and the page size
+_SLICE: Final = 1_000  # references encoded in one go
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """What is still to be sent, from `at` on, so many at a time. mask: fields that were asked for (Part 4, 5.8.2.2)."""
+
+    references: Sequence[Reference | ua.ReferenceDescription]
+    at: int
+    page: int
+    mask: int
+
+
+@dataclass(slots=True)
+class _Budget:
+    """Of one request: references that may be looked at, bytes that may be answered."""
+
+    pace: Pace = field(default_factory=Pace)
+    looked_at: int = 0
+    left_bytes: int = limits.BROWSE_BYTES
+
+    async def look(self, references: int) -> None:
+        """Raises ServiceError BadTooManyOperations."""
+        self.looked_at += references
+        if self.looked_at > limits.REFERENCES_LOOKED_AT:
+            raise ServiceError(ua.StatusCodes.BadTooManyOperations)
+        if self.pace.due():
+            await self.pace.rest()
 
 
 class Views:
@@ -34,18 +62,17 @@ class Views:
         self._families: dict[ua.NodeId, frozenset[int]] = {}
         self._encoded: dict[int, tuple[Reference, bytes]] = {}  # by id, which holds as long as the reference beside it is held
 
-    def browse(self, params: ua.BrowseParameters, points: "Points") -> list[bytes]:
+    async def browse(self, params: ua.BrowseParameters, points: "Points") -> list[bytes]:
         """Encoded BrowseResults. Raises ServiceError: BadNothingToDo, BadTooManyOperations, BadViewIdUnknown (there are no views)."""
-        if not params.NodesToBrowse:
-            raise ServiceError(ua.StatusCodes.BadNothingToDo)
-        if len(params.NodesToBrowse) > limits.NODES_PER_BROWSE:
-            raise ServiceError(ua.StatusCodes.BadTooManyOperations)
+        _check(params.NodesToBrowse)
         if params.View is not None and params.View.ViewId is not None and not params.View.ViewId.is_null():
             raise ServiceError(ua.StatusCodes.BadViewIdUnknown)
         page = min(params.RequestedMaxReferencesPerNode or limits.REFERENCES_PER_NODE, limits.REFERENCES_PER_NODE)
-        return [self._browse(wanted, page, points) for wanted in params.NodesToBrowse]
+        points.begin()
+        budget = _Budget()
+        return [await self._browse(wanted, page, points, budget) for wanted in params.NodesToBrowse]
 
-    def _browse(self, wanted: ua.BrowseDescription, page: int, points: "Points") -> bytes:
+    async def _browse(self, wanted: ua.BrowseDescription, page: int, points: "Points", budget: _Budget) -> bytes:
         if wanted.BrowseDirection not in (ua.BrowseDirection.Forward, ua.BrowseDirection.Inverse, ua.BrowseDirection.Both):
             return _refused(ua.StatusCodes.BadBrowseDirectionInvalid)
         own, found = self._nodes.own(wanted.NodeId), None
@@ -56,57 +83,78 @@ class Views:
         family = self._family(wanted.ReferenceTypeId, subtypes=bool(wanted.IncludeSubtypes))
         if family is not None and not family:
             return _refused(ua.StatusCodes.BadReferenceTypeIdInvalid)
-        whole = wanted.ResultMask & _ALL_FIELDS == _ALL_FIELDS
+        suitable: list[Reference | ua.ReferenceDescription] = []
         if own is not None:
-            ours = _suitable(edges(own), wanted, family)
-            if whole:
-                return _page(self._records(ours), page, points)
-            suitable = [reference_description(reference) for reference in ours]
+            ours = edges(own)
+            await budget.look(len(ours))
+            suitable += _suitable(ours, wanted, family)
         else:
             assert found is not None
-            suitable = [reference for reference in found.references if _suits(reference, wanted, family)]
-        return _page([struct_to_binary(_masked(reference, wanted.ResultMask)) for reference in suitable], page, points)
+            await budget.look(len(found.references))
+            suitable += [reference for reference in found.references if _suits(reference, wanted, family)]
+        return await self._page(Continuation(suitable, 0, page, wanted.ResultMask), points, budget)
 
-    def _records(self, references: list[Reference]) -> list[bytes]:
-        """Encoded; those of a long list, which the Space keeps as long as they hold, are encoded once."""
-        if len(references) < _LONG:
-            return [reference_record(reference, OURS) for reference in references]
-        if len(self._encoded) > _ENCODED_MOST:
-            self._encoded.clear()
-        known, records = self._encoded, []
-        for reference in references:
-            held = known.get(id(reference))
-            if held is None or held[0] is not reference:
-                held = known[id(reference)] = (reference, reference_record(reference, OURS))
-            records.append(held[1])
-        return records
-
-    def browse_next(self, params: ua.BrowseNextParameters, points: "Points") -> list[bytes]:
+    async def browse_next(self, params: ua.BrowseNextParameters, points: "Points") -> list[bytes]:
         """Part 4, 5.8.3, likewise. Raises ServiceError: BadNothingToDo, BadTooManyOperations."""
-        if not params.ContinuationPoints:
-            raise ServiceError(ua.StatusCodes.BadNothingToDo)
-        if len(params.ContinuationPoints) > limits.NODES_PER_BROWSE:
-            raise ServiceError(ua.StatusCodes.BadTooManyOperations)
-        results = []
+        _check(params.ContinuationPoints)
+        points.begin()
+        results, budget = [], _Budget()
         for point in params.ContinuationPoints:
             rest = points.take(point)
             if rest is None:
                 results.append(_refused(ua.StatusCodes.BadContinuationPointInvalid))
             elif params.ReleaseContinuationPoints:
-                results.append(_page([], 1, points))
+                results.append(_result([], None))
             else:
-                results.append(_page(rest[0], rest[1], points))
+                results.append(await self._page(rest, points, budget))
         return results
 
-    def translate(self, paths: list[ua.BrowsePath]) -> list[ua.BrowsePathResult]:
+    async def _page(self, rest: Continuation, points: "Points", budget: _Budget) -> bytes:
+        """An encoded BrowseResult: a page of it, or less where the answer is full."""
+        records: list[bytes] = []
+        at, last = rest.at, min(rest.at + rest.page, len(rest.references))
+        while at < last and budget.left_bytes > 0:
+            encoded = self._records(rest.references[at : min(at + _SLICE, last)], rest.mask, long=len(rest.references) >= _LONG)
+            records += encoded
+            at += len(encoded)
+            budget.left_bytes -= sum(map(len, encoded))
+            if budget.pace.due():
+                await budget.pace.rest()
+        if at >= len(rest.references):
+            return _result(records, None)
+        point = points.keep(replace(rest, at=at))
+        return _refused(ua.StatusCodes.BadNoContinuationPoints) if point is None else _result(records, point)
+
+    def _records(self, references: Sequence[Reference | ua.ReferenceDescription], mask: int, *, long: bool) -> list[bytes]:
+        """Encoded; those of a long list, which the Space keeps as long as they hold, are encoded once."""
+        whole = mask & _ALL_FIELDS == _ALL_FIELDS
+        if len(self._encoded) > _ENCODED_MOST:
+            self._encoded.clear()
+        known, records = self._encoded, []
+        for reference in references:
+            if not isinstance(reference, Reference):
+                records.append(struct_to_binary(_masked(reference, mask)))
+            elif not whole:
+                records.append(struct_to_binary(_masked(reference_description(reference), mask)))
+            elif not long:
+                records.append(reference_record(reference, OURS))
+            else:
+                held = known.get(id(reference))
+                if held is None or held[0] is not reference:
+                    held = known[id(reference)] = (reference, reference_record(reference, OURS))
+                records.append(held[1])
+        return records
+
+    async def translate(self, paths: list[ua.BrowsePath]) -> list[ua.BrowsePathResult]:
         """Raises ServiceError: BadNothingToDo, BadTooManyOperations."""
         if not paths:
             raise ServiceError(ua.StatusCodes.BadNothingToDo)
         if len(paths) > limits.NODES_PER_TRANSLATE or sum(len(path.RelativePath.Elements) for path in paths) > limits.NODES_PER_BROWSE:
             raise ServiceError(ua.StatusCodes.BadTooManyOperations)
-        return [self._translate(path) for path in paths]
+        budget = _Budget()
+        return [await self._translate(path, budget) for path in paths]
 
-    def _translate(self, path: ua.BrowsePath) -> ua.BrowsePathResult:
+    async def _translate(self, path: ua.BrowsePath, budget: _Budget) -> ua.BrowsePathResult:
         result = ua.BrowsePathResult()
         elements = path.RelativePath.Elements
         if path.StartingNode not in self._nodes:
@@ -116,20 +164,37 @@ class Views:
         elif elements[-1].TargetName is None or not elements[-1].TargetName.Name:
             result.StatusCode = status_code(ua.StatusCodes.BadBrowseNameInvalid)
         else:
-            here: list[ua.NodeId] = [path.StartingNode]
+            here: dict[ua.NodeId, None] = {path.StartingNode: None}
             for element in elements:
-                here = [target for nodeid in here for target in self._step(nodeid, element)]
+                reached = [target for nodeid in here for target in await self._step(nodeid, element, budget)]
+                here = dict.fromkeys(reached)  # a node that several references lead to is gone on from once
             result.Targets = [ua.BrowsePathTarget(target, ua.UInt32(0xFFFFFFFF)) for target in here]
             if not here:
                 result.StatusCode = status_code(ua.StatusCodes.BadNoMatch)
         return result
 
-    def _step(self, nodeid: ua.NodeId, element: ua.RelativePathElement) -> list[ua.NodeId]:
+    async def _step(self, nodeid: ua.NodeId, element: ua.RelativePathElement, budget: _Budget) -> list[ua.NodeId]:
         family = self._family(element.ReferenceTypeId, subtypes=bool(element.IncludeSubtypes))
+        own, name = self._nodes.own(nodeid), element.TargetName
+        if own is not None:
+            ours = edges(own)
+            await budget.look(len(ours))
+            return [
+                nodeid_of(reference.target)
+                for reference in ours
+                if name is not None
+                and reference.target.name == name.Name
+                and browse_name(reference.target) == name
+                and reference.forward is not bool(element.IsInverse)
+                and (family is None or reference.type in family)
+            ]
+        found = self._nodes.get(nodeid)
+        references = [] if found is None else found.references
+        await budget.look(len(references))
         return [
             reference.NodeId
-            for reference in self._nodes.references(nodeid) or ()
-            if reference.BrowseName == element.TargetName
+            for reference in references
+            if reference.BrowseName == name
             and reference.IsForward != element.IsInverse
             and (family is None or reference.ReferenceTypeId.Identifier in family)
         ]
@@ -154,20 +219,37 @@ class Views:
 
 
 class Points:
-    """The continuation points of one session: the oldest gives way (Part 4, 7.6)."""
+    """The continuation points of one session. The oldest of earlier requests gives way, none of the same one (Part 4, 7.9)."""
 
     def __init__(self) -> None:
         self._held: OrderedDict[bytes, Continuation] = OrderedDict()
+        self._given = 0
 
-    def keep(self, rest: list[bytes], page: int) -> bytes:
+    def begin(self) -> None:
+        """Another request."""
+        self._given = 0
+
+    def keep(self, rest: Continuation) -> bytes | None:
+        """None where this request has got all there are."""
+        if self._given >= limits.BROWSE_POINTS_PER_SESSION:
+            return None
+        self._given += 1
         point = secrets.token_bytes(8)
-        self._held[point] = (rest, page)
+        self._held[point] = rest
         if len(self._held) > limits.BROWSE_POINTS_PER_SESSION:
             self._held.popitem(last=False)
         return point
 
     def take(self, point: Any) -> Continuation | None:
-        return self._held.pop(point, None) if isinstance(point, bytes) else _NO_MORE
+        return self._held.pop(point, None) if isinstance(point, bytes) else None
+
+
+def _check(operations: Sequence[Any]) -> None:
+    """Raises ServiceError: BadNothingToDo, BadTooManyOperations."""
+    if not operations:
+        raise ServiceError(ua.StatusCodes.BadNothingToDo)
+    if len(operations) > limits.NODES_PER_BROWSE:
+        raise ServiceError(ua.StatusCodes.BadTooManyOperations)
 
 
 def _number(reference_type: ua.NodeId) -> int:
@@ -181,11 +263,9 @@ def _class_of(node: NodeData) -> Any:
     return held.Value.Value if held is not None and held.Value is not None else None
 
 
-def _page(references: list[bytes], page: int, points: Points) -> bytes:
-    rest = references[page:]
-    point = points.keep(rest, page) if rest else None
+def _result(records: list[bytes], point: bytes | None) -> bytes:
     head = struct.pack("<Ii", 0, -1) if point is None else struct.pack("<Ii", 0, len(point)) + point
-    return b"".join((head, struct.pack("<i", len(references) - len(rest)), *references[:page]))
+    return b"".join((head, struct.pack("<i", len(records)), *records))
 
 
 def _refused(code: int) -> bytes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from asyncua import ua
 from asyncua.common.utils import Buffer
-from asyncua.ua.ua_binary import nodeid_to_binary, struct_from_binary, struct_to_binary
+from asyncua.ua.ua_binary import nodeid_to_binary, struct_to_binary
 
 from gateway.wire.opcua import limits
 from gateway.wire.opcua.past_requests import history_request
@@ -31,12 +31,12 @@ Work = Callable[[], Awaitable[tuple[bytes, bytes]]]
 """The response's type and what follows its header."""
 
 
-def work_of(service: Any, body: Buffer, session: Session, interior: "Interior", message_bytes: int) -> Work:
+async def work_of(service: Any, body: Buffer, session: Session, interior: "Interior", message_bytes: int) -> Work:
     """What a request of one of these services asks for. Raises ServiceError, and what the decoder raises, before anything is done."""
     if service == CALL:
-        return _call(struct_from_binary(ua.CallParameters, body), session)
+        return _call(await interior.codec.decode(ua.CallParameters, body), session)
     if service == WRITE:
-        return _write(struct_from_binary(ua.WriteParameters, body), session)
+        return _write(await interior.codec.decode(ua.WriteParameters, body), session)
     wanted = history_request(body)
 
     async def read() -> tuple[bytes, bytes]:
