@@ -159,7 +159,7 @@ async def test_connections_on_which_nobody_signs_in_are_closed_and_give_way(face
         assert await asyncio.wait_for(idle[1][0].read(), 5) == b""
         listener = face.sink._server._listener
         assert len(listener.clients) == 3
-        monkeypatch.setattr(limits, "ACTIVATION_S", 0.0)
+        monkeypatch.setattr(limits, "CHANNEL_S", 0.0)
         listener.sweep()
         assert await asyncio.wait_for(idle[3][0].read(), 5) == b""
         await eventually(lambda: len(listener.clients) == 1)

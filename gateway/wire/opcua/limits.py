@@ -49,6 +49,8 @@ RETRANSMIT_BYTES: Final = 8 * 2**20
 SESSION_TIMEOUT_MS: Final = (5_000.0, 600_000.0)
 SIGN_INS: Final = 16  # that wait for their turn at once
 SIGN_IN_FAILURES: Final = 5  # of a session that is not activated yet
+SPARE_CONNECTIONS: Final = (10, 5)  # beyond the sessions: in all, and of one address
+CHANNEL_S: Final = 10.0  # a connection without a secure channel is closed after that
 ACTIVATION_S: Final = 30.0  # a connection without an activated session is closed after that
 STRANGER_BYTES: Final = 128 * 1024  # of a message before anybody has signed in
 WAITING_MESSAGES: Final = 64  # of one connection; its socket is not read while there are more
@@ -61,7 +63,7 @@ ELEMENTS: Final = 100_000  # of all arrays in one request
 BESIDE_BYTES: Final = 16_384  # a larger request is decoded beside the event loop, likewise the answer to one
 BREATH_S: Final = 0.005  # what a request does in one go before the others have their turn
 CHUNKS: Final = MESSAGE_BYTES // SMALLEST_BUFFER_BYTES
-UNREAD_BYTES: Final = 32 * 2**20  # what may wait in a socket's write buffer for a client that does not read
+UNREAD_BYTES: Final = 16 * 2**20  # what may wait in a socket's write buffer for a client that does not read
 
 
 @dataclass(frozen=True, slots=True)

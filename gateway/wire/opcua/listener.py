@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from asyncua.server.binary_server_asyncio import BinaryServer
 
@@ -10,24 +11,42 @@ from gateway.wire.opcua import limits
 from gateway.wire.opcua.guards import GuardedProtocol
 from gateway.wire.opcua.processor import Processor
 
+if TYPE_CHECKING:
+    from gateway.wire.opcua.server import Interior
+
 
 class Connection(GuardedProtocol):
     """A client's socket with our processor behind it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Where there are too many, the oldest that nobody has signed in on gives way (Part 4, 5.5.2), of the host with most of them."""
+        """Where there are too many, in all or of its address, one that nobody has signed in on gives way (Part 4, 5.5.2): the oldest of
+        the address with most of them.
+        """
         self.made_s = time.monotonic()
-        if len(self.clients) >= self.iserver.max_connections:
-            idle = [one for one in self.clients if isinstance(one, Connection) and not one.signed_in]
-            hosts = Counter(one.host for one in idle)
-            if idle:
-                self.iserver.face.count("connections_evicted")  # type: ignore[attr-defined]
-                most = max(hosts.values())
-                next(one for one in idle if hosts[one.host] == most).cut()
+        interior: Interior = self.iserver  # type: ignore[assignment]
+        self.peer_name = transport.get_extra_info("peername")
+        theirs = [one for one in self.clients if isinstance(one, Connection) and one.host == self.host]
+        if len(theirs) >= interior.max_connections_per_address:
+            if not self._make_room(theirs, interior):
+                transport.close()
+                return
+        elif len(self.clients) >= interior.max_connections:
+            self._make_room([one for one in self.clients if isinstance(one, Connection)], interior)
         super().connection_made(transport)
         if self.processor is not None:
             assert self.transport is not None
-            self.processor = Processor(self.iserver, self.transport, self.limits, self.refuse)  # type: ignore[arg-type]
+            self.processor = Processor(interior, self.transport, self.limits, self.refuse)
+
+    @staticmethod
+    def _make_room(connections: "list[Connection]", interior: "Interior") -> bool:
+        idle = [one for one in connections if not one.signed_in]
+        if not idle:
+            return False
+        interior.face.count("connections_evicted")
+        hosts = Counter(one.host for one in idle)
+        most = max(hosts.values())
+        next(one for one in idle if hosts[one.host] == most).cut()
+        return True
 
     @property
     def host(self) -> str:
@@ -47,11 +66,13 @@ class Connection(GuardedProtocol):
             self.transport.abort()
 
     def sweep(self, now_s: float) -> None:
-        """Closed where nobody signs in, or its channel was not renewed."""
+        """Closed where nobody opens a channel or signs in, or its channel was not renewed."""
+        if self.transport is None or not isinstance(self.processor, Processor):
+            return
+        channel = self.processor.channel
         if self.signed_in:
             self.made_s = now_s
-        idle = now_s - self.made_s > limits.ACTIVATION_S
-        if self.transport is not None and (idle or (isinstance(self.processor, Processor) and self.processor.channel.expired())):
+        if channel.expired() or now_s - self.made_s > (limits.ACTIVATION_S if channel.is_open() else limits.CHANNEL_S):
             self.transport.close()
 
 

@@ -111,7 +111,7 @@ class Interior(InternalServer):
         self.isession.subscription_service = self.subscription_service
         self.supported_tokens = (ua.AnonymousIdentityToken,)  # type: ignore[assignment]
         self.allow_remote_admin = False
-        self.max_connections = settings.limits.sessions + 10
+        self.max_connections, self.max_connections_per_address = (settings.limits.sessions + spare for spare in limits.SPARE_CONNECTIONS)
         self.max_pending_activation_seconds = 0.0  # the listener's sweep sees to it
         self.min_session_timeout_ms, self.max_session_timeout_ms = limits.SESSION_TIMEOUT_MS
 
