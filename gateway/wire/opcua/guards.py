@@ -37,7 +37,7 @@ MALFORMED: Final = (
 
 _TOO_LARGE: Final = ua.StatusCodes.BadEncodingLimitsExceeded
 _elements_left: ContextVar[list[int] | None] = ContextVar("elements_left", default=None)
-_TYPES: Final = (b"HEL", b"OPN", b"MSG", b"CLO", b"ERR")
+_TYPES: Final = (b"HEL", b"OPN", b"MSG", b"CLO")
 _RESHAPED_ELEMENTS: Final = 100_000
 _read = Buffer.read
 _array = ua_binary._create_uatype_array_deserializer

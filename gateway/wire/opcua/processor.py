@@ -95,7 +95,7 @@ class Processor(UaProcessor):
         self._connection: Channel = Channel(iserver.admission, self._limits)
         self._refuse = refuse
         self._reads = Reads(iserver.face)
-        self._client_message_bytes = 0
+        self._client_message_bytes, self._greeted = 0, False
         self._later = Later()
         self._before_session = Calls()
         self._own: dict[Any, Callable[[ua.RequestHeader, Any, Buffer], Awaitable[None] | None]] = {
@@ -109,8 +109,11 @@ class Processor(UaProcessor):
         }
 
     async def process(self, header: Any, body: Buffer) -> bool:
-        """Part 6, 7.1.2.3: a client says first how much it takes, at least 8192 bytes at a time."""
+        """Part 6, 7.1.2.3: a client says first, and once, how much it takes, at least 8192 bytes at a time."""
+        if (header.MessageType == ua.MessageType.Hello) is self._greeted:
+            raise ua.uaerrors.UaStatusCodeError(ua.StatusCodes.BadTcpMessageTypeInvalid)
         if header.MessageType == ua.MessageType.Hello:
+            self._greeted = True
             hello = struct_from_binary(ua.Hello, body.copy())
             if min(hello.ReceiveBufferSize, hello.SendBufferSize) < limits.SMALLEST_BUFFER_BYTES:
                 raise ua.uaerrors.UaStatusCodeError(ua.StatusCodes.BadConnectionRejected)
