@@ -6,7 +6,7 @@ An unknown, disabled or passwordless name takes as long as a wrong password and 
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Final
 
@@ -59,12 +59,13 @@ class People:
         self._hasher = Hasher()
         self.users = Users(self._repository, self._hasher, now_ns)
         self.tokens = Tokens(self._repository, now_ns)
+        self.users.on_revoked(self.tokens.end)
         self._backoff = Backoff()
         self._good: dict[tuple[str, str], Thrift] = {}  # by user and address: nobody hides behind another's many
         self._bad = Thrift(burst=30, interval_s=60.0)
         self._known: dict[tuple[str, str], None] = {}
         self._turn = asyncio.Lock()
-        self._tries: set[asyncio.Task[Caller | SignInRefused]] = set()
+        self._tries: set[asyncio.Task[User | SignInRefused]] = set()
 
     async def load(self) -> None:
         """What the disk knows, at the start."""
@@ -97,7 +98,7 @@ class People:
         found = await asyncio.shield(attempt)
         if isinstance(found, SignInRefused):
             raise found
-        return found
+        return await self._still(found, origin, "password")
 
     async def recognise(self, certificate: bytes, origin: str) -> Caller:
         """By the certificate's SHA-256. Raises SignInRefused."""
@@ -111,7 +112,8 @@ class People:
                 "nobody has this certificate" if user is None else "disabled",
             )
             raise SignInRefused("the certificate is nobody's")
-        return await self._welcome(user, origin, "certificate")
+        await self._tell_good(SignIn(user.name, user.role, origin, "certificate"))
+        return await self._still(user, origin, "certificate")
 
     async def bearer(self, secret: str, origin: str) -> Caller | None:
         """Who holds this token; None where it opens nothing (any more). Only failures are recorded: it comes with each request.
@@ -131,8 +133,7 @@ class People:
         if not token.owner:
             return Caller(f"token:{token.name}", token.role, origin)
         owner = self.users.find(token.owner)
-        good = owner is not None and not owner.disabled and token.created_ns >= owner.changed_ns
-        return Caller(owner.name, token.role, origin) if owner is not None and good else None
+        return None if owner is None or owner.disabled else Caller(owner.name, token.role, origin)
 
     async def told(self, caller: Caller, by: str, why: str = "") -> None:
         """Records a sign-in that was decided elsewhere, such as by a one-time link; why: empty where it was let in."""
@@ -176,7 +177,7 @@ class People:
         gates = [_account(name), f"address {address}"]
         return gates, [_account(name), pair] if self._backoff.holds(pair, self._clock()) else [*gates, pair]
 
-    async def _try(self, user: str, password: str, origin: str) -> Caller | SignInRefused:
+    async def _try(self, user: str, password: str, origin: str) -> User | SignInRefused:
         async with self._turn:
             gates, counts = self._keys(user, origin)
             wait_s = self._backoff.wait_s(gates, self._clock())
@@ -197,7 +198,19 @@ class People:
             return SignInRefused("wrong name or password")
         if outdated(known.password):
             await self._renew(known, password)
-        return await self._welcome(known, origin, "password")
+        await self._tell_good(SignIn(known.name, known.role, origin, "password"))
+        return known
+
+    async def _still(self, user: User, origin: str, by: str) -> Caller:
+        """Whoever was let in, unless that one was signed out while the record was written: the last look, with no wait behind it.
+
+        Raises SignInRefused.
+        """
+        now = self.users.find(user.name)
+        if now is None or replace(now, password="") != replace(user, password=""):  # a hash may have been renewed
+            await self._tell_bad(user.name, origin, by, "signed out meanwhile")
+            raise SignInRefused("signed out meanwhile")
+        return Caller(user.name, user.role, origin)
 
     async def _renew(self, user: User, password: str) -> None:
         try:
@@ -215,10 +228,6 @@ class People:
             self._known.pop(next(iter(self._known)))
 
     # --- records ---------------------------------------------------------------------------------------------------------------------
-
-    async def _welcome(self, user: User, origin: str, by: str) -> Caller:
-        await self._tell_good(SignIn(user.name, user.role, origin, by))
-        return Caller(user.name, user.role, origin)
 
     async def _tell_good(self, sign_in: SignIn) -> None:
         who = (sign_in.user, address_of(sign_in.origin))

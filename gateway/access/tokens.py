@@ -46,39 +46,52 @@ class Tokens:
             raise Unfit(f"{role[:100]!r} is no role: {', '.join(ROLES)}")
         if days is not None and not 0 < days <= DAYS_MOST:
             raise Unfit(f"a token lives {DAYS_MOST:.0f} days at most")
-        await self._make_room(owner)
+        gone = self._make_room(owner)
         secret = PREFIX + secrets.token_urlsafe(32)
         now_ns = self._now_ns()
         until_ns = 0 if days is None else now_ns + round(days * _DAY_NS)
         token = Token(secrets.token_hex(8), name, role, owner, _key(secret), now_ns, until_ns)
-        await self._repository.put_token(token)
-        self._tokens[token.key] = token
+        self._tokens[token.key] = token  # before any wait: an end of the owner's tokens from now on ends this one too
+        try:
+            await self._repository.put_token(token)
+        except BaseException:
+            self._tokens.pop(token.key, None)
+            raise
+        ended = token.key not in self._tokens
+        gone += [token] if ended else []
+        if gone:
+            await self._repository.remove_tokens([each.token_id for each in gone])
+        if ended:
+            raise Conflict(f"{owner} was signed out meanwhile")
         return token, secret
+
+    def end(self, owner: str) -> None:
+        """Those of that person open nothing any more; the repository has ended them with the change that is the reason."""
+        self._tokens = {key: token for key, token in self._tokens.items() if token.owner != owner}
 
     async def revoke(self, token_id: str) -> Token:
         """It opens nothing any more."""
         for token in self._tokens.values():
             if token.token_id == token_id:
-                await self._remove([token])
+                del self._tokens[token.key]
+                await self._repository.remove_tokens([token_id])
                 return token
         raise Unknown(f"there is no token {token_id[:100]!r}")
 
-    async def _remove(self, gone: list[Token]) -> None:
-        for token in gone:
-            self._tokens.pop(token.key, None)
-        if gone:
-            await self._repository.remove_tokens([token.token_id for token in gone])
-
-    async def _make_room(self, owner: str) -> None:
+    def _make_room(self, owner: str) -> list[Token]:
+        """Takes out what gives way to one more; the repository still has it."""
+        gone = []
         if owner:
-            theirs = [token for token in self._tokens.values() if token.owner == owner]
-            await self._remove(sorted(theirs, key=lambda token: token.created_ns)[: max(0, len(theirs) - PER_PERSON + 1)])
-        if len(self._tokens) < MOST:
-            return
-        now_ns = self._now_ns()
-        await self._remove([token for token in self._tokens.values() if 0 < token.expires_ns <= now_ns])
-        if len(self._tokens) >= MOST:
-            raise Conflict(f"there are {MOST} tokens: revoke some of them first")
+            theirs = sorted((token for token in self._tokens.values() if token.owner == owner), key=lambda token: token.created_ns)
+            gone = theirs[: max(0, len(theirs) - PER_PERSON + 1)]
+        if len(self._tokens) - len(gone) >= MOST:
+            now_ns = self._now_ns()
+            gone = [*gone, *(token for token in self._tokens.values() if 0 < token.expires_ns <= now_ns and token not in gone)]
+            if len(self._tokens) - len(gone) >= MOST:
+                raise Conflict(f"there are {MOST} tokens: revoke some of them first")
+        for token in gone:
+            del self._tokens[token.key]
+        return gone
 
 
 def _key(secret: str) -> bytes:

@@ -45,8 +45,12 @@ class Repository(Protocol):
     """Where people and tokens are kept; each call is durable when it returns."""
 
     async def load(self) -> Kept: ...
-    async def put_user(self, user: User) -> None: ...
-    async def remove_user(self, name: str) -> None: ...
+    async def put_user(self, user: User, *, signed_out: bool = False) -> None:
+        """signed_out: the tokens of that user end with the same change."""
+
+    async def remove_user(self, name: str) -> None:
+        """With the tokens of that user."""
+
     async def put_token(self, token: Token) -> None: ...
     async def remove_tokens(self, token_ids: Sequence[str]) -> None: ...
 
@@ -57,7 +61,7 @@ class Nowhere:
     async def load(self) -> Kept:
         return Kept()
 
-    async def put_user(self, user: User) -> None: ...
+    async def put_user(self, user: User, *, signed_out: bool = False) -> None: ...
     async def remove_user(self, name: str) -> None: ...
     async def put_token(self, token: Token) -> None: ...
     async def remove_tokens(self, token_ids: Sequence[str]) -> None: ...
@@ -162,13 +166,13 @@ class Users:
             self._spare_an_admin(before, user)
             if not user.password and not user.certificate:
                 raise Conflict(f"{user.name} could not sign in any more: give a password first")
-            await self._keep(user)
+            await self._keep(user, signed_out=revoke)
         if revoke:
             self._sign_out(user.name)
         return user
 
-    async def _keep(self, user: User) -> None:
-        await self._repository.put_user(user)
+    async def _keep(self, user: User, *, signed_out: bool = False) -> None:
+        await self._repository.put_user(user, signed_out=signed_out)
         self._users[_fold(user.name)] = user
         self.existed = True
         self._index()

@@ -20,8 +20,8 @@ class PeopleTable:
     async def load(self) -> People:
         return await self._database().read(_load)
 
-    async def put_user(self, user: User) -> None:
-        await self._database().run(_put_user, user)
+    async def put_user(self, user: User, *, signed_out: bool = False) -> None:
+        await self._database().run(_put_user, user, signed_out)
 
     async def remove_user(self, name: str) -> None:
         await self._database().run(_remove_user, name)
@@ -43,10 +43,12 @@ def _load(connection: sqlite3.Connection) -> People:
     return People(users, tokens, existed > 0)
 
 
-def _put_user(connection: sqlite3.Connection, user: User) -> None:
+def _put_user(connection: sqlite3.Connection, user: User, signed_out: bool) -> None:
     row = (user.name, user.role, user.password, user.certificate, int(user.disabled), user.created_ns, user.changed_ns)
     connection.execute(f"INSERT OR REPLACE INTO users({_USER}) VALUES(?, ?, ?, ?, ?, ?, ?)", row)  # column names of our own
     connection.execute("INSERT OR IGNORE INTO had_users(id) VALUES(1)")
+    if signed_out:
+        connection.execute("DELETE FROM tokens WHERE owner=?", (user.name,))
 
 
 def _remove_user(connection: sqlite3.Connection, name: str) -> None:

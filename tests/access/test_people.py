@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from gateway.access.people import People
-from gateway.access.users import Conflict, NotDone, Unfit, Unknown
+from gateway.access.users import Conflict, NotDone, Nowhere, Unfit, Unknown
 from gateway.contracts import SignInRefused
 from gateway.model.command import Caller
 
@@ -188,6 +188,57 @@ async def test_a_persons_token_ends_with_any_change_of_that_person(site):
     site.now_ns += 1
     await site.people.users.set_role("ann", "viewer")
     assert await site.people.bearer(secret, HERE) is None
+
+
+async def test_a_token_made_while_the_clock_was_ahead_ends_with_its_person_all_the_same(site):
+    """And one made after the clock was set back is good at once."""
+    _, early = await site.people.tokens.create("laptop", "operator", 30.0, owner="ann")
+    site.now_ns -= DAY_NS
+    _, late = await site.people.tokens.create("laptop", "operator", 30.0, owner="ann")
+    assert await site.people.bearer(early, HERE)
+    assert await site.people.bearer(late, HERE)
+    await site.people.users.set_password("ann", PASSWORD + " two")
+    assert await site.people.bearer(early, HERE) is None
+    assert await site.people.bearer(late, HERE) is None
+
+
+async def test_a_token_that_is_made_while_its_person_is_signed_out_opens_nothing(monkeypatch, site):
+    """On disk neither: it would be back after a restart."""
+    on_disk, real = set(), Nowhere()
+
+    async def put_token(token):
+        on_disk.add(token.token_id)
+        await site.people.users.disable("ann")
+
+    async def remove_tokens(token_ids):
+        on_disk.difference_update(token_ids)
+
+    monkeypatch.setattr(real, "put_token", put_token)
+    monkeypatch.setattr(real, "remove_tokens", remove_tokens)
+    site.people.tokens._repository = real
+    with pytest.raises(Conflict):
+        await site.people.tokens.create("laptop", "operator", 30.0, owner="ann")
+    assert not site.people.tokens.all()
+    assert not on_disk
+
+
+@pytest.mark.parametrize("by", ["password", "certificate"])
+@pytest.mark.parametrize("change", [("disable",), ("set_role", "viewer"), ("set_password", PASSWORD + " two"), ("remove",)])
+async def test_who_is_signed_out_while_the_sign_in_is_recorded_is_not_let_in(site, change, by):
+    """The password was right a moment ago; a session opened now would outlive the sign-out."""
+    await site.people.users.set_certificate("ann", hashlib.sha256(b"der").hexdigest())
+    verb, *args = change
+
+    async def record(sign_in):
+        site.records.append(sign_in)
+        if not sign_in.why:
+            site.now_ns += 1
+            await getattr(site.people.users, verb)("ann", *args)
+
+    site.people._record = record
+    with pytest.raises(SignInRefused):
+        await (site.people.sign_in("ann", PASSWORD, HERE) if by == "password" else site.people.recognise(b"der", HERE))
+    assert [record.why for record in site.records] == ["", "signed out meanwhile"]
 
 
 async def test_a_person_has_twenty_tokens_and_the_oldest_gives_way(site):

@@ -28,6 +28,15 @@ async def test_a_removed_user_takes_the_tokens_along_and_having_had_one_is_never
     assert (list(kept.users), list(kept.tokens), kept.existed) == ([], [], True)
 
 
+async def test_the_tokens_of_who_is_signed_out_end_with_the_change(store):
+    await store.people.put_user(ANN)
+    await store.people.put_token(TOKEN)
+    await store.people.put_user(ANN)
+    assert (await store.people.load()).tokens
+    await store.people.put_user(ANN, signed_out=True)
+    assert not (await store.people.load()).tokens
+
+
 async def test_revoked_tokens_are_gone(store):
     await store.people.put_token(TOKEN)
     await store.people.remove_tokens(["t1", "t2"])
