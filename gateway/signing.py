@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
-from gateway.access.attempts import Thrift
+from gateway.access.attempts import Thrifts, address_of
 from gateway.access.people import Record, SignIn
 from gateway.events import Publisher
 from gateway.model import quality
@@ -20,18 +20,17 @@ BAD_IDENTITY_TOKEN_REJECTED: Final = 0x8021_0000
 FIRST_USER: Final = "there are no users yet: `edgetwin user add NAME --role admin` on this machine makes the first one"
 
 
-_ANYBODYS: Final = frozenset({quality.BAD_USER_ACCESS_DENIED, quality.BAD_NOT_SUPPORTED})
-"""Refusals that a caller without any right can have as often as he likes: in a flood of them most are only counted."""
-
-
 def commands(store: Store, say: Publisher, now_ns: Callable[[], int]) -> Callable[[Command, Outcome], Awaitable[None]]:
-    """The audit of the one door. A disk that refuses is an event, and stops no command."""
-    denials = Thrift(burst=100, interval_s=10.0)
+    """The audit of the one door. A disk that refuses is an event, and stops no command.
+
+    Refusals cost nothing and can be had as often as one likes: in a flood of one caller's most are only counted.
+    """
+    refused = Thrifts(burst=100, interval_s=10.0)
 
     async def audit(command: Command, outcome: Outcome) -> None:
         caller = command.caller
-        if outcome.status in _ANYBODYS:
-            left_out = denials.take(time.monotonic())
+        if quality.word(outcome.status) == "bad":
+            left_out = refused.take((caller.user, address_of(caller.origin)), time.monotonic())
             if left_out is None:
                 return
             command = replace(command, args={**command.args, "left_out": left_out}) if left_out else command

@@ -1,7 +1,7 @@
 """Sign-ins that failed: how long the next one has to wait, and which of them are worth a record. Pure: the caller passes the time."""
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,6 +9,7 @@ FREE: Final = 5  # failures without a delay
 LONGEST_S: Final = 900.0
 _FORGET_S: Final = 900.0  # after the delay
 _KEYS: Final = 10_000
+_THRIFTS: Final = 1000
 
 
 @dataclass(slots=True)
@@ -82,6 +83,20 @@ class Thrift:
         self._room -= 1.0
         before, self._left_out = self._left_out, 0
         return before
+
+
+class Thrifts:
+    """A Thrift for each of those who ask, so that nobody hides behind another's many; the first of them are forgotten beyond 1000."""
+
+    def __init__(self, burst: int, interval_s: float) -> None:
+        self._burst, self._interval_s = burst, interval_s
+        self._kept: dict[Hashable, Thrift] = {}
+
+    def take(self, who: Hashable, now_s: float) -> int | None:
+        """As Thrift's, for that one."""
+        if who not in self._kept and len(self._kept) >= _THRIFTS:
+            self._kept.pop(next(iter(self._kept)))
+        return self._kept.setdefault(who, Thrift(self._burst, self._interval_s)).take(now_s)
 
 
 def address_of(origin: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Final
 
-from gateway.access.attempts import Backoff, Thrift, address_of
+from gateway.access.attempts import Backoff, Thrift, Thrifts, address_of
 from gateway.access.passwords import Hasher, outdated
 from gateway.access.tokens import Tokens
 from gateway.access.users import Nowhere, Repository, Unfit, Users
@@ -61,7 +61,7 @@ class People:
         self.tokens = Tokens(self._repository, now_ns)
         self.users.on_revoked(self.tokens.end)
         self._backoff = Backoff()
-        self._good: dict[tuple[str, str], Thrift] = {}  # by user and address: nobody hides behind another's many
+        self._good = Thrifts(burst=30, interval_s=60.0)  # by user and address
         self._bad = Thrift(burst=30, interval_s=60.0)
         self._known: dict[tuple[str, str], None] = {}
         self._turn = asyncio.Lock()
@@ -231,9 +231,7 @@ class People:
 
     async def _tell_good(self, sign_in: SignIn) -> None:
         who = (sign_in.user, address_of(sign_in.origin))
-        if who not in self._good and len(self._good) >= _KNOWN:
-            self._good.pop(next(iter(self._good)))
-        left_out = self._good.setdefault(who, Thrift(burst=30, interval_s=60.0)).take(self._clock())
+        left_out = self._good.take(who, self._clock())
         if left_out is not None:
             await self._record(SignIn(sign_in.user, sign_in.role, sign_in.origin, sign_in.by, "", left_out))
 

@@ -2,26 +2,28 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from gateway.model import quality
 from gateway.model.command import Caller, Command, Outcome
 from gateway.model.update import TwinUpdate
-from gateway.operations.redact import redacted
+from gateway.operations.redact import LONGEST, LONGEST_REFUSED, redacted
 
 Args = Mapping[str, Any]
 BAD_RESOURCE_UNAVAILABLE: Final = 0x8004_0000
+_LONGEST_MESSAGE: Final = 1_000  # characters
+_SAID: Final = 1000  # a message may repeat an argument of a megabyte
 _NEVER_UNAUDITED: Final = frozenset({"config:write", "history:import", "user:manage", "account:own", "cert:trust", "event:clear"})
 """Permissions for changes that nobody may make without a record."""
 
 
 class Refused(Exception):
-    """The command is not done; status says why on OPC UA, message in words, result (JSON values) in detail."""
+    """The command is not done; status says why on OPC UA, message in words (1000 characters of it), result (JSON values) in detail."""
 
     def __init__(self, status: int, message: str, result: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
-        self.status, self.message, self.result = status, message, result or {}
+        self.status, self.message, self.result = status, message[:_SAID], result or {}
 
 
 class Commanded(Protocol):
@@ -76,9 +78,11 @@ class Door:
 
     async def _execute(self, command: Command) -> Outcome:
         outcome = await self._outcome(command)
+        if len(outcome.message) > _LONGEST_MESSAGE:  # it quotes what was asked, which may be a megabyte
+            outcome = replace(outcome, message=outcome.message[:_LONGEST_MESSAGE] + " ...")
         operation = self.table.get(command.kind)
         if outcome.status != quality.GOOD or operation is None or not operation.reads:
-            await self._audit(redacted(command), outcome)
+            await self._audit(redacted(command, LONGEST if outcome.status == quality.GOOD else LONGEST_REFUSED), outcome)
         return outcome
 
     async def _outcome(self, command: Command) -> Outcome:

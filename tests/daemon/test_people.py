@@ -89,3 +89,22 @@ async def test_a_flood_of_what_is_not_permitted_leaves_few_records_and_a_long_on
         status, _ = await do(gateway, "user.add", user="ann", role="operator", password=PASSWORD)
         assert status == quality.GOOD
         assert (await audit(gateway, "user.add"))[0].status == quality.GOOD
+
+
+@pytest.mark.parametrize(
+    ("kind", "args"),
+    [
+        ("user.own_password", {"present": "wrong", "password": PASSWORD, "more": "x" * 60_000}),
+        ("event.acknowledge", {"event_id": ["x" * 900_000]}),
+    ],
+)
+async def test_a_flood_of_refusals_of_one_caller_fills_no_disk_and_hides_nobody_else(site, kind, args):
+    """The audit is never cut: whoever may ask for one thing only must not be able to fill the disk with its refusals."""
+    eve, kim = Caller("eve", "operator", "web:10.0.0.9"), Caller("kim", "operator", "web:10.0.0.9")
+    async with running(site) as gateway:
+        for _ in range(150):
+            assert (await do(gateway, kind, eve, **args))[0] != quality.GOOD
+        await do(gateway, kind, kim, **args)
+        records = [record for record in await gateway.store.audit_log(500) if record.command == kind]
+        assert [record.user for record in records] == ["kim"] + ["eve"] * 100
+        assert max(len(record.args) + len(record.message) for record in records) < 6000
