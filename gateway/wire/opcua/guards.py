@@ -39,9 +39,11 @@ _TOO_LARGE: Final = ua.StatusCodes.BadEncodingLimitsExceeded
 _elements_left: ContextVar[list[int] | None] = ContextVar("elements_left", default=None)
 _TYPES: Final = (b"HEL", b"OPN", b"MSG", b"CLO")
 _RESHAPED_ELEMENTS: Final = 100_000
+_DIMENSIONS: Final = 10
 _read = Buffer.read
 _array = ua_binary._create_uatype_array_deserializer
 _list = ua_binary._create_list_deserializer
+_reshape = ua_binary._reshape
 
 
 def finite(value: float | None, low: float, high: float) -> float:
@@ -62,6 +64,7 @@ def guard_codec() -> None:
     Buffer.read = _checked_read  # type: ignore[method-assign]
     ua_binary._create_uatype_array_deserializer = _checked_array
     ua_binary._create_list_deserializer = _checked_list
+    ua_binary._reshape = _checked_reshape
     ua_binary._create_type_deserializer.cache_clear()
     ua_binary._create_dataclass_deserializer.cache_clear()
     ua_binary.MAX_RESHAPE_ELEMENTS = _RESHAPED_ELEMENTS
@@ -71,6 +74,12 @@ def _checked_read(self: Buffer, size: int) -> bytes:
     if size < 0:
         raise NotEnoughData(f"a length of {size}")
     return _read(self, size)
+
+
+def _checked_reshape(flat: list[Any], dimensions: list[int]) -> list[Any]:
+    if not 0 < len(dimensions) <= _DIMENSIONS or min(dimensions) < 0:
+        raise NotEnoughData(f"{len(dimensions)} dimensions, or a negative one")
+    return _reshape(flat, dimensions)
 
 
 @functools.cache
