@@ -187,8 +187,13 @@ def threshold_event(transition: Transition) -> Event:
         "serial": state.serial,
         "condition_event_id": state.event_id.hex(),
         "status": quality.name(state.status),
+        "active_since": iso(state.active_ns) if state.active_ns else None,
+        "unshelve": iso(state.unshelve_ns) if state.unshelve_ns else None,
+        "last_severity": state.last_severity,
         "user": state.user,
         "comment": state.comment,
+        "comment_user": state.comment_user,
+        "comment_time": iso(state.comment_ns) if state.comment_ns else None,
     }
     level = state.severity if asks else min(state.severity, Severity.INFO.level)
     category = Category.USER if by_hand else Category.THRESHOLD

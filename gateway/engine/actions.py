@@ -6,7 +6,6 @@ from typing import Final
 import numpy as np
 
 from gateway.engine.alarms import Alarms, Live
-from gateway.engine.conditions import Note
 from gateway.engine.related import SILENT
 from gateway.engine.where import NEVER
 from gateway.model import quality
@@ -14,6 +13,7 @@ from gateway.model.alarm import Action, AlarmRule, Change, Condition, ConditionR
 from gateway.model.batch import Rows
 
 Refusal = tuple[int, str] | None
+Said = tuple[str, str | None]
 _CHANGES: Final = {
     Action.ACKNOWLEDGE: Change.ACKNOWLEDGED,
     Action.CONFIRM: Change.CONFIRMED,
@@ -109,13 +109,15 @@ _TABLE: Final[dict[Action, Callable[[Condition, int], Refusal]]] = {
 # --- what it does -----------------------------------------------------------------------------------------------------------------------
 
 
-def act(alarms: Alarms, name: str, action: Action, now_ns: int, note: Note, duration_ns: int, live: Live) -> list[Transition]:
-    """Do it to a condition whose state allows it: the action's transition, and what follows from it at once."""
+def act(alarms: Alarms, name: str, action: Action, now_ns: int, said: Said, duration_ns: int, live: Live) -> list[Transition]:
+    """Do it to a condition whose state allows it: the action's transition, and what follows from it at once. said: by whom, and with which
+    words.
+    """
     rows = np.array([alarms.place[name]], np.intp)
     rule = alarms.rules[int(rows[0])]
     change = _CHANGES[action]
     _set(alarms, rows, rule, action, now_ns, duration_ns)
-    alarms.notes[int(rows[0])] = note
+    alarms.note(int(rows[0]), *said, now_ns)
     found = alarms.tell(rows, [change], now_ns)
     if action is Action.RESET and alarms.shelving[rows[0]] == Shelving.ONE_SHOT:
         found += alarms.unshelve(rows, now_ns)

@@ -243,7 +243,8 @@ class Alarms(Conditions):
     def unshelve(self, rules: Rows, now_ns: int) -> list[Transition]:
         """Shelving is over, by time or because the alarm is (Part 9, 5.8.17)."""
         self.shelving[rules], self.unshelve_ns[rules] = 0, NEVER
-        self.forget(rules)
+        for row in rules.tolist():
+            self.note(row, "", None, now_ns)
         return self.tell(rules, [Change.UNSHELVED] * rules.size, now_ns)
 
     def shift(self, delta_ns: int) -> None:
@@ -251,7 +252,8 @@ class Alarms(Conditions):
         for name in TIMES:
             column = getattr(self, name)
             column[column != NEVER] += delta_ns
-        self.last_ns[self.related.is_rate] = 0
+        rates = self.related.is_rate
+        self.last_ns[rates] = -np.abs(self.last_ns[rates])
         self.due_min = self.deadline()
 
 

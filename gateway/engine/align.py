@@ -6,12 +6,14 @@ from typing import Final
 import numpy as np
 
 from gateway.engine.where import every, occurrence
-from gateway.model.batch import Floats, Mask, Rows, SampleBatch, TagIds, Times
+from gateway.model.batch import Floats, Mask, Rows, SampleBatch, TagIds, Times, laps
 from gateway.model.quality import Statuses
 from gateway.model.update import Columns
 
 _FEW: Final = 32  # below it, Python's own min and max are faster
 YEAR_NS: Final = 365 * 86_400 * 1_000_000_000
+DEEP: Final = 4  # fewer samples per tag are as quick in rounds as in a run
+WIDE: Final = 256  # and so are rounds of this many tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,21 @@ def rounds(batch: SampleBatch, source_ns: Times, keep: Rows) -> list[Round]:
         row = keep[part]
         found.append(Round(batch.tag_id[row], batch.value[row], batch.status[row], source_ns[row], row))
     return found
+
+
+def lapped(batch: SampleBatch, size: int) -> int:
+    """How many rounds the batch consists of as it stands: all with the same tags of the table, ascending, and each tag's times in order.
+
+    0 where it has to be sorted out; 1 is left to those who ask for distinct tags. Narrow and deep ones are runs.
+    """
+    count = 0 if batch.text else laps(batch.tag_id)
+    if count < 2:
+        return 0
+    length = len(batch) // count
+    if (length < WIDE and count > DEEP) or batch.tag_id[0] < 0 or batch.tag_id[-1] >= size:
+        return 0
+    times = batch.source_ns.reshape(count, length)
+    return count if every(times[1:] >= times[:-1]) else 0
 
 
 def whole(batch: SampleBatch) -> Round:

@@ -1,7 +1,7 @@
 """The state of every condition as columns, one row per rule, and the records that are made of it (OPC UA Part 9, 5.5 to 5.8)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -35,22 +35,36 @@ COLUMNS: Final[dict[str, tuple[type[Any], Any]]] = {  # the state of a condition
     "shown": (np.float64, np.nan),  # value and status of the tag at the last change of active or level
     "shown_status": (np.uint32, 0),
     "last": (np.float64, np.nan),  # the value that a rate is taken from; a command's value; what was said of a system alarm
-    "last_ns": (np.int64, 0),
+    "last_ns": (np.int64, 0),  # when that was; negative of a clock that has been set since: no rate is taken from it
+    "told": (np.int32, -1),  # the last transition, by its place in Change
+    "told_severity": (np.int32, 0),
+    "last_severity": (np.int32, 0),
 }
 TIMES: Final = ("due_ns", "fade_ns", "unshelve_ns", "again_ns")
 _SHOWN: Final = (
     "active", "acknowledged", "since_ns", "shown", "shown_status", "enabled", "confirmed", "latched", "shelving", "unshelve_ns",
-    "suppressed", "out_of_service", "shown_level", "active_ns", "serial", "raised_serial",
+    "suppressed", "out_of_service", "shown_level", "active_ns", "serial", "raised_serial", "told", "last_severity",
 )  # fmt: skip
 _SHELVING: Final = tuple(Shelving)
+_TOLD: Final = (*Change, None)  # -1 is the last
+_CODES: Final = {change: code for code, change in enumerate(Change)}
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Who acted last, and what they said."""
+    """Who acted last; what was said last, by whom and when (Part 9, 5.5.2: Comment, ClientUserId)."""
 
     user: str = ""
     comment: str = ""
+    comment_user: str = ""
+    comment_ns: int = 0
+
+    def by(self, user: str, comment: str | None, now_ns: int) -> "Note":
+        """After one more action. An action without a comment (None) leaves what was said; an empty one takes it back."""
+        return replace(self, user=user) if comment is None else Note(user, comment, user, now_ns)
+
+
+_NOBODY: Final = Note()
 
 
 class Conditions:
@@ -84,6 +98,9 @@ class Conditions:
     shown_status: Statuses
     last: Floats
     last_ns: Times
+    told: Levels
+    told_severity: Levels
+    last_severity: Levels
 
     def __init__(self, rules: Sequence[AlarmRule]) -> None:
         """Raises ValueError where a condition's name stands twice."""
@@ -94,6 +111,7 @@ class Conditions:
         self.limits = Limits(self.rules)
         self.again_after_ns: Times = np.array([rule.re_alarm_ns for rule in self.rules], np.int64)
         self.confirming: Mask = np.array([rule.confirm for rule in self.rules], bool)
+        self.severity: Levels = np.array([rule.severity for rule in self.rules], np.int32)
         for name, (kind, initial) in COLUMNS.items():
             setattr(self, name, np.full(len(self.rules), initial, kind))
         self.notes: dict[int, Note] = {}
@@ -106,6 +124,8 @@ class Conditions:
         """One transition for each rule (each once), whose state is as it is to be; raised: those that ask for an acknowledgement."""
         self.serial[rules] += 1
         self.since_ns[rules] = now_ns
+        self.told[rules] = [_CODES[change] for change in changes]
+        self._told_severity(rules)
         if raised is not None and raised.size:
             self.acknowledged[raised] = False
             self.confirmed[raised[self.confirming[raised]]] = False
@@ -113,21 +133,39 @@ class Conditions:
             after = self.again_after_ns[raised]
             self.again_ns[raised] = np.where(after > 0, np.minimum(after, NEVER - now_ns) + now_ns, NEVER)
             self.due_min = min(self.due_min, least(self.again_ns[raised]))
-            self.forget(raised)
+            self._forget(raised)
         times = [0] * rules.size if source_ns is None else source_ns.tolist()
         columns = zip(self.states(rules), changes, times, strict=True)
         return [Transition(condition, change, now_ns, source) for condition, change, source in columns]
 
-    def forget(self, rules: Rows) -> None:
+    def _told_severity(self, rules: Rows) -> None:
+        """Part 9, 5.5.2 (LastSeverity)."""
+        now, before = self.severity[rules], self.told_severity[rules]
+        if self.limits.any_wide:
+            shown = self.limits.rank(rules, self.shown_level[rules])
+            now = np.where(self.limits.wide[rules] & self.active[rules], shown, now)
+        changed = (now != before) & (before != 0)
+        self.last_severity[rules[changed]] = before[changed]
+        self.told_severity[rules] = now
+
+    def _forget(self, rules: Rows) -> None:
         """What was said before is of another time."""
         if self.notes:
             for row in rules.tolist():
                 self.notes.pop(row, None)
 
+    def note(self, row: int, user: str, comment: str | None, now_ns: int) -> None:
+        """Somebody acts on the condition of that row; user "": time does."""
+        self.notes[row] = self.notes.get(row, _NOBODY).by(user, comment, now_ns)
+
     def states(self, rules: Rows) -> list[Condition]:
         """The conditions of these rows as they stand."""
-        columns = [getattr(self, name)[rules].tolist() for name in _SHOWN]
-        found, nobody = [], Note()
+        if rules.size == 1:
+            row = rules.item()
+            columns = [[getattr(self, name).item(row)] for name in _SHOWN]
+        else:
+            columns = [getattr(self, name)[rules].tolist() for name in _SHOWN]
+        found = []
         for (
             row,
             active,
@@ -146,8 +184,10 @@ class Conditions:
             begun,
             serial,
             raised,
+            told,
+            last_severity,
         ) in zip(rules.tolist(), *columns, strict=True):
-            rule, note = self.rules[row], self.notes.get(row, nobody)
+            rule, note = self.rules[row], self.notes.get(row, _NOBODY)
             severity, limit = rule.severity, None
             if active and self.limits.wide[row]:
                 severity, limit = self.limits.severity(row, level), NAME[level]
@@ -155,6 +195,7 @@ class Conditions:
                 Condition(
                     rule, active, acked, since, shown, note.user, note.comment, status, enabled, confirmed, latched, _SHELVING[shelved],
                     0 if until == NEVER else until, suppressed, out, limit, severity, begun, serial, raised, self.said.get(row, ""),
+                    note.comment_user, note.comment_ns, _TOLD[told], last_severity,
                 )
             )  # fmt: skip
         return found

@@ -10,7 +10,6 @@ import numpy as np
 
 from gateway.engine import actions, align, hold, keep, reload, runs
 from gateway.engine.alarms import Alarms
-from gateway.engine.conditions import Note
 from gateway.engine.deadband import Deadband
 from gateway.engine.derived import Derived, Results
 from gateway.engine.hold import Held
@@ -100,20 +99,21 @@ class Engine:
         return None if due == NEVER else max(due, self.now_ns)
 
     def operate(
-        self, condition: str, action: Action, now_ns: int, *, user: str = "", comment: str = "", duration_ns: int = 0
+        self, condition: str, action: Action, now_ns: int, *, user: str = "", comment: str | None = None, duration_ns: int = 0
     ) -> TwinUpdate:
-        """Do what a person asks to a condition, by its name; duration_ns: of SHELVE.
+        """Do what a person asks to a condition, by its name; comment None: what was said before stays; duration_ns: of SHELVE.
 
         Raises KeyError for an unknown name, ConditionRefused where its state forbids it; then nothing has happened. Where what falls due at
         this very moment leaves nothing to do, the update has no transition of it.
         """
         actions.check(self.alarms.condition(condition), action, duration_ns)
         outcome = self._begin(now_ns)
-        try:
-            actions.check(self.alarms.condition(condition), action, duration_ns)
-        except ConditionRefused:
-            return self._end(outcome)
-        outcome.transitions += actions.act(self.alarms, condition, action, now_ns, Note(user, comment), duration_ns, self.twin)
+        if outcome.transitions:
+            try:
+                actions.check(self.alarms.condition(condition), action, duration_ns)
+            except ConditionRefused:
+                return self._end(outcome)
+        outcome.transitions += actions.act(self.alarms, condition, action, now_ns, (user, comment), duration_ns, self.twin)
         return self._end(outcome)
 
     def acknowledge(self, condition: str, now_ns: int, user: str, comment: str) -> TwinUpdate:
@@ -227,6 +227,11 @@ class Engine:
 
     def _sort_out(self, outcome: Outcome, batch: SampleBatch, received_ns: int) -> None:
         """The slow road: repeated or unknown tags, doubtful times."""
+        count = align.lapped(batch, self.twin.value.size) if align.believable(batch.source_ns, received_ns) else 0
+        for number in range(count):
+            self._sources(outcome, batch.lap(number, len(batch) // count), received_ns)
+        if count:
+            return
         source_ns, outcome.n_skewed = align.corrected(batch, received_ns)
         rows = self.known(outcome, batch)
         parted = runs.split(batch, source_ns, rows, self.twin, self.validity, self.alarms, self.derived.feeds)

@@ -1,7 +1,7 @@
 """The engine's state by name: what survives a restart (snapshot), and is compared (state hash)."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -134,7 +134,7 @@ def _state(engine: "Engine") -> tuple[bytes, dict[str, Any], dict[str, Column]]:
             column[np.isnan(column)] = np.nan  # one NaN for all
     head = {
         "texts": dict(sorted((twin.tags[tag_id].name, text) for tag_id, text in twin.text.items())),
-        "notes": dict(sorted((alarms.rules[row].condition, [note.user, note.comment]) for row, note in alarms.notes.items())),
+        "notes": dict(sorted((alarms.rules[row].condition, list(astuple(note))) for row, note in alarms.notes.items())),
         "formulas": [[formula.tag, formula.expression.text, len(formula.memories)] for formula in formulas],
         "held": [[name, state.text] for name, state in held],
         "pace": [engine.pace.sync.mode.value, engine.pace.sync.period_ns, engine.pace.next_ns],

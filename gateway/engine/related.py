@@ -71,7 +71,7 @@ class Related:
         at, tags, rules = at[judged], tags[judged], rules[judged]
         value, at_ns, last, last_ns = live.value[tags], live.source_ns[tags], alarms.last[rules], alarms.last_ns[rules]
         quiet = (alarms.level[rules] == 0) & (alarms.due_ns[rules] == NEVER) & (alarms.fade_ns[rules] == NEVER)
-        quiet &= (at_ns > last_ns) & (last_ns != 0)
+        quiet &= (at_ns > last_ns) & (last_ns > 0)
         elapsed_ns = np.where(quiet, at_ns - last_ns, 1).astype(np.float64)
         with np.errstate(all="ignore"):
             quiet &= np.abs((value - last) / (elapsed_ns / 1e9)) <= self.edge[rules]
@@ -105,7 +105,7 @@ class Related:
         """The rate of each rule, and which have none now; what they remember goes on."""
         tags = alarms.tag[rows]
         value, at_ns, last, last_ns = live.value[tags], live.source_ns[tags], alarms.last[rows], alarms.last_ns[rows]
-        known = ~np.isnan(last) & (last_ns != 0)
+        known = ~np.isnan(last) & (last_ns > 0)
         fresh = ~bad & known & (at_ns > last_ns)
         waits = (alarms.fade_ns[rows] != NEVER) | (alarms.due_ns[rows] != NEVER)
         still = ~bad & known & (at_ns == last_ns) & (value == last) & ~waits
@@ -119,7 +119,7 @@ class Related:
         ends = bad | fresh
         alarms.fade_ns[rows[ends]] = fade[ends]
         alarms.due_min = min(alarms.due_min, least(fade))
-        taken = ~bad & ~(known & (at_ns == last_ns) & (value == last))
+        taken = ~bad & ~((at_ns == np.abs(last_ns)) & (value == last))
         alarms.last[rows[taken]], alarms.last_ns[rows[taken]] = value[taken], at_ns[taken]
         return rate, ~bad & ~fresh & ~still
 

@@ -6,19 +6,16 @@ sample.
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
 from gateway.engine.alarms import Alarms
+from gateway.engine.align import DEEP, WIDE
 from gateway.engine.deadband import Deadband
 from gateway.engine.twin import Twin
 from gateway.engine.validity import Validity
 from gateway.model.batch import Floats, Mask, Rows, SampleBatch, Times
 from gateway.model.update import Columns
-
-_DEEP: Final = 4  # fewer samples per tag are as quick in rounds
-_WIDE: Final = 256  # and so are rounds of this many tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +30,7 @@ class Runs:
 def split(batch: SampleBatch, source_ns: Times, keep: Rows, twin: Twin, validity: Validity, alarms: Alarms, feeds: Mask) -> Runs | None:
     """The rows `keep` of a batch (tags in the table and enabled), parted; None where rounds are as good."""
     deepest = int(np.bincount(batch.tag_id[keep]).max()) if keep.size else 0
-    if deepest <= _DEEP or keep.size >= deepest * _WIDE:
+    if deepest <= DEEP or keep.size >= deepest * WIDE:
         return None
     rows = keep[np.lexsort((source_ns[keep], batch.tag_id[keep]))]
     ids, value, times = batch.tag_id[rows].astype(np.intp), batch.value[rows], source_ns[rows]

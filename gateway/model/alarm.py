@@ -132,8 +132,8 @@ class Condition:
     acknowledged: bool
     since_ns: int  # of the last transition, engine time
     value: float  # at the last change of active or level
-    user: str = ""  # who acted last, and what was said last
-    comment: str = ""
+    user: str = ""  # who acted last, "" where it was time alone
+    comment: str = ""  # what was said last, since it was raised
     status: int = 0  # the tag's at the last change of active or level
     enabled: bool = True
     confirmed: bool = True
@@ -148,6 +148,10 @@ class Condition:
     serial: int = 0  # counts the transitions: the EventId is made of it
     raised_serial: int = 0  # that of the last transition that asked for an acknowledgement
     message: str = ""  # of SYSTEM: what was said as it came
+    comment_user: str = ""  # who said the comment,
+    comment_ns: int = 0  # and when, engine time
+    change: Change | None = None  # the last transition, None before the first
+    last_severity: int = 0  # the one that was told before the present one; 0 while it has not changed
 
     @property
     def retained(self) -> bool:

@@ -50,18 +50,20 @@ class Conditions(Protocol):
     def view(self) -> TwinView: ...
 
     def operate(
-        self, condition: str, action: Action, now_ns: int, *, user: str = "", comment: str = "", duration_ns: int = 0
+        self, condition: str, action: Action, now_ns: int, *, user: str = "", comment: str | None = None, duration_ns: int = 0
     ) -> TwinUpdate:
         """Raises KeyError, ConditionRefused."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """One command with its arguments looked over. serial: of the transition that the caller has seen."""
+    """One command with its arguments looked over. comment None: nothing is said; serial: of the transition that the caller has
+    seen.
+    """
 
     names: Sequence[str]
     action: Action
-    comment: str
+    comment: str | None
     duration_ns: int
     serial: int | None
 
@@ -74,10 +76,10 @@ class _Asked:
         names = list(dict.fromkeys(names_of(args, "condition")))
         if not 1 <= len(names) <= MOST:
             raise Refused(quality.BAD_OUT_OF_RANGE, f"argument 'condition' names 1 to {MOST} conditions, got {len(names)}")
-        comment = text_of(args, "comment", "")
-        if len(comment) > LONGEST_COMMENT:
+        comment = text_of(args, "comment") if "comment" in args else None
+        if comment is not None and len(comment) > LONGEST_COMMENT:
             raise Refused(quality.BAD_OUT_OF_RANGE, f"argument 'comment' has at most {LONGEST_COMMENT} characters, got {len(comment)}")
-        if action is Action.COMMENT and "comment" not in args:
+        if action is Action.COMMENT and comment is None:
             raise Refused(BAD_INVALID_ARGUMENT, "argument 'comment' is missing: there is nothing to say")
         once, duration_ns = _shelving(args) if shelving else (False, 0)
         return cls(names, Action.SHELVE_ONCE if once else action, comment, duration_ns, _serial(args, names))
@@ -113,12 +115,13 @@ class _Actions:
         return await _told(done, refused, self._durable)
 
     def _operate(self, asked: _Asked, name: str, user: str) -> None:
+        now_ns, comment, duration_ns = self._now_ns(), asked.comment, asked.duration_ns
         try:
-            _check_serial(self._engine.view.condition(name), asked)
+            if asked.serial is not None:
+                _check_serial(self._engine.view.condition(name), asked.serial, asked.action)
+            update = self._engine.operate(name, asked.action, now_ns, user=user, comment=comment, duration_ns=duration_ns)
         except KeyError:
             raise Refused(quality.BAD_NODE_ID_UNKNOWN, f"there is no condition {name!r}") from None
-        now_ns, comment, duration_ns = self._now_ns(), asked.comment, asked.duration_ns
-        update = self._engine.operate(name, asked.action, now_ns, user=user, comment=comment, duration_ns=duration_ns)
         said = {"user": user, "comment": comment, "duration_ns": duration_ns}
         self._commanded("operate", update, condition=name, action=asked.action.value, **said)
         if not any(transition.rule.condition == name for transition in update.transitions):
@@ -163,15 +166,11 @@ async def _told(done: list[str], refused: list[tuple[str, Refused]], durable: Ca
     return {"done": done, "refused": listed, "durable": await durable()}
 
 
-def _check_serial(condition: Condition, asked: _Asked) -> None:
+def _check_serial(condition: Condition, serial: int, action: Action) -> None:
     """Part 9, 5.7.3 (Acknowledge): an EventId of a state that is over names nothing that could be acknowledged."""
-    if asked.serial is None:
-        return
-    oldest = condition.raised_serial if asked.action in _SEEN else 0
-    if not oldest <= asked.serial <= condition.serial:
-        raise Refused(
-            BAD_EVENT_ID_UNKNOWN, f"{condition.rule.condition}: serial {asked.serial} is not of its present state: look at it again"
-        )
+    oldest = condition.raised_serial if action in _SEEN else 0
+    if not oldest <= serial <= condition.serial:
+        raise Refused(BAD_EVENT_ID_UNKNOWN, f"{condition.rule.condition}: serial {serial} is not of its present state: look at it again")
 
 
 def _shelving(args: Args) -> tuple[bool, int]:

@@ -65,8 +65,10 @@ class Alarm(Shape):
     since: str | None = Field(description="of the last transition")
     active_since: str | None
     serial: int = Field(description="counts the transitions")
-    user: str
-    comment: str
+    user: str = Field(description="who acted last")
+    comment: str = Field(description="what was said last")
+    comment_user: str
+    comment_time: str | None
     cause: str
     consequence: str
     action: str

@@ -41,7 +41,9 @@ class PlainCondition:
     begun: int = 0
     value: float = math.nan
     status: int = 0
-    said: tuple[str, str] = ("", "")
+    actor: str = ""
+    said: tuple[str, str, int] = ("", "", 0)  # comment, by whom, when
+    severities: tuple[int, int] = (0, 0)  # told last, and the other one before it
     last: tuple[float, int] | None = None  # of a rate
     aim: float = math.nan  # the command last seen
     told: list = field(default_factory=list)
@@ -166,7 +168,7 @@ class PlainCondition:
         return min((at for at in times if at is not None), default=None)
 
     def _unshelve(self, now: int) -> None:
-        self.shelving, self.unshelve, self.said = Shelving.UNSHELVED, None, ("", "")
+        self.shelving, self.unshelve, self.actor = Shelving.UNSHELVED, None, ""
         self._tell(Change.UNSHELVED, now)
 
     # --- persons --------------------------------------------------------------------------------------------------------------------
@@ -197,7 +199,7 @@ class PlainCondition:
         }
         return quality.BAD_INVALID_STATE if wrong.get(action) else None
 
-    def act(self, action: Action, said: tuple[str, str], duration: int, tags: dict[int, Shown], now: int) -> None:
+    def act(self, action: Action, said: tuple[str, str | None], duration: int, tags: dict[int, Shown], now: int) -> None:
         flag = {Action.ACKNOWLEDGE: "acknowledged", Action.CONFIRM: "confirmed", Action.SUPPRESS: "suppressed"}.get(action)
         if flag or action is Action.OUT_OF_SERVICE:
             setattr(self, flag or "out_of_service", True)
@@ -218,10 +220,15 @@ class PlainCondition:
             self.active, self.acknowledged, self.confirmed, self.latched, self.level = False, True, True, False, 0
             self.due = self.fade = self.again = self.unshelve = None
             self.shelving, self.last, self.aim = Shelving.UNSHELVED, None, math.nan
-        self.said = said
+        self._say(*said, now)
         self._tell(CHANGES[action], now)
         if action is Action.RESET and self.shelving is Shelving.ONE_SHOT:
             self._unshelve(now)
+
+    def _say(self, user: str, comment: str | None, now: int) -> None:
+        self.actor = user
+        if comment is not None:
+            self.said = (comment, user, now)
 
     # --- records --------------------------------------------------------------------------------------------------------------------
 
@@ -229,17 +236,25 @@ class PlainCondition:
         self.serial += 1
         self.since = now
         if raised:
-            self.acknowledged, self.raised, self.said = False, self.serial, ("", "")
+            self.acknowledged, self.raised, self.actor, self.said = False, self.serial, "", ("", "", 0)
             self.confirmed = not self.rule.confirm
             self.again = now + self.rule.re_alarm_ns if self.rule.re_alarm_ns else None
+        told, before = self.severities
+        self.severities = self._shown_severity(), told if told and told != self._shown_severity() else before
         self.told.append((self.rule.condition, change, now, *self.state()))
+
+    @property
+    def _wide(self) -> bool:
+        return self.active and self.rule.limit in {Limit.LEVEL, Limit.DEV, Limit.ROC}
+
+    def _shown_severity(self) -> int:
+        return self._severity(self.shown_level) if self._wide else self.rule.severity
 
     def state(self) -> tuple:
         """What a Condition says, as a tuple."""
-        wide = self.active and self.rule.limit in {Limit.LEVEL, Limit.DEV, Limit.ROC}
         return (
             self.active, self.acknowledged, self.confirmed, self.latched, self.enabled, self.suppressed, self.out_of_service,
-            self.shelving, self.unshelve or 0, NAMES[self.shown_level] if wide else None,
-            self._severity(self.shown_level) if wide else self.rule.severity,
-            self.serial, self.raised, self.since, self.begun, repr(self.value), self.status, *self.said,
+            self.shelving, self.unshelve or 0, NAMES[self.shown_level] if self._wide else None,
+            self._shown_severity(), self.severities[1],
+            self.serial, self.raised, self.since, self.begun, repr(self.value), self.status, self.actor, *self.said,
         )  # fmt: skip

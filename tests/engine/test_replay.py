@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.rig import T0, S, batch, build, derived, rule, same, table, tag, text
@@ -124,7 +124,14 @@ def test_a_replay_is_the_run(mode, calls):
     assert live.state_hash() == replayed.state_hash()
 
 
+_SETPOINT_AFTER_THE_CLOCK_WAS_SET = (
+    [(11, ("manual", (0, 0.0))), (11, ("step", [(1, 1.0, quality.BAD, -3600)]))],
+    [(11, ("rebase", -3)), (11, ("step", [(1, 0.25, 0, -2)]))],
+)
+
+
 @settings(max_examples=200, deadline=None)
+@example(SyncMode.REAL_TIME, *_SETPOINT_AFTER_THE_CLOCK_WAS_SET)
 @given(MODES, ALL_CALLS, ALL_CALLS)
 def test_a_restart_from_a_snapshot_goes_on_as_if_nothing_had_happened(mode, before, after):
     live, restarted = fresh(mode, MORE), fresh(mode, MORE)

@@ -8,7 +8,7 @@ from engine.rig import T0, S, build, derived, rule, table, tag
 from engine.test_plainest_loop import by_key
 from gateway.engine import runs
 from gateway.model import quality
-from gateway.model.batch import SampleBatch
+from gateway.model.batch import SampleBatch, laps
 from gateway.model.tag import TagType
 
 TAGS = table(
@@ -72,3 +72,30 @@ def test_a_backlog_of_quiet_tags_goes_as_a_run_and_the_rest_in_rounds():
     assert set(parted.columns.tag_id.tolist()) == {0}
     assert set(batch.tag_id[parted.rest].tolist()) == {3}
     assert len(parted.columns) == 49
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_laps_of_the_same_tags_give_what_one_sample_after_the_other_gives(data):
+    """Several scans of the same tags in one message, of which some tags may be late, equal in time, invalid or out of use."""
+    one, other = engine(), engine()
+    for _ in range(data.draw(st.integers(1, 3))):
+        ids = sorted(data.draw(st.sets(st.sampled_from([0, 1, 2, 3, 5]), min_size=1)))
+        count, first = data.draw(st.integers(1, 4)), data.draw(st.integers(0, 40))
+        samples = [
+            (tag_id, value, status, first + lap * 5 + late)
+            for lap in range(count)
+            for tag_id, (_, value, status, late) in zip(ids, data.draw(st.lists(SAMPLE, min_size=len(ids), max_size=len(ids))), strict=True)
+        ]
+        samples = [(tag_id, value, status, min(at, 60)) for tag_id, value, status, at in samples]
+        at_ns = T0 + 60 * S
+        by_one = [other.step(whole([sample]), at_ns) for sample in sorted(samples, key=lambda sample: sample[3])]
+        assert told([one.step(whole(samples), at_ns)]) == told(by_one)
+
+
+def test_laps_are_told_from_any_other_order():
+    def count(*ids):
+        return laps(np.array(ids, np.int32))
+
+    assert [count(1, 2, 5), count(1, 2, 1, 2, 1, 2), count(7, 7)] == [1, 3, 2]
+    assert [count(), count(1, 2, 1), count(2, 1), count(1, 2, 1, 3), count(1, 2, 2, 1)] == [0, 0, 0, 0, 0]

@@ -29,7 +29,9 @@ VALUES = st.sampled_from([0.0, 1.0, 0.5, 1.75, 2.0, 2.5, 2.75, 4.0, 5.0, 7.25, 7
 STATUS = st.sampled_from([0, 0, 0, 0, 0, quality.UNCERTAIN, quality.BAD])
 SAMPLES = st.dictionaries(st.integers(0, 5), st.tuples(VALUES, STATUS), min_size=1, max_size=4)
 NAMES = st.sampled_from([one.condition for one in RULES])
-ACTION = st.tuples(NAMES, st.sampled_from(list(Action)), st.sampled_from([0, 2 * S, 5 * S, 8 * S, 10**18]), st.sampled_from(["", "seen"]))
+ACTION = st.tuples(
+    NAMES, st.sampled_from(list(Action)), st.sampled_from([0, 2 * S, 5 * S, 8 * S, 10**18]), st.sampled_from([None, None, "", "seen"])
+)
 CALL = st.one_of(
     SAMPLES.map(lambda what: ("step", what)),
     SAMPLES.map(lambda what: ("step", what)),
@@ -43,7 +45,8 @@ def state(c):
     """As PlainCondition.state."""
     return (
         c.active, c.acknowledged, c.confirmed, c.latched, c.enabled, c.suppressed, c.out_of_service, c.shelving, c.unshelve_ns, c.level,
-        c.severity, c.serial, c.raised_serial, c.since_ns, c.active_ns, repr(c.value), c.status, c.user, c.comment,
+        c.severity, c.last_severity, c.serial, c.raised_serial, c.since_ns, c.active_ns, repr(c.value), c.status, c.user, c.comment,
+        c.comment_user, c.comment_ns,
     )  # fmt: skip
 
 
@@ -61,6 +64,7 @@ class World:
             one.told.clear()
         transitions = getattr(self, what)(details)
         told = [(t.rule.condition, t.change, t.at_ns, *state(t.condition)) for t in transitions]
+        assert all(t.condition.change is t.change for t in transitions)
         for name, one in self.plain.items():
             assert [row for row in told if row[0] == name] == one.told
             assert state(self.engine.condition(name)) == one.state(), name

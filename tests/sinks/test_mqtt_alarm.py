@@ -15,7 +15,7 @@ SYSTEM = AlarmRule(SYSTEM_TAG, "Gateway", Limit.SYSTEM, 0, message="the store is
 def test_a_record_carries_the_whole_state():
     state = Condition(
         LEVEL, True, True, 5 * S, 31.0, "anna", "seen", confirmed=False, shelving=Shelving.TIMED, unshelve_ns=60 * S, suppressed=True,
-        level=Limit.HIHI, severity=900, active_ns=2 * S, serial=4, raised_serial=2,
+        level=Limit.HIHI, severity=900, active_ns=2 * S, serial=4, raised_serial=2, comment_user="berta", comment_ns=4 * S,
     )  # fmt: skip
     record = orjson.loads(encode.alarm(Transition(state, Change.SHELVED, 5 * S), TAGS[0]))
     assert record == {
@@ -53,6 +53,8 @@ def test_a_record_carries_the_whole_state():
         "action": "",
         "user": "anna",
         "comment": "seen",
+        "comment_user": "berta",
+        "comment_time": "1970-01-01T00:00:04.000Z",
     }
 
 

@@ -118,6 +118,19 @@ async def test_comments_are_kept_with_their_user_and_an_empty_one_without_locale
     assert not await value(client, f"{HI}/Comment")
 
 
+async def test_a_method_without_a_comment_leaves_what_was_said_by_whom_and_when(face, client):
+    """Part 9, 5.5.2 (Comment, ClientUserId)."""
+    identifier = await raised(face, client)
+    as_role(face, "engineer")
+    told = ("Comment", "ClientUserId", "Comment/SourceTimestamp")
+    assert await call(client, HI, Ids.ConditionType_AddComment, identifier, comment("look at the fan")) == Codes.Good
+    before = await values(client, HI, *told)
+    assert before[:2] == ["look at the fan", "kim"]
+    assert await call(client, HI, Ids.AlarmConditionType_Suppress) == Codes.Good
+    assert await call(client, HI, Ids.AcknowledgeableConditionType_Acknowledge, identifier, NO_COMMENT) == Codes.Good
+    assert await values(client, HI, *told) == before
+
+
 @pytest.mark.parametrize("where", [HI, f"{HI}/ShelvingState"], ids=["of the condition", "of its state machine"])
 async def test_shelving_for_a_while_or_until_it_returns(face, client, where):
     await raised(face, client)

@@ -8,13 +8,14 @@ from uuid import UUID
 import pytest
 from asyncua import Client, ua
 
-from gateway.contracts import Nobody
+from gateway.access.people import People
 from gateway.events import Publisher, state_changed_event, threshold_event
 from gateway.model.alarm import Action, AlarmRule, Level, Limit
 from gateway.model.command import Caller
 from gateway.model.event import Category, Event, Severity
 from gateway.model.tag import Tag, TagTable, TagType
 from gateway.sinks.opcua.condition_fields import shape_of, type_of
+from gateway.sinks.opcua.condition_parts import now
 from gateway.sinks.opcua.conditions import occurrence
 from gateway.sinks.opcua.events import EVENT_TYPES, MODEL_CHANGES, ModelWatch, event_occurrence, model_change, plain
 from gateway.wire.opcua.event_types import EventTypes
@@ -57,7 +58,7 @@ async def test_what_the_gateway_says_is_heard_at_the_server_object():
         assert fields["ClientUserId"] is None
 
 
-class Managers(Nobody):
+class Managers(People):
     """Whoever signs in is one."""
 
     async def sign_in(self, user, password, origin):
@@ -128,30 +129,47 @@ def test_a_table_that_stays_says_nothing():
 
 # --- out of the journal ----------------------------------------------------------------------------------------------------------------
 
-CONDITION_FIELDS = [
-    *[(name,) for name in ("EventId", "EventType", "SourceNode", "SourceName", "Time", "Message", "Severity", "Retain", "ConditionName")],
-    *[(), ("ActiveState", "Id"), ("AckedState", "Id"), ("ConfirmedState", "Id"), ("EnabledState", "Id"), ("Quality",), ("Comment",)],
-    *[("ShelvingState", "CurrentState"), ("SuppressedState", "Id"), ("OutOfServiceState", "Id"), ("ClientUserId",), ("HighState", "Id")],
+SEVERAL = AlarmRule(
+    *(0, "line.oven.temp", Limit.LEVEL, 0.0),
+    severity=800,
+    confirm=True,
+    re_alarm_ns=10**12,
+    levels=(Level(Limit.HI, 50.0, 400), Level(Limit.HIHI, 55.0, 800)),
+)
+STEPS = [
+    {"line.oven.temp": 52.0},
+    (Action.COMMENT, "look at the fan"),
+    {"line.oven.temp": 56.0},
+    (Action.ACKNOWLEDGE, "seen"),
+    (Action.SHELVE, None),
+    (Action.SUPPRESS, None),
+    (Action.UNSHELVE, ""),
+    {"line.oven.temp": 20.0},
 ]
 
 
-async def test_a_recorded_transition_is_the_event_that_it_was():
-    face = Face(TAGS, RULES)
-    at_ns = 1_790_000_000_000_000_000
-    update = await face.step({"line.oven.temp": 60.0}, at_ns=at_ns)
-    acknowledged = face.engine.operate("line.oven.temp/Alarms/HI", Action.ACKNOWLEDGE, at_ns + 5, user="ann", comment="seen")
-    shelved = face.engine.operate("line.oven.temp/Alarms/HI", Action.SHELVE, at_ns + 9, user="ann", duration_ns=10**12)
-    transitions = [one for done in (update, acknowledged, shelved) for one in done.transitions]
-    assert len(transitions) == 3
-    view = face.engine.view
-    for transition in transitions:
-        live = occurrence(transition, face.table, transition.at_ns)
-        recorded = event_occurrence(threshold_event(transition), view)
+async def test_a_transition_reads_the_same_as_it_happens_out_of_the_journal_and_refreshed_after_a_restart():
+    """Every field of the condition's type."""
+    face, at_ns = Face(TAGS, [SEVERAL]), 1_790_000_000_000_000_000
+    for what in STEPS:
+        at_ns += 1_000_000_000
+        if isinstance(what, dict):
+            update = await face.step(what, at_ns=at_ns)
+        else:
+            update = face.engine.operate(SEVERAL.condition, what[0], at_ns, user="ann", comment=what[1], duration_ns=10**12)
+        (transition,) = update.transitions
+        restarted = Face(TAGS, [SEVERAL]).engine
+        restarted.restore(face.engine.snapshot())
+        live = occurrence(transition, face.table, at_ns)
+        recorded = event_occurrence(threshold_event(transition), face.engine.view)
         assert (recorded.type, recorded.source, recorded.time_ns, recorded.permission) == (live.type, live.source, live.time_ns, "")
-        for path in CONDITION_FIELDS:
-            wanted, found = live.field(path), recorded.field(path)
-            text = getattr(wanted.content, "text", wanted.content)
-            assert (getattr(found.content, "text", found.content), found.status) == (text, wanted.status), path
+        refreshed = now(restarted.condition(SEVERAL.condition), face.table, at_ns)
+        for path, field in shape_of(SEVERAL).fields.items():
+            if field.of is not None:
+                wanted, found = live.field(path), recorded.field(path)
+                text = getattr(wanted.content, "text", wanted.content)
+                assert (getattr(found.content, "text", found.content), found.status) == (text, wanted.status), (what, path)
+                assert replace(field.read(refreshed), source_ns=0) == replace(wanted, source_ns=0), (what, path)
 
 
 async def test_a_record_whose_rule_is_gone_or_that_is_older_is_a_plain_event():

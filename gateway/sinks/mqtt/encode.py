@@ -167,6 +167,8 @@ def alarm(transition: Transition, tag: Tag | None) -> bytes:
             "action": rule.action,
             "user": state.user,
             "comment": state.comment,
+            "comment_user": state.comment_user,
+            "comment_time": iso(state.comment_ns) if state.comment_ns else None,
         }
     )
 

@@ -176,21 +176,16 @@ _CONDITION: Final[Fields] = {  # 5.5.2
     ("EnabledState", "EffectiveDisplayName"): prop(Builtin.LOCALIZED_TEXT, _enabled, lasting=True),
     **condition_variable("Quality", Builtin.STATUS_CODE, lambda live: live.condition.status, lambda live: live.condition.active_ns),
     **condition_variable(
-        "LastSeverity", Builtin.UINT16, lambda live: live.last_severity, lambda live: live.time_ns if live.last_severity else 0
+        "LastSeverity",
+        Builtin.UINT16,
+        lambda live: live.condition.last_severity,
+        lambda live: live.time_ns if live.condition.last_severity else 0,
     ),
-    **condition_variable("Comment", Builtin.LOCALIZED_TEXT, lambda live: _said(live.condition), lambda live: _said_ns(live.condition)),
-    ("ClientUserId",): prop(Builtin.STRING, lambda live: live.condition.user),
+    **condition_variable(
+        "Comment", Builtin.LOCALIZED_TEXT, lambda live: Text(live.condition.comment or None, None), lambda live: live.condition.comment_ns
+    ),
+    ("ClientUserId",): prop(Builtin.STRING, lambda live: live.condition.comment_user),
 }
-
-
-def _said(condition: Condition) -> Text:
-    return Text(condition.comment or None, None)
-
-
-def _said_ns(condition: Condition) -> int:
-    return condition.since_ns if condition.comment else 0
-
-
 _ACKNOWLEDGEABLE: Final[Fields] = two_state("AckedState", "Unacknowledged", "Acknowledged", lambda c: c.acknowledged)  # 5.7.2
 
 

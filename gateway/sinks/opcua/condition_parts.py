@@ -24,15 +24,13 @@ Certificate = tuple[bytes, int]
 @dataclass(frozen=True, slots=True)
 class Live:
     """A condition at the moment at which it is shown or reported, by the transition that led to its state. target: key of the setpoint or
-    command that it is compared with, 0 for none. last_severity: the one before its severity changed, 0 where it has not. certificate: the
-    server's own (DER) and when it ends (UTC ns).
+    command that it is compared with, 0 for none. certificate: the server's own (DER) and when it ends (UTC ns).
     """
 
     transition: Transition
     received_ns: int
     now_ns: int
     target: Key
-    last_severity: int = 0
     certificate: Certificate | None = None
 
     @property
@@ -76,7 +74,7 @@ NOT_ACTIVE: Final = Text(None, None)
 
 def now(condition: Condition, tags: TagTable, now_ns: int) -> Live:
     """A condition as it stands."""
-    change = Change.ACTIVE if condition.active else Change.INACTIVE
+    change = condition.change or (Change.ACTIVE if condition.active else Change.INACTIVE)
     return replace(at(Transition(condition, change, condition.since_ns), tags, now_ns), received_ns=condition.since_ns)
 
 

@@ -61,45 +61,24 @@ class Conditions:
         self._view, self._methods, self._root, self._gateway, self._now_ns = view, methods, root, gateway, now_ns
         self.certificate: Callable[[], Certificate | None] = lambda: None
         self._table: TagTable | None = None
-        self._severities: dict[str, tuple[int, int]] = {}  # condition -> the severity before, and now
         self._ruled: dict[str, list[int]] = {}  # folder -> the tags in it that have rules
 
     # --- events ---
 
     def occurrence(self, transition: Transition) -> Occurrence:
-        """What a transition that happens now is to clients. Each is shown here, in order."""
-        return _occurrence(self._with_own(at(transition, self._view.tags, self._now_ns()), self._noted(transition.condition)))
-
-    def unheard(self, transition: Transition) -> None:
-        """A transition that happens while nobody listens."""
-        self._noted(transition.condition)
+        """What a transition that happens now is to clients."""
+        return _occurrence(self._with_own(at(transition, self._view.tags, self._now_ns())))
 
     def retained(self) -> Iterator[Occurrence]:
         """The present state of each condition of interest, as a refresh reports it: the event that led to it, once more (5.5.7)."""
         return (_occurrence(self._now(condition)) for condition in self._view.each_retained())
 
-    def _noted(self, condition: Condition) -> int:
-        """LastSeverity (5.5.2). Only a condition of several limits has more than one; it is remembered while it stands."""
-        rule = condition.rule
-        if not rule.levels:
-            return 0
-        last, before = self._severities.get(rule.condition, (0, condition.severity))
-        if condition.severity != before:
-            last = before
-        if condition.retained:
-            self._severities[rule.condition] = (last, condition.severity)
-        else:
-            self._severities.pop(rule.condition, None)
-        return last
-
     def _now(self, condition: Condition) -> Live:
-        last, _ = self._severities.get(condition.rule.condition, (0, 0))
-        return self._with_own(now(condition, self._view.tags, self._now_ns()), last)
+        return self._with_own(now(condition, self._view.tags, self._now_ns()))
 
-    def _with_own(self, live: Live, last_severity: int) -> Live:
+    def _with_own(self, live: Live) -> Live:
         """With what is no part of the condition itself."""
-        own = live.rule.tag_id == SYSTEM_TAG
-        return replace(live, last_severity=last_severity, certificate=self.certificate()) if own or last_severity else live
+        return replace(live, certificate=self.certificate()) if live.rule.tag_id == SYSTEM_TAG else live
 
     # --- Annex ---
 

@@ -14,6 +14,7 @@ from gateway.contracts import TwinView
 from gateway.model import quality
 from gateway.model.alarm import Change, Condition, Limit, Shelving, Transition
 from gateway.model.event import Category, Event
+from gateway.model.instant import parse
 from gateway.model.tag import TagTable
 from gateway.sinks.opcua.conditions import occurrence
 from gateway.sinks.opcua.nodes import type_definition
@@ -164,6 +165,11 @@ def _state(details: Mapping[str, Any]) -> dict[str, Any]:
         "status": quality.code(str(details["status"])) or 0,
         "severity": int(details["severity"]),
         "serial": int(details["serial"]),
+        "active_ns": parse(details.get("active_since")) or 0,
+        "unshelve_ns": parse(details.get("unshelve")) or 0,
+        "last_severity": int(details.get("last_severity", 0)),
         "user": str(details["user"]),
         "comment": str(details["comment"]),
+        "comment_user": str(details.get("comment_user", "")),
+        "comment_ns": parse(details.get("comment_time")) or 0,
     }

@@ -131,8 +131,6 @@ class OpcUaSink:
     async def _occur(self, transitions: Sequence[Transition]) -> None:
         """What the conditions did, to who listens."""
         if not self._server.listened_to:
-            for transition in transitions:
-                self._conditions.unheard(transition)
             return
         occurrences = [self._conditions.occurrence(transition) for transition in transitions]
         for start in range(0, len(occurrences), _EVENTS_AT_ONCE):
@@ -178,8 +176,14 @@ class OpcUaSink:
         if credentials.user:
             return await self._context.access.sign_in(credentials.user, credentials.password, origin)
         if self._config.anonymous == "none":
+            await self._context.access.told(Caller("anonymous", "none", origin), "anonymous", "who does not sign in is not admitted")
             raise SignInRefused("who does not sign in is not admitted")
-        return Caller("anonymous", self._config.anonymous, origin)
+        caller = Caller("anonymous", self._config.anonymous, origin)
+        await self._context.access.told(caller, "anonymous")
+        return caller
+
+    async def signed_out(self, caller: Caller, why: str) -> None:
+        await self._context.access.left(caller, why)
 
     async def turned_away(self, refusal: Refusal) -> None:
         left_out = self._records.take(time.monotonic())

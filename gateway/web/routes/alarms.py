@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.contracts import TwinView
 from gateway.model import quality
-from gateway.model.alarm import SYSTEM_TAG, Condition, Limit, Transition
+from gateway.model.alarm import SYSTEM_TAG, Condition, Transition
 from gateway.model.event import Severity
 from gateway.web import schema
 from gateway.web.depend import Anyone, Context, TwinReader
@@ -27,7 +27,6 @@ _STATES: Final[dict[str, Callable[[Condition], bool]]] = {
 }
 GATEWAY: Final = "Gateway"  # whose own alarms stand under this name
 ROUND: Final = 500  # tags at a stretch
-_NO_THRESHOLD: Final = frozenset({Limit.BAD, Limit.SYSTEM})
 
 
 class SaidBody(BaseModel):
@@ -149,10 +148,10 @@ def condition_row(condition: Condition) -> dict[str, Any]:
         "condition": rule.condition,
         "tag": rule.tag,
         "limit": rule.limit.value,
-        "threshold": None if rule.limit in _NO_THRESHOLD else rule.threshold,
+        "threshold": condition.threshold,
         "severity": Severity.of_level(condition.severity).value,
         "level": condition.severity,
-        "message": rule.message,
+        "message": condition.message or rule.message,
         "active": condition.active,
         "acknowledged": condition.acknowledged,
         "confirmed": condition.confirmed,
@@ -172,6 +171,8 @@ def condition_row(condition: Condition) -> dict[str, Any]:
         "serial": condition.serial,
         "user": condition.user,
         "comment": condition.comment,
+        "comment_user": condition.comment_user,
+        "comment_time": iso(condition.comment_ns),
         "cause": rule.cause,
         "consequence": rule.consequence,
         "action": rule.action,
