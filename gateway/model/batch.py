@@ -14,6 +14,17 @@ Floats = NDArray[np.float64]
 Times = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]
+_TRUE = b"\1"
+
+
+def laps(tag_id: TagIds) -> int:
+    """How often the same ids follow each other, ascending each time: 1 = each id stands once; 0 = any other order, and no ids."""
+    size = tag_id.size
+    length = (tag_id[1:] <= tag_id[:-1]).tobytes().find(_TRUE) + 1 or size
+    if not size or size % length:
+        return 0
+    table = tag_id.reshape(-1, length)
+    return len(table) if (table[1:] == table[0]).all() else 0
 
 
 class Origin(IntEnum):
@@ -74,6 +85,13 @@ class SampleBatch:
             text=text or {},
             receipt=receipt,
             origin=origin,
+        )
+
+    def lap(self, number: int, length: int) -> "SampleBatch":
+        """Rows number * length and so many more, without a copy; of a batch without texts."""
+        part = slice(number * length, (number + 1) * length)
+        return SampleBatch(
+            self.tag_id[part], self.value[part], self.status[part], self.source_ns[part], self.received_ns, {}, self.receipt, self.origin
         )
 
     def pick(self, rows: Rows, origin: Origin | None = None) -> "SampleBatch":
