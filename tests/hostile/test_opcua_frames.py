@@ -28,7 +28,9 @@ CODES = ua.StatusCodes
         pytest.param(hello(receive=0), CODES.BadConnectionRejected, id="no receive buffer"),
         pytest.param(hello(send=1), CODES.BadConnectionRejected, id="send buffer of a byte"),
         pytest.param(b"MSGF" + struct.pack("<I", 12) + b"\x00" * 4, None, id="message without a body"),
-        pytest.param(hello() + b"MSGF" + struct.pack("<I", 32) + b"\x00" * 24, CODES.BadTcpSecureChannelUnknown, id="message before a channel"),
+        pytest.param(
+            hello() + b"MSGF" + struct.pack("<I", 32) + b"\x00" * 24, CODES.BadTcpSecureChannelUnknown, id="message before a channel"
+        ),
         pytest.param(hello() + hello(), CODES.BadTcpMessageTypeInvalid, id="hello twice"),
         pytest.param(b"OPNF" + struct.pack("<I", 40) + b"\x00" * 32, CODES.BadTcpMessageTypeInvalid, id="opening without a hello"),
         pytest.param(hello() + b"OPNF" + struct.pack("<I", 8), None, id="empty opening"),

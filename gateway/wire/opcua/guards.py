@@ -113,13 +113,16 @@ class GuardedProtocol(OPCUAProtocol):
 
     _held = False  # the socket is not read: too many messages wait
     _breathed_s = 0.0
+    _pending = b""  # received, and not yet a message
 
     def data_received(self, data: bytes) -> None:
+        self._pending = self._pending + data if self._pending else data
+        self._take()
+
+    def _take(self) -> None:
         """Refuses what is no OPC UA message, or a chunk beyond the buffer, before anything of it is kept (Part 6, 7.1.2.2)."""
-        if self.transport is None or self.transport.is_closing():
-            return None
-        at, pending = 0, self._buffer + data if self._buffer else data
-        while len(pending) - at >= 8:
+        at, pending = 0, self._pending
+        while len(pending) - at >= 8 and self.transport is not None and not self.transport.is_closing():
             (size,) = struct.unpack_from("<I", pending, at + 4)
             if pending[at : at + 3] not in _TYPES:
                 return self.refuse(ua.StatusCodes.BadTcpMessageTypeInvalid)
@@ -127,20 +130,21 @@ class GuardedProtocol(OPCUAProtocol):
                 return self.refuse(ua.StatusCodes.BadTcpMessageTooLarge)
             if len(pending) - at < size:
                 break
-            self._buffer = b""
-            super().data_received(pending[at : at + size])
             if self.messages.qsize() > limits.WAITING_MESSAGES:
                 self._held = True
                 self.transport.pause_reading()
-            if self._buffer or self.transport.is_closing():
+                break
+            self._buffer = b""
+            super().data_received(pending[at : at + size])
+            if self._buffer:
                 return self.refuse(ua.StatusCodes.BadTcpMessageTypeInvalid)
             at += size
-        self._buffer = pending[at:]
+        self._pending = pending[at:]
         return None
 
     def refuse(self, code: int) -> None:
         """Says why, and closes."""
-        self._buffer = b""
+        self._buffer = self._pending = b""
         if self.transport is not None and not self.transport.is_closing():
             error: Any = ua.MessageType.Error
             self.transport.write(ua_binary.uatcp_to_binary(error, ua.ErrorMessage(status_code(code))))
@@ -150,6 +154,7 @@ class GuardedProtocol(OPCUAProtocol):
         if self._held and self.transport is not None and self.messages.qsize() <= limits.WAITING_MESSAGES:
             self._held = False
             self.transport.resume_reading()
+            self._take()
         if self.messages.qsize() and time.monotonic() - self._breathed_s > limits.BREATH_S:  # many in a row are a long one
             await asyncio.sleep(0)
             self._breathed_s = time.monotonic()
