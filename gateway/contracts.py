@@ -1,7 +1,7 @@
 """What the rooms of the house may expect of each other: all that plugins (drivers, sinks) and `web` know of the daemon."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Flag, auto
 from typing import Annotated, Any, Protocol, runtime_checkable
 
@@ -87,9 +87,7 @@ class Identity:
 
 
 class SignInRefused(Exception):
-    """Nobody comes in with these credentials, now. wait_s: not before that many seconds (too many failures), 0 where that is not the
-    reason. The text is for the log and the audit, never for the one who asked.
-    """
+    """Nobody comes in with these credentials, now; why is never for the one who asked. wait_s: seconds after too many failures, else 0."""
 
     def __init__(self, why: str, wait_s: float = 0.0) -> None:
         super().__init__(why)
@@ -105,27 +103,16 @@ class Access(Protocol):
     async def recognise(self, certificate: bytes, origin: str) -> Caller:
         """By a user's X.509 certificate (DER), whose key the caller has proved to hold. Raises SignInRefused."""
 
+    async def told(self, caller: Caller, by: str, why: str = "") -> None:
+        """Records a sign-in that was decided elsewhere (why: empty where the caller was let in); `left` the end of a session."""
+
+    async def left(self, caller: Caller, why: str) -> None: ...
+
     def on_revoked(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """callback(user) when that one is to be signed out at once; returns what ends it."""
 
     def anyone(self) -> bool:
         """Whether there is somebody who could sign in."""
-
-
-class Nobody:
-    """The Access of a gateway without users."""
-
-    def anyone(self) -> bool:
-        return False
-
-    async def sign_in(self, user: str, password: str, origin: str) -> Caller:  # noqa: ARG002 the contract's
-        raise SignInRefused("there are no users")
-
-    async def recognise(self, certificate: bytes, origin: str) -> Caller:  # noqa: ARG002 the contract's
-        raise SignInRefused("there are no users")
-
-    def on_revoked(self, callback: Callable[[str], None]) -> Callable[[], None]:  # noqa: ARG002 the contract's
-        return lambda: None
 
 
 class EventStream(Protocol):
@@ -159,8 +146,8 @@ class SinkContext:
     memory: Memory
     report: Reporter
     now_ns: Callable[[], int]
+    access: Access
     figures: Callable[[], Mapping[str, Mapping[str, Figure]]] = dict
-    access: Access = field(default_factory=Nobody)
     subscribe_events: Callable[[], EventStream] | None = None  # all live events, conditions' transitions included
     unavailable: tuple[type[Exception], ...] = ()  # what history and events raise while the disk is away
     record: Callable[[Command, Outcome], Awaitable[None]] = unrecorded  # of what was no command through the door: audit and event

@@ -1,12 +1,12 @@
-"""Every command and every sign-in leaves a record in the audit and an event, whichever face it came through."""
+"""Every command, sign-in and sign-out leaves a record in the audit and an event, whichever face it came through."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from gateway.access.attempts import Thrifts, address_of
-from gateway.access.people import Record, SignIn
+from gateway.access.people import Record, SignIn, SignOut
 from gateway.events import Publisher
 from gateway.model import quality
 from gateway.model.command import Caller, Command, Outcome
@@ -15,6 +15,7 @@ from gateway.store.errors import StoreUnavailable
 from gateway.store.store import Store
 
 SIGN_IN: Final = "session.sign_in"
+SIGN_OUT: Final = "session.sign_out"
 BAD_IDENTITY_TOKEN_REJECTED: Final = 0x8021_0000
 
 FIRST_USER: Final = "there are no users yet: `edgetwin user add NAME --role admin` on this machine makes the first one"
@@ -47,19 +48,22 @@ def commands(store: Store, say: Publisher, now_ns: Callable[[], int]) -> Callabl
 def recorder(store: Store, say: Publisher, now_ns: Callable[[], int]) -> Record:
     """Writes the record and publishes the event; a disk that refuses is an event too, and keeps nobody out."""
 
-    async def record(sign_in: SignIn) -> None:
-        user = sign_in.user or "unknown"
-        args = {"by": sign_in.by} | ({"left_out": sign_in.left_out} if sign_in.left_out else {})
-        outcome = Outcome(BAD_IDENTITY_TOKEN_REJECTED if sign_in.why else quality.GOOD, sign_in.why or "done", {})
+    async def record(what: SignIn | SignOut) -> None:
+        user, left = what.user or "unknown", isinstance(what, SignOut)
+        args: Mapping[str, Any]
+        kind, args = (SIGN_OUT, {"why": what.why}) if isinstance(what, SignOut) else (SIGN_IN, {"by": what.by})
+        args = {**args, "left_out": what.left_out} if what.left_out else args
+        refused = bool(what.why) and not left
+        outcome = Outcome(BAD_IDENTITY_TOKEN_REJECTED, what.why, {}) if refused else Outcome(quality.GOOD, "done", {})
         try:
-            await store.audit(Command(SIGN_IN, args, Caller(sign_in.user, sign_in.role, sign_in.origin)), outcome, now_ns())
+            await store.audit(Command(kind, args, Caller(what.user, what.role, what.origin)), outcome, now_ns())
         except StoreUnavailable as fault:
-            say.error("AuditNotWritten", f"{SIGN_IN} by {user}: {fault}", Severity.CRITICAL)
-        details = {"user": sign_in.user, "origin": sign_in.origin, **args}
-        if sign_in.why:
-            say.system(f"sign-in refused: {user}", Severity.WARNING, why=sign_in.why, **details)
+            say.error("AuditNotWritten", f"{kind} by {user}: {fault}", Severity.CRITICAL)
+        details = {"user": what.user, "origin": what.origin, **args}
+        if refused:
+            say.system(f"sign-in refused: {user}", Severity.WARNING, why=what.why, **details)
         else:
-            say.user(f"{user} signed in", role=sign_in.role, **details)
+            say.user(f"{user} signed {'out' if left else 'in'}", role=what.role, **details)
 
     return record
 

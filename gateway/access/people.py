@@ -35,10 +35,21 @@ class SignIn:
     left_out: int = 0
 
 
-Record = Callable[[SignIn], Awaitable[None]]
+@dataclass(frozen=True, slots=True)
+class SignOut:
+    """The end of a session; left_out: so many before it have no record."""
+
+    user: str
+    role: str
+    origin: str
+    why: str
+    left_out: int = 0
 
 
-async def _unrecorded(_: SignIn) -> None:
+Record = Callable[[SignIn | SignOut], Awaitable[None]]
+
+
+async def _unrecorded(_: SignIn | SignOut) -> None:
     """For those who keep no records."""
 
 
@@ -61,7 +72,7 @@ class People:
         self.tokens = Tokens(self._repository, now_ns)
         self.users.on_revoked(self.tokens.end)
         self._backoff = Backoff()
-        self._good = Thrifts(burst=30, interval_s=60.0)  # by user and address
+        self._good, self._gone = (Thrifts(burst=30, interval_s=60.0) for _ in range(2))  # by user and address
         self._bad = Thrift(burst=30, interval_s=60.0)
         self._known: dict[tuple[str, str], None] = {}
         self._turn = asyncio.Lock()
@@ -141,6 +152,12 @@ class People:
             await self._tell_bad(caller.user, caller.origin, by, why)
         else:
             await self._tell_good(SignIn(caller.user, caller.role, caller.origin, by))
+
+    async def left(self, caller: Caller, why: str) -> None:
+        """Records the end of a session; one that a change of its user ended, too."""
+        left_out = self._gone.take((caller.user, address_of(caller.origin)), self._clock())
+        if left_out is not None:
+            await self._record(SignOut(caller.user, caller.role, caller.origin, why, left_out))
 
     # --- passwords and delays --------------------------------------------------------------------------------------------------------
 

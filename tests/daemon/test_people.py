@@ -9,6 +9,7 @@ from gateway.launch import running
 from gateway.model import quality
 from gateway.model.command import Caller, Command
 from support.ports import free_port
+from support.waiting import eventually
 
 ADMIN, VIEWER = Caller("root", "admin", "local:0"), Caller("eve", "viewer", "web:10.0.0.9")
 PASSWORD = "kettle-drum-seven"
@@ -63,6 +64,40 @@ async def test_one_identity_on_page_and_opc_ua_its_records_and_its_end(site):
                 assert (await page.get("/api/v1/session")).status_code == 401
                 with pytest.raises((UaError, ConnectionError, TimeoutError)):
                     await client.get_node(SETPOINT).read_value()
+
+
+async def test_every_session_has_its_beginning_and_its_end_in_the_audit(site):
+    """Those of clients that do not sign in, and those that end otherwise than by their own word, too (IEC 62443-3-3, SR 2.8)."""
+    site.write_text(site.read_text().replace("insecure: true", "insecure: true, anonymous: viewer"))
+    async with running(site) as gateway:
+        await do(gateway, "user.add", user="ann", role="operator", password=PASSWORD)
+        async with httpx.AsyncClient(base_url=gateway.urls()["web"]) as page:
+            await page.post("/api/v1/session", json={"user": "ann", "password": PASSWORD})
+            await page.delete("/api/v1/session")
+            await page.delete("/api/v1/session")
+        async with Client(gateway.urls()["opcua"]):
+            pass
+        async with opcua(gateway):
+            await do(gateway, "user.disable", user="ann")
+            await eventually(lambda: not gateway.north.faces["opcua"].sink._server.interior.sessions())
+        await eventually(lambda: recorded(gateway, 6))
+        found = [(record.command, record.user, record.origin, record.args) for record in await sessions(gateway)]
+        assert found == [
+            ("session.sign_in", "ann", "web:127.0.0.1", '{"by":"password"}'),
+            ("session.sign_out", "ann", "web:127.0.0.1", '{"why":"by the user"}'),
+            ("session.sign_in", "anonymous", "opcua:127.0.0.1", '{"by":"anonymous"}'),
+            ("session.sign_out", "anonymous", "opcua:127.0.0.1", '{"why":"closed by the client"}'),
+            ("session.sign_in", "ann", "opcua:127.0.0.1", '{"by":"password"}'),
+            ("session.sign_out", "ann", "opcua:127.0.0.1", '{"why":"ended by the gateway"}'),
+        ]
+
+
+async def sessions(gateway):
+    return [record for record in reversed(await gateway.store.audit_log()) if record.command.startswith("session.")]
+
+
+async def recorded(gateway, count):
+    return len(await sessions(gateway)) >= count
 
 
 async def test_people_and_tokens_survive_a_restart_and_there_is_no_second_setup(site):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aiomqtt
 
+from gateway.access.people import People
 from gateway.contracts import Identity, SinkContext
 from gateway.engine.engine import Engine
 from gateway.model.alarm import AlarmRule
@@ -69,6 +70,7 @@ class MqttFace:
             memory=None,
             report=self.report,
             now_ns=time.time_ns,
+            access=People(),
         )
         self.sink = MqttSink(Config(url=url, **config), context)
 

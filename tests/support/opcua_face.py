@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from gateway.access.people import People
 from gateway.access.roles import allowed
-from gateway.contracts import Identity, Nobody, SinkContext
+from gateway.contracts import Identity, SinkContext
 from gateway.engine.engine import Engine
 from gateway.events import Events
 from gateway.model.alarm import AlarmRule
@@ -105,7 +106,7 @@ class Face:
             report=self.report,
             now_ns=time.time_ns,
             figures=figures,
-            access=access or Nobody(),
+            access=access or People(),
             record=record,
             subscribe_events=self.live.subscribe,
         )

@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 
+from gateway.access.people import People
 from gateway.contracts import Identity, SinkContext
 from gateway.engine.engine import Engine
 from gateway.model.sync import Sync
@@ -67,6 +68,7 @@ class Served:
             memory=nobody,
             report=Report(),
             now_ns=time.time_ns,
+            access=People(),
         )
         self.sink = OpcUaSink(Config.model_validate({"port": 0, "insecure": True, "anonymous": "viewer"} | config), context)
         rng = np.random.default_rng(1)

@@ -90,9 +90,12 @@ async def session(caller: Anyone) -> Json:
 
 
 @router.delete("/session", response_model=None)
-async def sign_out(context: Context, sid: Annotated[str, Cookie()] = "") -> Response:
+async def sign_out(request: Request, context: Context, sid: Annotated[str, Cookie()] = "") -> Response:
     """Ends the session of the cookie at once."""
+    session = context.sessions.find(sid, touch=False)
     context.sessions.revoke(sid)
+    if session is not None:
+        await context.people.left(Caller(session.user, session.role, origin_of(request.scope)), "by the user")
     answer = Response(status_code=204)
     answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
     return answer

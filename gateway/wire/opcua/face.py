@@ -360,6 +360,9 @@ class Face(Protocol):
     async def sign_in(self, credentials: Credentials, origin: str) -> Caller:
         """Who comes in with these (Part 4, 5.6.3). Raises SignInRefused."""
 
+    async def signed_out(self, caller: Caller, why: str) -> None:
+        """For the audit: the end of a session that somebody had signed in to."""
+
     async def turned_away(self, refusal: Refusal) -> None:
         """For the audit; called once a minute at most for each certificate."""
 

@@ -133,7 +133,7 @@ class Interior(InternalServer):
         if lost:
             self.face.count("sessions_evicted")
             self.diagnostics.totals.aborted_sessions += 1
-            await min(lost, key=lambda session: session._last_activity).close_session()
+            await min(lost, key=lambda session: session._last_activity).close_session(why="gave way to another")
 
     def sessions(self) -> list[Session]:
         """The clients' sessions, oldest first."""
@@ -156,7 +156,7 @@ class Interior(InternalServer):
     async def end(self, session: Session) -> None:
         """The session with its subscriptions and its connection."""
         carrier = session.carrier
-        await session.close_session()
+        await session.close_session(why="ended by the gateway")
         if carrier is not None:
             carrier.leave()
 
@@ -288,7 +288,7 @@ class OpcUaServer:
             await listener.stop()
         if interior is not None:
             await interior.subscription_service.delete_subscriptions(list(interior.subscription_service.subscriptions))
-            for session in list(interior._external_sessions.values()):
-                await session.close_session()
+            for session in interior.sessions():
+                await session.close_session(why="the server stopped")
             interior.method_service.stop()
             interior.codec.close()

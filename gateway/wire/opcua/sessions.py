@@ -313,11 +313,11 @@ class Session(InternalSession):
                 return ua.TransferResult(status_code(full.code))
         return ua.TransferResult(ua.StatusCode(), list(wanted.transferred(fresh=fresh)))
 
-    async def close_session(self, delete_subs: bool = True) -> None:
+    async def close_session(self, delete_subs: bool = True, why: str = "closed by the client") -> None:
         """Part 4, 5.6.4 and 5.13.1: the subscriptions of a session that timed out, or says so, outlive it."""
-        timed_out = asyncio.current_task() is self._timeout_task
+        timed_out, left = asyncio.current_task() is self._timeout_task, self.external and self.is_activated()
         if timed_out:
-            delete_subs = False
+            delete_subs, why = False, "timed out"
             self.iserver.diagnostics.totals.timed_out_sessions += 1
         await super().close_session(delete_subs)
         if not delete_subs:
@@ -325,6 +325,8 @@ class Session(InternalSession):
         if timed_out and self.carrier is not None:
             self.carrier.leave()
             self.subscription_service.forget(self.session_id)
+        if left:
+            await self.iserver.face.signed_out(self.caller, why)
 
 
 def _unfit(wanted: ua.WriteValue, data_type: int) -> int:
