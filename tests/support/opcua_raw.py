@@ -139,11 +139,13 @@ class Raw:
             self.request -= place < len(parts) - 1
         return b"".join(frames)
 
-    def header(self, *, addition: bytes = b"\x00\x00\x00", timestamp: int = 0, audit: bytes | None = None, hint: int = 0) -> bytes:
+    def header(
+        self, *, addition: bytes = b"\x00\x00\x00", timestamp: int = 0, diagnostics: int = 0, audit: bytes | None = None, hint: int = 0
+    ) -> bytes:
         """A RequestHeader (Part 4, 7.33)."""
         return (
             nodeid_to_binary(self.auth)
-            + struct.pack("<qII", timestamp, self.request + 1, 0)
+            + struct.pack("<qII", timestamp, self.request + 1, diagnostics)
             + text(audit)
             + struct.pack("<I", hint)
             + addition

@@ -109,7 +109,7 @@ def _describe_limits(interior: "Interior") -> None:
         ("MaxMonitoredItemsQueueSize", limits.EVENT_QUEUE[2]),  # of event items; a value's is revised to fewer
         ("MaxSelectClauseParameters", limits.SELECT_CLAUSES),
         ("MaxWhereClauseParameters", limits.FILTER_OPERANDS),
-        ("MaxArrayLength", limits.MESSAGE_BYTES),
+        ("MaxArrayLength", limits.ELEMENTS),
         ("MaxStringLength", limits.MESSAGE_BYTES),
         ("MaxByteStringLength", limits.MESSAGE_BYTES),
     ):
