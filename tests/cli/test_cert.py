@@ -73,7 +73,9 @@ def test_a_person_trusts_and_rejects_what_was_refused(config, folder, refused):
     assert places(run("cert", "list", "--config", config, "--json")) == {refused.sha256: "trusted"}
     assert run("cert", "reject", refused.sha256[:8], "--config", config, "--json").json["place"] == "rejected"
     assert places(run("cert", "list", "--config", config, "--json")) == {refused.sha256: "rejected"}
+    assert run("cert", "trust", refused.sha1, "--config", config).code == 0
     assert run("cert", "trust", refused.sha1, "--issuer", "--config", config, "--json").json["place"] == "issuers"
+    assert len(run("cert", "list", "--config", config, "--json").json["certificates"]) == 1, "trusted still"
     assert places(run("cert", "list", "--config", config, "--json")) == {refused.sha256: "issuers"}
 
 

@@ -1,5 +1,7 @@
 """Roles on the OPC UA face: what is served of them, and that every service keeps to them."""
 
+import asyncio
+
 import pytest
 from asyncua import Client, ua
 from asyncua.ua.uaerrors import BadUserAccessDenied
@@ -7,6 +9,7 @@ from asyncua.ua.uaerrors import BadUserAccessDenied
 from gateway.model.command import Caller
 from gateway.model.tag import Tag, WriteRule
 from support.opcua_face import opcua_face
+from support.waiting import eventually
 
 TAGS = (
     Tag(0, "line.temperature", "plc1", unit="Cel"),
@@ -83,6 +86,29 @@ async def test_role_permissions_are_for_an_administrator_and_ones_own_for_everyb
 async def test_every_kind_of_node_says_who_may_what(person, nodeid):
     assert table(await person.become("admin").attribute(nodeid, ua.AttributeIds.RolePermissions))
     assert (await person.attribute(nodeid, ua.AttributeIds.AccessRestrictions)).Value.Value == (3 if nodeid == SECURITY else 0)
+
+
+async def test_who_is_signed_out_in_the_middle_of_a_write_writes_no_more(face, person):
+    """And what was asked before another signed in to the session is done in the name of who asked."""
+    face.commands.held.clear()
+    session = face.sink._server.interior.sessions()[0]
+    person.become("operator")
+    wanted = [ua.WriteValue(SETPOINT, ua.AttributeIds.Value, Value=ua.DataValue(ua.Variant(1.0, ua.VariantType.Double)))] * 3
+    writing = asyncio.create_task(person.client.uaclient.write(ua.WriteParameters(wanted)))
+    await eventually(lambda: face.commands.asked)
+    person.become("viewer", "eve")
+    face.commands.held.set()
+    assert [code.value for code in await writing] == [0, 0, 0]
+    assert {command.caller.user for command in face.commands.asked} == {"ann"}
+
+    face.commands.held.clear()
+    face.commands.asked.clear()
+    person.become("operator")
+    writing = asyncio.create_task(session.write(ua.WriteParameters(wanted)))
+    await eventually(lambda: face.commands.asked)
+    assert await face.sink.sign_out("ann") == 1
+    face.commands.held.set()
+    assert [code.value for code in await writing] == [0, *[ua.StatusCodes.BadSessionClosed] * 2]
 
 
 async def test_the_namespace_says_what_its_nodes_have_by_default(person):

@@ -65,6 +65,7 @@ def make(
     days: tuple[float, float] = (-1, 30),
     issuer: Made | None = None,
     ca: bool = False,
+    path_length: int | None = None,
     usage: dict[str, bool] | None = None,
     purposes: Any = (ExtendedKeyUsageOID.CLIENT_AUTH,),
     digest: Any = None,
@@ -83,7 +84,7 @@ def make(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now + dt.timedelta(days=days[0]))
         .not_valid_after(now + dt.timedelta(days=days[1]))
-        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=path_length), critical=True)
         .add_extension(x509.KeyUsage(**(usages | (usage or {}))), critical=True)
     )
     if purposes is not None and not ca:

@@ -58,6 +58,8 @@ class Commands:
         self.asked: list[Command] = []
         self.status = 0
         self.result = {}
+        self.held = asyncio.Event()  # cleared: what is asked waits
+        self.held.set()
         self._conditions = conditions
 
     def permission(self, kind):
@@ -65,6 +67,7 @@ class Commands:
 
     async def execute(self, command):
         self.asked.append(command)
+        await self.held.wait()
         if self.status or command.kind in PERMISSIONS:
             return Outcome(self.status, "", self.result)
         return await self._conditions.execute(command)

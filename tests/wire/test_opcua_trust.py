@@ -54,6 +54,20 @@ def test_a_chain_is_followed_through_what_the_peer_sends_up_to_a_trusted_authori
     assert lists(tmp_path, issuers=[middle]).check(leaf.der, time.time(), CLIENT) == leaf.certificate
 
 
+@pytest.mark.parametrize("length", [0, 1])
+def test_an_authority_signs_for_as_many_authorities_below_it_as_it_says(tmp_path, folder, length):
+    root = make(folder, "root", uri=None, ca=True, path_length=length)
+    middle = make(folder, "middle", uri=None, ca=True, issuer=root)
+    leaf = make(folder, "leaf", issuer=middle)
+    known = lists(tmp_path, trusted=[root])
+    if length:
+        assert known.check(leaf.der + middle.der, time.time(), CLIENT) == leaf.certificate
+        return
+    with pytest.raises(Untrusted) as refused:
+        known.check(leaf.der + middle.der, time.time(), CLIENT)
+    assert refused.value.said == codes.BadCertificateIssuerUseNotAllowed
+
+
 def test_an_authority_that_is_trusted_but_not_rooted_is_an_incomplete_chain(tmp_path, folder):
     root = make(folder, "root", uri=None, ca=True)
     middle = make(folder, "middle", uri=None, ca=True, issuer=root)

@@ -264,12 +264,15 @@ def decode(content: bytes) -> x509.Certificate:
 
 
 def accept(pki: Path, certificate: x509.Certificate, place: str) -> Entry:
-    """Puts it into trusted/ or issuers/, and takes it out of rejected/. Raises OSError."""
+    """Puts it into trusted/ or issuers/, and takes it out of all other places: who moves an authority to issuers/ trusts it no more.
+
+    Raises OSError.
+    """
     folder = pki / place
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"{thumbprint(certificate)}.der"
     _replace(path, trust.der_of(certificate), 0o644)
-    _remove(pki, certificate, ("rejected",))
+    _remove(pki, certificate, tuple({"trusted", "issuers", "rejected"} - {place}))
     return Entry(place, path, certificate)
 
 

@@ -1,5 +1,7 @@
 """Plain contents of face.Reading and the library's Variants, both ways (Part 6, 5.1)."""
 
+import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -19,6 +21,7 @@ _LOCALE: Final = "en"  # the only one (Part 5, 6.3.2, LocaleIdArray)
 _NO_TIME: Final = datetime(1601, 1, 1, tzinfo=UTC)  # encoded as 0 (Part 6, 5.2.2.5)
 _UNECE: Final = "http://www.opcfoundation.org/UA/units/un/cefact"
 _DERIVED: Final = {288: 7, 289: 7, 290: 11, 294: 13, 295: 12}  # Counter, IntegerId, Duration, UtcTime, LocaleId -> built-in type
+_RANGE: Final = re.compile(r"([0-9]{1,9})(?::([0-9]{1,9}))?")
 _Type = ua.VariantType
 _SCALARS: Final = frozenset(
     {*(_Type(number) for number in range(1, 13)), _Type.LocalizedText}  # Boolean to String (Part 6, 5.1.2)
@@ -129,3 +132,17 @@ def _utf8(text: str | None) -> str | None:
     if text is not None:
         text.encode()  # UnicodeEncodeError is a ValueError
     return text
+
+
+def ranged(value: ua.DataValue, index_range: str) -> ua.DataValue:
+    """Part 4, 7.27 (NumericRange) of one dimension: the elements, or BadIndexRangeInvalid / BadIndexRangeNoData."""
+    match = _RANGE.fullmatch(index_range)
+    if match is None or (match[2] is not None and int(match[1]) >= int(match[2])):
+        return ua.DataValue(StatusCode=status_code(ua.StatusCodes.BadIndexRangeInvalid))
+    content = None if value.Value is None else value.Value.Value
+    first, last = int(match[1]), int(match[2] or match[1])
+    if not isinstance(content, list | str | bytes) or first >= len(content):
+        return ua.DataValue(StatusCode=status_code(ua.StatusCodes.BadIndexRangeNoData))
+    assert value.Value is not None
+    part = ua.Variant(content[first : last + 1], value.Value.VariantType, is_array=isinstance(content, list))
+    return dataclasses.replace(value, Value=part)

@@ -2,17 +2,17 @@
 
 import asyncio
 import dataclasses
-import re
 import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from asyncua import ua
 from asyncua.common.utils import ServiceError
-from asyncua.server.internal_session import InternalSession
+from asyncua.server.internal_session import InternalSession, SessionState
 
 from gateway.model.command import Caller
 from gateway.wire.opcua import limits, permissions
+from gateway.wire.opcua.contents import ranged
 from gateway.wire.opcua.diagnostics import Calls
 from gateway.wire.opcua.guards import finite
 from gateway.wire.opcua.historian import HistoryPoints
@@ -125,7 +125,7 @@ class Session(InternalSession):
         if special is not None:
             return special
         value = self.iserver.nodes.read(wanted.NodeId, ua.AttributeIds(wanted.AttributeId))
-        return _ranged(value, wanted.IndexRange) if wanted.IndexRange else value
+        return ranged(value, wanted.IndexRange) if wanted.IndexRange else value
 
     def _permissions(self, nodeid: ua.NodeId) -> permissions.Mask | None:
         """What each role may do to a node; None where there is none."""
@@ -189,13 +189,15 @@ class Session(InternalSession):
             return _bad(ua.StatusCodes.BadAttributeIdInvalid if known else ua.StatusCodes.BadNodeIdUnknown)
         return ua.DataValue(ua.Variant(answer, ua.VariantType.Boolean))
 
-    async def write(self, params: ua.WriteParameters) -> list[ua.StatusCode]:
-        """Part 4, 5.10.4: only the Value of a tag that says so, through the gateway's one door."""
+    async def write(self, params: ua.WriteParameters, caller: Caller | None = None) -> list[ua.StatusCode]:
+        """Part 4, 5.10.4: only the Value of a tag that says so, through the gateway's one door. caller: who had signed in when it came."""
         check_operations(params.NodesToWrite, limits.NODES_PER_WRITE)
-        return [status_code(await self._write(wanted)) for wanted in params.NodesToWrite]
+        return [status_code(await self._write(wanted, caller or self.caller)) for wanted in params.NodesToWrite]
 
-    async def _write(self, wanted: ua.WriteValue) -> int:
+    async def _write(self, wanted: ua.WriteValue, caller: Caller) -> int:
         codes, key = ua.StatusCodes, wanted.NodeId.Identifier
+        if self.state is SessionState.Closed:  # signed out meanwhile
+            return codes.BadSessionClosed
         node = self.aspace.get(wanted.NodeId)
         if node is None:
             return codes.BadNodeIdUnknown
@@ -206,9 +208,9 @@ class Session(InternalSession):
         if wanted.AttributeId != _VALUE or tag_id is None or face.columns.tags[tag_id].write_rule is None:
             return codes.BadNotWritable
         shown = face.space.node(str(key))
-        if shown is None or not permissions.at_least(self.caller.role, shown.write_role):
+        if shown is None or not permissions.at_least(caller.role, shown.write_role):
             return codes.BadUserAccessDenied
-        return _unfit(wanted, shown.data_type) or await face.set_tag(tag_id, wanted.Value.Value.Value, self.caller)
+        return _unfit(wanted, shown.data_type) or await face.set_tag(tag_id, wanted.Value.Value.Value, caller)
 
     # --- views (Part 4, 5.8) ---
 
@@ -217,9 +219,9 @@ class Session(InternalSession):
 
     # --- methods (Part 4, 5.11) ---
 
-    async def call(self, params: list[ua.CallMethodRequest]) -> list[ua.CallMethodResult]:
+    async def call(self, params: list[ua.CallMethodRequest], caller: Caller | None = None) -> list[ua.CallMethodResult]:
         check_operations(params, limits.METHODS_PER_CALL)
-        return await self.iserver.calls.call_all(params, self.caller, self)
+        return await self.iserver.calls.call_all(params, caller or self.caller, self)
 
     # --- subscriptions (Part 4, 5.12 and 5.13): each by its owner only ---
 
@@ -379,20 +381,3 @@ def _stamped(value: ua.DataValue, wanted: ua.ReadValueId, stamps: int, at: Any) 
         SourcePicoseconds=None,
         ServerPicoseconds=None,
     )
-
-
-_RANGE: Final = re.compile(r"(\d{1,9})(?::(\d{1,9}))?")
-
-
-def _ranged(value: ua.DataValue, index_range: str) -> ua.DataValue:
-    """Part 4, 7.27 (NumericRange) of one dimension: the elements, or BadIndexRangeInvalid / BadIndexRangeNoData."""
-    match = _RANGE.fullmatch(index_range)
-    if match is None or (match[2] is not None and int(match[1]) >= int(match[2])):
-        return _bad(ua.StatusCodes.BadIndexRangeInvalid)
-    content = None if value.Value is None else value.Value.Value
-    first, last = int(match[1]), int(match[2] or match[1])
-    if not isinstance(content, list | str | bytes) or first >= len(content):
-        return _bad(ua.StatusCodes.BadIndexRangeNoData)
-    assert value.Value is not None
-    part = ua.Variant(content[first : last + 1], value.Value.VariantType, is_array=isinstance(content, list))
-    return dataclasses.replace(value, Value=part)

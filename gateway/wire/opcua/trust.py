@@ -96,8 +96,8 @@ class TrustList:
             raise Untrusted(f"the issuer {plain(path[-1].issuer.rfc4514_string())} is not known", CHAIN_INCOMPLETE)
         check_form(leaf, now_s)
         _check_usage(leaf, purpose, strict=strict)
-        for issuer in path[1:]:
-            _check_issuer(issuer, now_s)
+        for below, issuer in enumerate(path[1:]):
+            _check_issuer(issuer, now_s, below)
         self._check_revoked(path)
         return leaf
 
@@ -205,12 +205,16 @@ def _check_usage(certificate: x509.Certificate, purpose: x509.ObjectIdentifier, 
         raise Untrusted(f"{name(certificate)} is not made for that use", USE_NOT_ALLOWED, known=True)
 
 
-def _check_issuer(issuer: x509.Certificate, now_s: float) -> None:
+def _check_issuer(issuer: x509.Certificate, now_s: float, below: int) -> None:
+    """below: how many other authorities stand between it and the application (RFC 5280, 4.2.1.9)."""
     if not _in_time(issuer, now_s):
         raise Untrusted(f"the issuer {name(issuer)} is valid from {_span(issuer)}", ISSUER_TIME_INVALID, known=True)
     usage = _extension(issuer, x509.KeyUsage)
     if usage is not None and not usage.key_cert_sign:
         raise Untrusted(f"the issuer {name(issuer)} may not sign certificates", ISSUER_USE_NOT_ALLOWED, known=True)
+    constraints = _extension(issuer, x509.BasicConstraints)
+    if constraints is not None and constraints.path_length is not None and below > constraints.path_length:
+        raise Untrusted(f"the issuer {name(issuer)} may not sign for authorities", ISSUER_USE_NOT_ALLOWED, known=True)
 
 
 def is_authority(certificate: x509.Certificate) -> bool:

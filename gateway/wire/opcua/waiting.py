@@ -37,19 +37,20 @@ async def work_of(service: Any, body: Buffer, session: Session, interior: "Inter
         return _call(await interior.codec.decode(ua.CallParameters, body), session)
     if service == WRITE:
         return _write(await interior.codec.decode(ua.WriteParameters, body), session)
-    wanted = history_request(body)
+    wanted, caller = history_request(body), session.caller
 
     async def read() -> tuple[bytes, bytes]:
-        return _HISTORY_READ_RESPONSE, await interior.historian.read(wanted, session.caller, session.history_points, message_bytes)
+        return _HISTORY_READ_RESPONSE, await interior.historian.read(wanted, caller, session.history_points, message_bytes)
 
     return read
 
 
 def _call(params: Any, session: Session) -> Work:
     check_operations(params.MethodsToCall, limits.METHODS_PER_CALL)
+    caller = session.caller  # another may sign in before it is this request's turn
 
     async def call() -> tuple[bytes, bytes]:
-        results = await session.call(params.MethodsToCall)
+        results = await session.call(params.MethodsToCall, caller)
         return _CALL_RESPONSE, b"".join((struct.pack("<i", len(results)), *map(struct_to_binary, results), _NO_DIAGNOSTICS))
 
     return call
@@ -57,9 +58,10 @@ def _call(params: Any, session: Session) -> Work:
 
 def _write(params: Any, session: Session) -> Work:
     check_operations(params.NodesToWrite, limits.NODES_PER_WRITE)
+    caller = session.caller
 
     async def write() -> tuple[bytes, bytes]:
-        codes = [result.value for result in await session.write(params)]
+        codes = [result.value for result in await session.write(params, caller)]
         return _WRITE_RESPONSE, struct.pack(f"<i{len(codes)}I", len(codes), *codes) + _NO_DIAGNOSTICS
 
     return write
