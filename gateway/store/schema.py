@@ -67,5 +67,18 @@ EDGETWIN: Final = Schema(
                                    key BLOB NOT NULL UNIQUE, created_ns INTEGER NOT NULL, expires_ns INTEGER NOT NULL) WITHOUT ROWID""",
             "CREATE TABLE had_users(id INTEGER PRIMARY KEY)",  # one row once a user has existed: that is never undone
         ),
+        (
+            # parameters: JSON, dotted path -> number
+            """CREATE TABLE scenarios(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, description TEXT NOT NULL,
+                                      parameters TEXT NOT NULL, horizon_s REAL, step_s REAL, runs INTEGER,
+                                      created_ns INTEGER NOT NULL, updated_ns INTEGER NOT NULL)""",
+            # the last ones: asked and results are JSON
+            """CREATE TABLE runs(id INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, scenarios TEXT NOT NULL,
+                                 user TEXT NOT NULL, started_ns INTEGER NOT NULL, asked TEXT NOT NULL, state TEXT NOT NULL,
+                                 seconds REAL NOT NULL, steps INTEGER NOT NULL, why TEXT NOT NULL, results TEXT NOT NULL)""",
+            # the same for people and their tools
+            """CREATE VIEW simulations(id, timestamp, parameters, results, duration, steps) AS SELECT run_id,
+                 strftime('%Y-%m-%dT%H:%M:%fZ', started_ns / 1e9, 'unixepoch'), asked, results, seconds, steps FROM runs""",
+        ),
     ),
 )

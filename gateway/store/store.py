@@ -36,6 +36,7 @@ from gateway.store.journal import Journal
 from gateway.store.lock import DirectoryLock
 from gateway.store.outbox import Outbox
 from gateway.store.people import PeopleTable
+from gateway.store.runs import RunTable
 from gateway.store.state import Names, UnitMemory
 from gateway.store.stats import Figures, StoreStats
 
@@ -100,6 +101,7 @@ class Store:
         self.history = History(lambda: self._plant, lambda: self._names.of_tag, FOR_PEOPLE)
         self.journal = Journal(lambda: self._plant, FOR_THE_ROAD)
         self.people = PeopleTable(lambda: self._edgetwin)
+        self.runs = RunTable(lambda: self._edgetwin)
         self.outbox = Outbox(lambda: self._plant, config.outbox, FOR_THE_ROAD, elapsed_ns)
 
     @classmethod
