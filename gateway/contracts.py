@@ -316,6 +316,12 @@ class TwinView(Protocol):
     def silenced(self) -> list[Condition]:
         """The conditions that are kept from people: shelved, suppressed, out of service or disabled."""
 
+    def each_silenced(self) -> Iterator[Condition]:
+        """The same, as `each_retained`."""
+
+    def standing(self) -> tuple[int, int]:
+        """How many conditions are active, and how many are not acknowledged. Cheap to ask."""
+
 
 @dataclass(frozen=True, slots=True)
 class Series:

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from gateway.contracts import EventView, Figure
 from gateway.model.alarm import HOUR_NS, Change, Condition, Shelving, Transition
 from gateway.model.event import Category, Event, Severity
+from gateway.ranking import Top
 from gateway.tuning import CHATTER, CHATTER_NS, Advice, Run, tuned
 
 Key = TypeVar("Key")
@@ -21,11 +22,10 @@ SLOT_NS: Final = 10_000_000_000
 FLOOD_BEGINS: Final = 10  # more annunciated alarms than that in a regular interval begin a flood,
 FLOOD_ENDS: Final = 5  # fewer than that end it
 FLEETING_NS: Final = 10_000_000_000  # back to normal before anybody could have acted
-TOP: Final = 10
 RUNS: Final = 100  # of one chattering condition, kept for a recommendation,
 CHATTERERS: Final = 100  # of so many conditions
 RECALLED: Final = 20_000  # events of the journal, at a start
-PROMPT: Final = 1000  # up to so many conditions of a day the figures follow each transition, beyond it each second
+PROMPT: Final = 1000  # up to so many standing conditions the stale ones are counted each time, beyond it each minute
 _INTERVALS: Final = DAY_NS // INTERVAL_NS
 _SLOTS: Final = INTERVAL_NS // SLOT_NS
 _ASKING: Final = frozenset({Change.ACTIVE, Change.RE_ALARMED})
@@ -67,9 +67,13 @@ class AlarmPerformance:
         self._intervals: dict[int, _Interval] = {}
         self._slots: deque[list[int]] = deque(maxlen=_SLOTS + 1)  # (slot, count): the last 10 minutes
         self._trails: dict[str, _Trail] = {}
+        self._chattered: dict[str, int] = {}  # condition -> when it did last
+        self._top = Top()
         self._standing: dict[str, int] = {}  # active and not silenced -> since
-        self._silenced: dict[str, Condition] = {}
-        self._swept = 0
+        self._stale = (0, 0)  # in which minute they were counted last, and how many there were
+        self._silenced: dict[str, tuple[str, ...]] = {}
+        self._silences = Counter[str]()
+        self._swept = 0  # the newest interval that there was
         self._report: tuple[int, dict[str, Any]] | None = None
 
     # --- what happens ----------------------------------------------------------------------------------------------------------------
@@ -96,6 +100,7 @@ class AlarmPerformance:
         """The conditions of interest and the silenced ones as they stand: after a start, and after a reload."""
         self._standing.clear()
         self._silenced.clear()
+        self._silences.clear()
         known = set()
         for condition in conditions:
             known.add(condition.rule.condition)
@@ -117,8 +122,7 @@ class AlarmPerformance:
             if change is Change.ACKNOWLEDGED:
                 self._acknowledged(name, transition.at_ns)
             self._stand(condition)
-        if len(self._trails) <= PROMPT:
-            self._report = None
+        self._report = None
 
     def rebase(self, delta_ns: int) -> None:
         """The wall clock was set: what lasts goes on as it is."""
@@ -138,6 +142,7 @@ class AlarmPerformance:
         interval = self._interval(at_ns)
         interval.severity[Severity.of_level(severity)] += 1
         interval.condition[name] += 1
+        self._top.count(name)
         interval.peak = max(interval.peak, self._slot(at_ns))
         trail = self._trails.setdefault(name, _Trail())
         trail.waits_ns = trail.waits_ns or at_ns
@@ -146,7 +151,7 @@ class AlarmPerformance:
             return  # re-alarmed: it stands already
         trail.began_ns = at_ns
         if len(trail.runs) >= CHATTER - 1 and 0 <= at_ns - trail.runs[1 - CHATTER].began_ns <= CHATTER_NS:
-            trail.chattered_ns = at_ns
+            trail.chattered_ns = self._chattered[name] = at_ns
             if trail.runs.maxlen == CHATTER and sum(one.runs.maxlen == RUNS for one in self._trails.values()) < CHATTERERS:
                 trail.runs = deque(trail.runs, maxlen=RUNS)
 
@@ -172,9 +177,10 @@ class AlarmPerformance:
     def _stand(self, condition: Condition) -> None:
         name = condition.rule.condition
         self._standing.pop(name, None)
-        self._silenced.pop(name, None)
+        self._silences.subtract(self._silenced.pop(name, ()))
         if condition.silenced or not condition.enabled:
-            self._silenced[name] = condition
+            self._silenced[name] = silences = _silences(condition)
+            self._silences.update(silences)
         elif condition.active:
             self._standing[name] = condition.active_ns or condition.since_ns
 
@@ -182,7 +188,7 @@ class AlarmPerformance:
         number = at_ns // INTERVAL_NS
         if number not in self._intervals:
             self._intervals[number] = _Interval()
-            self._sweep(number)
+        self._sweep(number)
         return self._intervals[number]
 
     def _slot(self, at_ns: int) -> int:
@@ -200,17 +206,22 @@ class AlarmPerformance:
 
     def _sweep(self, number: int) -> None:
         """With each new interval: what is a day old goes."""
-        oldest = number - _INTERVALS
+        if number == self._swept:
+            return
+        self._swept, oldest = number, number - _INTERVALS
         for old in [one for one in self._intervals if one <= oldest]:
-            del self._intervals[old]
+            self._top.forget(self._intervals.pop(old).condition)
         gone = oldest * INTERVAL_NS
+        self._chattered = {name: at_ns for name, at_ns in self._chattered.items() if at_ns >= gone}
         for name in [name for name, trail in self._trails.items() if not trail.began_ns and not trail.waits_ns and trail.last_ns < gone]:
             del self._trails[name]
 
     # --- what comes of it ------------------------------------------------------------------------------------------------------------
 
     def report(self, now_ns: int) -> dict[str, Any]:
-        """JSON values; computed at most once a second while nothing happens, or too much. chattering: the names."""
+        """JSON values; computed at most once a second while nothing happens. chattering: the names. Whatever its size, the plant's rules
+        are not passed over.
+        """
         second = now_ns // 1_000_000_000
         if self._report is None or self._report[0] != second:
             self._report = second, self._computed(now_ns)
@@ -249,7 +260,7 @@ class AlarmPerformance:
         for name, key in _GAUGES.items():
             yield f"edgetwin_{name}", {}, float(found[key] or 0.0), "gauge"
         yield "edgetwin_alarms_chattering", {}, float(len(found["chattering"])), "gauge"
-        for state in ("shelved", "suppressed", "out_of_service", "disabled"):
+        for state in _SILENCES:
             yield "edgetwin_alarms_silenced", {"state": state}, float(found[state]), "gauge"
         for word, count in found["severity"].items():
             yield "edgetwin_alarms_last_day", {"severity": word}, float(count), "gauge"
@@ -265,6 +276,7 @@ class AlarmPerformance:
 
     def _computed(self, now_ns: int) -> dict[str, Any]:
         present, oldest = now_ns // INTERVAL_NS, now_ns // INTERVAL_NS - _INTERVALS
+        self._sweep(present)
         kept = {number: one for number, one in sorted(self._intervals.items()) if oldest < number <= present}
         total = sum(one.count for one in kept.values())
         observed_ns = min(max(now_ns - self._began_ns, 0), DAY_NS)
@@ -284,22 +296,25 @@ class AlarmPerformance:
             "flood_now": flood_now,
             "flood_share": round(min(flooded, seen) / seen, 4),
             "standing": len(self._standing),
-            "stale": sum(now_ns - since_ns > DAY_NS for since_ns in self._standing.values()),
+            "stale": self._stale_ones(now_ns),
             "chattering": self._chattering(now_ns),
             "fleeting": sum(one.fleeting for one in kept.values()),
-            **_top(_total(one.condition for one in kept.values()), total),
+            **self._top.report(),
             "severity": {word.value: by_word[word] for word in Severity},
             "acknowledge_s": round(sum(one.waited_ns for one in kept.values()) / waited / 1e9, 1) if waited else None,
-            "shelved": sum(one.shelving is not Shelving.UNSHELVED for one in self._silenced.values()),
-            "suppressed": sum(one.suppressed for one in self._silenced.values()),
-            "out_of_service": sum(one.out_of_service for one in self._silenced.values()),
-            "disabled": sum(not one.enabled for one in self._silenced.values()),
+            **{word: self._silences[word] for word in _SILENCES},
         }
+
+    def _stale_ones(self, now_ns: int) -> int:
+        minute, count = now_ns // 60_000_000_000, self._stale[1]
+        if len(self._standing) <= PROMPT or minute != self._stale[0]:
+            count = sum(now_ns - since_ns > DAY_NS for since_ns in self._standing.values())
+            self._stale = minute, count
+        return count
 
     def _chattering(self, now_ns: int) -> list[str]:
         """Those that chattered within the day."""
-        trails = self._trails.items()
-        return sorted(name for name, one in trails if one.chattered_ns is not None and now_ns - one.chattered_ns < DAY_NS)
+        return sorted(name for name, at_ns in self._chattered.items() if now_ns - at_ns < DAY_NS)
 
 
 _GAUGES: Final = {
@@ -314,6 +329,7 @@ _GAUGES: Final = {
     "alarms_top_ten_ratio": "top_share",
     "alarm_acknowledge_seconds": "acknowledge_s",
 }
+_SILENCES: Final = ("shelved", "suppressed", "out_of_service", "disabled")
 _CHANGES: Final = {change.value: change for change in Change}
 _UNSHELVED: Final = Shelving.UNSHELVED.name.lower()
 
@@ -350,9 +366,7 @@ def _floods(counts: dict[int, int], present: int) -> tuple[int, bool]:
     return flooded, on
 
 
-def _top(counts: Counter[str], total: int) -> dict[str, Any]:
-    top = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:TOP]
-    return {
-        "top": [{"condition": name, "count": count, "share": round(count / total, 4)} for name, count in top],
-        "top_share": round(sum(count for _, count in top) / total, 4) if total else 0.0,
-    }
+def _silences(condition: Condition) -> tuple[str, ...]:
+    """The words of _SILENCES that hold."""
+    holds = (condition.shelving is not Shelving.UNSHELVED, condition.suppressed, condition.out_of_service, not condition.enabled)
+    return tuple(word for word, there in zip(_SILENCES, holds, strict=True) if there)

@@ -174,12 +174,8 @@ class Report:
         }
 
     def _alarms(self) -> dict[str, int]:
-        retained = self.view.retained()
-        return {
-            "active": sum(condition.active for condition in retained),
-            "unacknowledged": sum(not condition.acknowledged for condition in retained),
-            "rules": self.rules(),
-        }
+        active, unacknowledged = self.view.standing()
+        return {"active": active, "unacknowledged": unacknowledged, "rules": self.rules()}
 
     def _outbox(self, now_ns: int) -> list[dict[str, Any]]:
         return [

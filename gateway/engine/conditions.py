@@ -218,6 +218,11 @@ class Conditions:
         found: Mask = self.suppressed[rules] | self.out_of_service[rules] | (self.shelving[rules] != 0)
         return found
 
+    def set_aside(self) -> Rows:
+        """The rows whose condition is silenced or disabled."""
+        found: Rows = np.flatnonzero(self.suppressed | self.out_of_service | (self.shelving != 0) | ~self.enabled)
+        return found
+
     def adapt(self) -> None:
         """The state came from elsewhere, perhaps of rules that were configured otherwise: what they no longer ask for is over."""
         self.confirmed |= ~self.confirming

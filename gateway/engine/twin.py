@@ -175,17 +175,26 @@ class Twin:
 
     def each_retained(self) -> Iterator[Condition]:
         """The conditions that are of interest now, a few at a time, as they stand when they are taken."""
-        alarms = self.alarms
-        rows = alarms.standing()
-        for start in range(0, rows.size, _A_FEW):
-            if self.alarms is not alarms:
-                return
-            yield from (condition for condition in alarms.states(rows[start : start + _A_FEW]) if condition.retained)
+        return (condition for condition in self._few(self.alarms.standing()) if condition.retained)
 
     def silenced(self) -> list[Condition]:
         """The conditions that are shelved, suppressed, out of service or disabled."""
+        return self.alarms.states(self.alarms.set_aside())
+
+    def each_silenced(self) -> Iterator[Condition]:
+        """The same, likewise."""
+        return (condition for condition in self._few(self.alarms.set_aside()) if condition.silenced or not condition.enabled)
+
+    def _few(self, rows: Rows) -> Iterator[Condition]:
         alarms = self.alarms
-        return alarms.states(np.flatnonzero(alarms.silenced(np.arange(len(alarms.rules))) | ~alarms.enabled))
+        for start in range(0, rows.size, _A_FEW):
+            if self.alarms is not alarms:
+                return
+            yield from alarms.states(rows[start : start + _A_FEW])
+
+    def standing(self) -> tuple[int, int]:
+        """How many conditions are active, and how many are not acknowledged."""
+        return int(np.count_nonzero(self.alarms.active)), int(np.count_nonzero(~self.alarms.acknowledged))
 
     def tree(self) -> dict[str, Any]:
         """The live hierarchical dictionary."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import suppress
+from itertools import chain
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query
@@ -26,7 +27,7 @@ _STATES: Final[dict[str, Callable[[Condition], bool]]] = {
     "all": lambda _: True,
 }
 GATEWAY: Final = "Gateway"  # whose own alarms stand under this name
-ROUND: Final = 500  # tags at a stretch
+ROUND: Final = 500  # tags, or conditions, at a stretch
 
 
 class SaidBody(BaseModel):
@@ -79,7 +80,7 @@ async def alarms(
 async def _candidates(view: TwinView, names: Collection[str], *, narrow: bool) -> AsyncIterator[Condition]:
     """The conditions of these tags, or of all; narrow: but for those that are calm and not silenced. A long list leaves room for others."""
     if narrow and not names:
-        for condition in {one.rule.condition: one for one in (*view.retained(), *view.silenced())}.values():
+        async for condition in _noticeable(view):
             yield condition
         return
     own = [SYSTEM_TAG] if not names or GATEWAY in names else []
@@ -90,6 +91,17 @@ async def _candidates(view: TwinView, names: Collection[str], *, narrow: bool) -
         for rule in view.rules_of(tag_id):
             with suppress(KeyError):  # a reload took it meanwhile
                 yield view.condition(rule.condition)
+
+
+async def _noticeable(view: TwinView) -> AsyncIterator[Condition]:
+    """Those of interest and the silenced ones, each once."""
+    seen: set[str] = set()
+    for condition in chain(view.each_retained(), view.each_silenced()):
+        if condition.rule.condition not in seen:
+            seen.add(condition.rule.condition)
+            yield condition
+            if len(seen) % ROUND == 0:
+                await asyncio.sleep(0)
 
 
 def _matches(condition: Condition, flags: tuple[bool | None, ...]) -> bool:
