@@ -49,6 +49,8 @@ class Inbox:
         self._filled = asyncio.Event()
         self._drained = asyncio.Event()
         self._drained.set()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_s = 0.0
 
     async def put(self, batch: SampleBatch, driver: Driver | None = None) -> None:
         """Wait for room, then queue the batch."""
@@ -64,20 +66,31 @@ class Inbox:
         self._filled.set()
 
     async def get(self, timeout_s: float | None) -> tuple[Driver | None, SampleBatch] | None:
-        """The oldest batch; None once the time is over."""
+        """The oldest batch; None once the time is over, or earlier: look at the clock."""
         if not self._queue:
             self._filled.clear()
-            try:
-                async with asyncio.timeout(timeout_s):
-                    await self._filled.wait()
-            except TimeoutError:
-                return None
+            if timeout_s is not None:
+                self._wake_within(timeout_s)
+            await self._filled.wait()
             if not self._queue:
                 return None
         driver, batch = self._queue.popleft()
         self.samples -= len(batch)
         self._drained.set()
         return driver, batch
+
+    def _wake_within(self, timeout_s: float) -> None:
+        """One timer for all that wait: moved only where it would ring too late."""
+        loop = asyncio.get_running_loop()
+        at_s = loop.time() + timeout_s
+        if self._alarm is None or self._alarm_s > at_s or self._alarm_s <= loop.time():
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm, self._alarm_s = loop.call_at(at_s, self._ring), at_s
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self._filled.set()
 
     def wake(self) -> None:
         """Let a waiting get() look at the time again."""

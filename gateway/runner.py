@@ -33,6 +33,7 @@ CONNECT_DEADLINE_S = 30.0
 CLOSE_DEADLINE_S = 5.0
 STORE_PAUSE_S = 1.0
 SNAPSHOT_EVERY_S = 60.0
+_BAD = np.uint32(quality.BAD)
 GRACE_S = 5.0  # after a start, in which a source that is not reached yet is no lost link: nothing was said of it before
 
 
@@ -80,7 +81,8 @@ async def run_engine(engine: Engine, inbox: Inbox, pending: Pending, take: Take,
             driver, batch = found
             recorder.step(batch, at_ns)
             take(engine.step(batch, at_ns), batch, driver)
-            await asyncio.sleep(0)
+            if not inbox.empty:  # else the next get() lets the others have their turn
+                await asyncio.sleep(0)
         elif deadline is not None and deadline <= at_ns:
             recorder.tick(at_ns)
             take(engine.tick(at_ns), None, None)
@@ -274,16 +276,21 @@ async def run_sink(sink: Sink, latest: LatestQueue, outbox: OutboxView, committe
 
 async def _pump_latest(sink: LatestSink, latest: LatestQueue, unit: Unit) -> None:
     while True:
-        for update in await latest.take():
+        for place, update in enumerate(await latest.take()):
+            if place:
+                await asyncio.sleep(0)  # a socket that takes all at once would never give the loop its turn
             await sink.write(update)
             _handed_on(update, unit)
 
 
 def _handed_on(update: TwinUpdate, unit: Unit) -> None:
     unit.count("updates")
-    unit.count("samples", int(np.count_nonzero(update.reported)))
-    measured = update.reported & ~quality.is_bad(update.rows.status)
-    unit.latency.add(unit.now_ns(), update.rows.source_ns[measured])
+    samples = int(np.count_nonzero(update.reported))
+    if samples:
+        unit.count("samples", samples)
+        measured = update.reported & (update.rows.status < _BAD)
+        source_ns = update.rows.source_ns
+        unit.latency.add(unit.now_ns(), source_ns if measured.all() else source_ns[measured])
 
 
 async def _pump_every(sink: EverySink, stream: str, outbox: OutboxView, committed: Wake, unit: Unit) -> None:

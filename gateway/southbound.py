@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from gateway.contracts import Driver, DriverContext, Identity, Memory, Relaxing, TwinView, Windowed, Writable
 from gateway.health import Health, State, Unit
@@ -54,6 +55,7 @@ class Southbound:
         self._inbox, self._health, self._now_ns, self._unknown = inbox, health, now_ns, unknown
         self.sources: dict[str, Source] = {}
         self.relaxed = False
+        self._windowed: dict[type[Driver], bool] = {}
 
     def build(self, sections: Mapping[str, Section], table: TagTable) -> dict[str, Source]:
         """A source for each section, not started. Raises ConfigError."""
@@ -128,10 +130,12 @@ class Southbound:
         source = self.sources.get(tag.source)
         return source.driver if source is not None and isinstance(source.driver, Writable) else None
 
-    @staticmethod
-    def hurries(driver: Driver, waiting: int) -> bool:
+    def hurries(self, driver: Driver, waiting: int) -> bool:
         """Whether half of what the driver's source lets wait is waiting for a commit."""
-        return isinstance(driver, Windowed) and waiting * 2 >= driver.window
+        kind = type(driver)
+        if kind not in self._windowed:  # asking an instance for what it can takes microseconds, and this is asked for each message
+            self._windowed[kind] = isinstance(driver, Windowed)
+        return self._windowed[kind] and waiting * 2 >= cast(Windowed, driver).window
 
 
 async def _stands(source: Source) -> None:

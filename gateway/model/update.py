@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 
 from gateway.model.alarm import Transition
-from gateway.model.batch import Floats, Mask, TagIds, Times
+from gateway.model.batch import Floats, Mask, TagIds, Times, laps
 from gateway.model.quality import Statuses
+
+_MANY_SCANS: Final = 4
+_WIDE_SCAN: Final = 256  # rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,18 @@ class TwinUpdate:
     changed: int
     changed_tags: tuple[int, ...]
     counts: Counts
+
+
+def scans(rows: Columns) -> list[Columns] | None:
+    """The rows in parts that have each tag once, without a copy; None where they do not lie like that, or in many small parts."""
+    count = laps(rows.tag_id)
+    if count < 2:
+        return [rows] if count else None
+    length = len(rows) // count
+    if rows.text or count > _MANY_SCANS * max(1, length // _WIDE_SCAN):
+        return None
+    stretches = [slice(start, start + length) for start in range(0, len(rows), length)]
+    return [Columns(rows.tag_id[at], rows.value[at], rows.status[at], rows.source_ns[at]) for at in stretches]
 
 
 def conflate(updates: Sequence[TwinUpdate]) -> TwinUpdate:

@@ -154,7 +154,8 @@ class MqttSink:
             self._dirty[part] = False
             count = await (self._send_tags(link, part) if per_tag else self._send_batch(link, part))
             self._context.report.count("published", count)
-            await asyncio.sleep(0)  # a socket that takes all at once would never give the loop its turn
+            if start + size < ids.size:
+                await asyncio.sleep(0)  # a socket that takes all at once would never give the loop its turn
 
     async def _send_tags(self, link: Link, ids: Rows) -> int:
         encoder, view = self._current(), self._context.view

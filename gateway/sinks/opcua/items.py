@@ -52,8 +52,9 @@ class TagItems:
         self._slow = np.zeros(_FIRST_ROOM, np.bool_)
         self._dirty = np.zeros(_FIRST_ROOM, np.bool_)
         self._table = view.tags
-        self._tag_slot: NDArray[np.int32] | None = None  # tag_id -> slot, _NONE where none; None = to be made anew
+        self._tag_slot: Rows | None = None  # tag_id -> slot, _NONE where none; None = to be made anew
         self._order: Rows = np.zeros(0, np.intp)
+        self._each: Rows = np.zeros(0, np.intp)  # 0, 1, 2, ...
         self._starts: Rows | None = None  # several items on one tag: slots of tag t are order[starts[t]:starts[t + 1]]
         self._sampling = 0  # items that only sample
         self._any_slow = False
@@ -226,7 +227,8 @@ class TagItems:
         return rows[~plain], slots[~plain]
 
     def _offer(self, batch: Batch, rows: Rows, slots: Rows, now_ns: int) -> None:
-        value, status, source = batch.value[rows], batch.status[rows], batch.source_ns[rows]
+        at = slice(None) if rows.base is self._each else rows  # all of the batch as it stands, without a copy
+        value, status, source = batch.value[at], batch.status[at], batch.source_ns[at]
         texts = self._layout[slots] // 4 == _TEXT if self._any_text else None
         passed = self._reported.passes(slots, value, status, source) if texts is None else self._mixed(batch, rows, slots, texts)
         text = {}
@@ -264,9 +266,12 @@ class TagItems:
             self._index()
         assert self._tag_slot is not None
         if self._starts is None:
-            slots = self._tag_slot[tag_id].astype(np.intp)
-            rows = np.flatnonzero(slots != _NONE)
-            return rows, slots if rows.size == slots.size else slots[rows]
+            slots = self._tag_slot[tag_id]
+            rows = self._each[: slots.size] if slots.size <= self._each.size else np.arange(slots.size)
+            there = slots != _NONE
+            if there.all():
+                return rows, slots
+            return rows[there], slots[there]
         counts = self._starts[tag_id + 1] - self._starts[tag_id]
         rows = np.repeat(np.arange(tag_id.size), counts)
         nth = np.arange(rows.size) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -276,7 +281,8 @@ class TagItems:
         self._table = self._view.tags
         active = np.flatnonzero(self._mode != _DISABLED)  # free slots are disabled too
         tags = self._tag[active]
-        table = np.full(len(self._table), _NONE, np.int32)
+        table = np.full(len(self._table), _NONE, np.intp)
+        self._each = np.arange(table.size)
         table[tags] = active
         self._tag_slot, self._starts = table, None
         if np.count_nonzero(table != _NONE) < active.size:

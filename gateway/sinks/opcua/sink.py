@@ -13,7 +13,7 @@ from gateway.contracts import Delivery, EventStream, SignInRefused, SinkContext
 from gateway.model.alarm import Transition
 from gateway.model.command import Caller, Command, Outcome
 from gateway.model.quality import BAD
-from gateway.model.update import TwinUpdate
+from gateway.model.update import TwinUpdate, scans
 from gateway.sinks.opcua.condition_methods import ConditionMethods
 from gateway.sinks.opcua.conditions import Conditions
 from gateway.sinks.opcua.config import Config
@@ -121,9 +121,11 @@ class OpcUaSink:
         """
         rows = update.rows
         if self._items and len(rows):
-            repeats = bool(np.bincount(rows.tag_id).max() > 1) if len(rows) > 1 else False
+            parts = scans(rows)
+            repeats = parts is None and bool(np.bincount(rows.tag_id).max() > 1)
             for items in self._items:
-                items.push(rows, repeats=repeats, now_ns=update.now_ns)
+                for part in parts or (rows,):
+                    items.push(part, repeats=repeats, now_ns=update.now_ns)
         self._server.occur(self._model.changes(update.now_ns))
         if update.transitions:
             await self._occur(update.transitions)

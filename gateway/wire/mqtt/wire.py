@@ -86,8 +86,20 @@ class Wire:
 
     def write(self, command: int, buffer: bytes, qos: int) -> None:
         """Whole packets; what the socket does not take at once waits."""
-        if buffer:
-            self.paho._packet_queue(command, memoryview(buffer), 0, qos, self._sent)
+        if not buffer:
+            return
+        rest = memoryview(buffer)
+        if type(self.paho._sock) is socket.socket and not self.paho._out_packet:  # TLS may want to be read before it writes
+            try:
+                rest = rest[self.paho._sock.send(rest) :]
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError as error:
+                self.lose(f"sending: {error}")
+                return
+            self.paho._last_msg_out = time.monotonic()
+        if rest:
+            self.paho._packet_queue(command, rest, 0, qos, self._sent)
             self._writable()
 
     async def flushed(self) -> None:
