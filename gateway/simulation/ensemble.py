@@ -56,7 +56,8 @@ def simulate(
     """`runs` runs of `steps` steps from x0: by name, or (states,) or (runs, states).
 
     inputs: each a number, (steps,) or (runs, steps); those not named are what x0 says of them, else 0. overrides and varied name
-    parameters, inputs and initial states; an input of them is held. antithetic: the second half of the runs has the negated noise of the first.
+    parameters, inputs and initial states; an input of them is held. antithetic: the second half of the runs has the
+    negated noise of the first.
     Raises ModelError for unknown names, no numbers, and sizes that cannot be. Neither x0 nor inputs are changed.
     """
     _sizes(model, steps, runs, antithetic)
