@@ -1,5 +1,5 @@
 // A SCADA client on node-opcua at every door of the gateway's server: each policy and mode, each way to sign in, good and bad.
-//   node security.mjs <url> <folder: client.der client.pem stranger.der stranger.pem person.der person.pem> <password>
+//   node security.mjs <url> <folder: chain.pem and .pem of client, stranger and expired; person.der person.pem> <password>
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -57,7 +57,11 @@ for (const policy of ["Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_
     found.doors[`${policy}/${mode}`] = [await attempt(policy, mode, ola), await attempt(policy, mode, vera)];
 found.wrongPassword = await attempt("Basic256Sha256", "SignAndEncrypt", { ...ola, password: "wrong" });
 found.unknownUser = await attempt("Basic256Sha256", "SignAndEncrypt", { ...ola, userName: "nobody" });
-found.stranger = await attempt("Basic256Sha256", "SignAndEncrypt", ola, "stranger");
 found.none = await attempt("None", "None", ola);
+found.refused = {};
+for (const who of ["stranger", "expired"]) {
+  found.refused[who] = [];
+  for (const policy of ["Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"]) found.refused[who].push(await attempt(policy, "SignAndEncrypt", ola, who));
+}
 console.log(JSON.stringify(found));
 process.exit(0);
