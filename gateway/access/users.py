@@ -101,8 +101,7 @@ class Users:
 
     async def add(self, name: str, role: str, password: str = "", certificate: str = "") -> User:
         """A new user, by password, certificate or both."""
-        if not _NAME.fullmatch(name) or _fold(name) in _RESERVED:
-            raise Unfit(f"{name[:100]!r} is no user name: letters, digits and . _ @ -, beginning with a letter or digit, 64 at most")
+        check_name(name)
         if not password and not certificate:
             raise Unfit("a user signs in with a password or a certificate: give one of them")
         hashed = await self._hashed(password, name) if password else ""
@@ -205,6 +204,12 @@ class Users:
     def _sign_out(self, name: str) -> None:
         for callback in tuple(self._revoked):
             callback(name)
+
+
+def check_name(name: str) -> None:
+    """Raises Unfit for what cannot be a user's name: the audit shows it, beside names that stand for something else."""
+    if not _NAME.fullmatch(name) or _fold(name) in _RESERVED:
+        raise Unfit(f"{name[:100]!r} is no user name: letters, digits and . _ @ -, beginning with a letter or digit, 64 at most")
 
 
 def _fold(name: str) -> str:

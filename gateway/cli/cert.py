@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.cli import daemon, offline, show
-from gateway.cli.failure import FAILED, UNREACHABLE, WRONG, Failure
+from gateway.cli import people, show
+from gateway.cli.failure import WRONG, Failure
 from gateway.cli.options import AsJson, Name, Url
+from gateway.cli.people import Config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Certificates of OPC UA: the gateway's own, and whom it trusts.", no_args_is_help=True)
 
 Thumbprint = Annotated[str, typer.Argument(help="SHA-1 or SHA-256 as `cert list` shows it, or eight digits of it at least.")]
-Where = Annotated[
-    Path | None, typer.Option("--config", "-c", help="Configuration of the gateway; where it does not run, its data directory is used.")
-]
 
 
 @app.command()
@@ -36,7 +33,7 @@ def create(
 
 
 @app.command("list")
-def list_(config: Where = None, url: Url = None, name: Name = None, as_json: AsJson = False) -> None:
+def list_(config: Config = None, url: Url = None, name: Name = None, as_json: AsJson = False) -> None:
     """List them: subject, thumbprints, validity and place (own, trusted, issuers, rejected)."""
     rows = _ask(config, url, name, "cert.list", {})["certificates"]
     if as_json:
@@ -49,7 +46,7 @@ def list_(config: Where = None, url: Url = None, name: Name = None, as_json: AsJ
 def trust(
     which: Annotated[str, typer.Argument(metavar="THUMBPRINT|FILE", help="One that was refused, or a file in PEM or DER.")],
     issuer: Annotated[bool, typer.Option("--issuer", help="An authority that only completes chains, and makes nobody trusted.")] = False,
-    config: Where = None,
+    config: Config = None,
     url: Url = None,
     name: Name = None,
     as_json: AsJson = False,
@@ -61,13 +58,13 @@ def trust(
 
 
 @app.command()
-def reject(which: Thumbprint, config: Where = None, url: Url = None, name: Name = None, as_json: AsJson = False) -> None:
+def reject(which: Thumbprint, config: Config = None, url: Url = None, name: Name = None, as_json: AsJson = False) -> None:
     """Trust a certificate no more; sessions with it end."""
     _show([_ask(config, url, name, "cert.reject", {"thumbprint": which})], as_json=as_json)
 
 
 @app.command()
-def renew(config: Where = None, url: Url = None, name: Name = None, as_json: AsJson = False) -> None:
+def renew(config: Config = None, url: Url = None, name: Name = None, as_json: AsJson = False) -> None:
     """A new certificate and key for the gateway: its clients and servers have to trust it anew."""
     _show([_ask(config, url, name, "cert.renew", {})], as_json=as_json)
 
@@ -86,46 +83,8 @@ def _own(listed: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _ask(config: Path | None, url: str | None, name: str | None, kind: str, args: Mapping[str, Any]) -> Any:
-    """The result of a command: of the daemon, or of the same operation on the data directory of one that does not run."""
-    if config is None:
-        return daemon.find(url, name).command(kind, args)["result"]
-    if url is not None:
-        raise Failure(WRONG, "--config and --url exclude each other")
-    site = offline.site_of(config)
-    try:
-        return daemon.find(None, site.gateway.name).command(kind, args)["result"]
-    except Failure as failure:
-        if failure.code != UNREACHABLE:
-            raise
-    return asyncio.run(_offline(config, kind, args))
-
-
-async def _offline(config: Path, kind: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Under the lock, and with a record in the audit."""
-    import os
-    import time
-
-    from gateway.model import quality
-    from gateway.model.command import Caller, Command
-    from gateway.operations import Door
-    from gateway.operations.certificates import Certificates
-
-    site = offline.site_of(config)
-    async with offline.opened(config) as (store, _):
-
-        async def audit(command: Any, outcome: Any) -> None:
-            await store.audit(command, outcome, time.time_ns())
-
-        table = Certificates(Path(site.gateway.data_dir) / "pki", site.gateway.name, time.time_ns).operations()
-        door = Door(table, _everything, audit)
-        outcome = await door.execute(Command(kind, args, Caller("local", "admin", f"local:{os.getuid()}")))
-    if outcome.status != quality.GOOD:
-        raise Failure(FAILED, outcome.message, status=quality.name(outcome.status))
-    return outcome.result
-
-
-def _everything(_role: str, _permission: str) -> bool:
-    return True  # whoever may write the data directory
+    """The result of a command."""
+    return people.place(url, name, config).command(kind, args)["result"]
 
 
 def _show(rows: list[dict[str, Any]], *, as_json: bool) -> None:

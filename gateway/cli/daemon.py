@@ -138,6 +138,11 @@ def find(url: str | None, name: str | None) -> Daemon:
     return Daemon(found[0], "http://localhost")
 
 
+def running(name: str) -> Daemon | None:
+    """The daemon of that name, if it runs on this machine."""
+    return next((Daemon(path, "http://localhost") for path in local.sockets() if path.stem == name and _answers(path)), None)
+
+
 def _answers(path: Path) -> bool:
     import socket
 
@@ -163,7 +168,13 @@ def _check(answer: httpx.Response) -> None:
     kind = answer.headers.get("content-type", "")
     problem = answer.json() if kind.endswith("json") else {}
     why = problem.get("detail") or f"{answer.status_code} {answer.reason_phrase}"
-    hint = (
-        "`edgetwin login --url ...` signs in; without --url the local socket is used, which needs none" if answer.status_code == 401 else ""
-    )
-    raise Failure(FAILED, why, hint, problem.get("status_code", ""))
+    raise Failure(FAILED, why, _sign_in(answer.request) if answer.status_code == 401 else "", problem.get("status_code", ""))
+
+
+def _sign_in(request: httpx.Request) -> str:
+    """What to do about a 401."""
+    if request.method == "POST" and request.url.path.endswith("/session"):  # that was the sign-in
+        return ""
+    if "Authorization" in request.headers:
+        return "the token that was sent opens nothing (any more): see EDGETWIN_TOKEN, or `edgetwin login --url ...` again"
+    return "`edgetwin login --url ...` signs in; without --url the local socket is used, which needs none"

@@ -5,6 +5,7 @@ import os
 import socket
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
@@ -12,6 +13,7 @@ from gateway.cli import daemon, people, show
 from gateway.cli.failure import FAILED, WRONG, Failure
 from gateway.cli.options import AsJson, Url
 from gateway.cli.people import PasswordStdin
+from gateway.web.config import is_loopback
 
 
 def login(
@@ -29,6 +31,7 @@ def login(
         keep(gateway.url, None)
         show.note(f"{gateway.url}: forgotten")
         return
+    _warn(gateway.url)
     who = user or typer.prompt("User")
     secret = people.password(from_stdin=password_stdin, twice=False)
     made = gateway.post("/session", {"user": who, "password": secret, "token": f"edgetwin login on {socket.gethostname()}"[:100]})
@@ -37,6 +40,13 @@ def login(
         show.document({"url": gateway.url, "user": made["user"], "role": made["role"], "expires": made["expires"]})
     else:
         show.line(f"{made['user']} ({made['role']}) is signed in to {gateway.url} until {made['expires']}")
+
+
+def _warn(url: str) -> None:
+    """Of what goes over a network that others may listen to."""
+    parts = urlsplit(url)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        show.note(f"{url} has no TLS: whoever listens on the way reads password and token")
 
 
 def keep(url: str, entry: dict[str, Any] | None) -> None:

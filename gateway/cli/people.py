@@ -1,4 +1,6 @@
-"""People, tokens and the audit, through the running gateway or, with --config, without one: the data directory is locked meanwhile."""
+"""People, tokens, certificates and the audit, through the running gateway or, with --config where it does not run, on its data directory,
+which is locked meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 
 Config = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="Without a running gateway: work on the data of this configuration.", show_default=False),
+    typer.Option(
+        "--config", "-c", help="Configuration of the gateway; where it does not run, its data directory is used.", show_default=False
+    ),
 ]
 PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from the first line of standard input.")]
 _LONGEST: Final = 4096
@@ -41,12 +45,13 @@ class Place(Protocol):
 
 
 def place(url: str | None, name: str | None, config: Path | None) -> Place:
-    """The running gateway, or the data of a configuration."""
+    """The running gateway, or the data of one that does not run."""
     if config is None:
         return _Running(daemon.find(url, name))
     if url is not None or name is not None:
-        raise Failure(WRONG, "--config works on the disk, --url and --name on a running gateway: give one of them")
-    return _Stopped(config)
+        raise Failure(WRONG, "--config, --url and --name each say which gateway: give one of them")
+    gateway = daemon.running(offline.site_of(config).gateway.name)
+    return _Stopped(config) if gateway is None else _Running(gateway)
 
 
 class _Running:
@@ -91,13 +96,16 @@ class _Stopped:
         from gateway.model import quality
         from gateway.model.command import Caller, Command, Outcome
         from gateway.operations import Door, people
+        from gateway.operations.certificates import Certificates
 
+        gateway = offline.site_of(self._config).gateway
+        certificates = Certificates(Path(gateway.data_dir) / "pki", gateway.name, time.time_ns)
         async with self._opened() as (store, register):
 
             async def audit(command: Command, outcome: Outcome) -> None:
                 await store.audit(command, outcome, time.time_ns())
 
-            door = Door(people.operations(register, _no_link), allowed, audit)
+            door = Door(people.operations(register, _no_link) | certificates.operations(), allowed, audit)
             who = f"local:{os.getuid()}"
             outcome = await door.execute(Command(kind, args, Caller(who, "admin", who)))
         if outcome.status != quality.GOOD:

@@ -32,6 +32,7 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add a user. The password is asked twice; it has 12 characters at least."""
+    _known(role)
     place = people.place(url, name, config)
     args = {"user": user, "role": role}
     if certificate is not None:
@@ -132,6 +133,14 @@ def link(
         show.document({**made, "url": web + made["path"]})
     else:
         show.line(web + made["path"])
+
+
+def _known(role: str) -> None:
+    """Failure before anybody has typed a password twice for nothing."""
+    from gateway.access.roles import ROLES
+
+    if role not in ROLES:
+        raise Failure(WRONG, f"{role!r} is no role: {', '.join(ROLES)}")
 
 
 def _thumbprint(file: Path) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol
 
 from gateway.access.roles import ROLES, at_least
-from gateway.access.users import Conflict, NotDone, Unknown
+from gateway.access.users import Conflict, NotDone, Unknown, check_name
 from gateway.contracts import SignInRefused
 from gateway.model import quality
 from gateway.model.command import Caller
@@ -87,6 +87,7 @@ class _Change:
 
     async def link(self, args: Args, _: Caller) -> Mapping[str, Any]:
         user, role = text_of(args, "user"), text_of(args, "role")
+        check_name(user)
         if role not in ROLES:
             raise Refused(BAD_INVALID_ARGUMENT, f"{role[:100]!r} is no role: {', '.join(ROLES)}")
         known = self._users.find(user)

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.conftest import Said, edgetwin, run
-from gateway.cli import app, daemon, people
+from gateway.cli import app, daemon, login, people
 from gateway.cli.failure import Failure
 from gateway.store.lock import DirectoryLock
 from gateway.web.server import WebServer
@@ -158,3 +158,31 @@ def test_a_user_signs_in_with_a_certificate_alone(config, tmp_path):
     assert (len(row["certificate"]), row["password"]) == (64, False)
     assert run("user", "certificate", "robot", "--config", config).code == 1
     assert run("user", "certificate", "robot", config, "--config", config).code == 2
+
+
+async def test_config_means_the_gateway_that_it_is_of_whether_it_runs_or_not(room, config, tmp_path):
+    """Nobody has to know which: the disk is for the one that runs alone."""
+    config.write_text(CONFIG.replace("data_dir: data", "data_dir: stopped"))
+    added = await beside("user", "add", "ann", "--config", config, "--password-stdin")
+    assert (added.code, added.out) == (0, "ann is added as viewer\n")
+    assert room.people.users.find("ann")
+    assert not (tmp_path / "stopped").exists()
+
+
+def test_a_role_that_is_none_is_said_before_a_password_is_asked_for(config):
+    assert typed("user", "add", "ann", "--role", "boss", "--config", config, text="").code == 2
+
+
+@pytest.mark.parametrize(
+    ("url", "warns"),
+    [("http://10.0.0.5:8080", True), ("https://10.0.0.5", False), ("http://127.0.0.1:1", False), ("http://[::1]:1", False)],
+)
+def test_a_login_that_others_on_the_network_can_read_says_so(url, warns, capsys):
+    login._warn(url)
+    assert ("has no TLS" in capsys.readouterr().err) is warns
+
+
+async def test_a_token_that_opens_nothing_is_named_and_a_wrong_password_has_no_other_way_in(url, monkeypatch):
+    monkeypatch.setenv("EDGETWIN_TOKEN", "edgetwin_old")
+    assert "EDGETWIN_TOKEN" in (await edgetwin("user", "list", "--url", url)).err
+    assert "signs in" not in (await beside("login", "--url", url, "--user", "ann", "--password-stdin")).err

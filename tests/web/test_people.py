@@ -128,6 +128,11 @@ async def test_the_audit_is_read_by_a_manager_page_by_page_and_verified(room, lo
         assert (await engineer.get("/api/v1/audit")).status_code == 403
 
 
+@pytest.mark.parametrize("name", ["bob\nroot", "local:0", "token:scada", "anonymous", "\x1b[2J"])
+async def test_a_link_names_nobody_whom_the_audit_could_take_for_somebody_else(local, name):
+    assert (await local.post("/api/v1/session/links", json={"user": name, "role": "viewer"})).status_code == 422
+
+
 async def test_a_link_names_no_more_than_its_user_may(local, ann):
     assert (await local.post("/api/v1/session/links", json={"user": "ann", "role": "admin"})).status_code == 409
     assert (await local.post("/api/v1/session/links", json={"user": "ann", "role": "viewer"})).status_code == 201
