@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet
 MODULES := tests/node/node_modules
 
-.PHONY: install run test lint format bench soak kills lock clean
+.PHONY: install run test lint format bench soak kills churn lock clean
 .DELETE_ON_ERROR:
 
 install: .venv/dev.stamp $(MODULES)/.stamp  ## everything: runtime, demo, tests, tools
@@ -33,6 +33,9 @@ soak: install  ## ten minutes with churn of sources, clients and broker: memory 
 
 kills: install  ## kill -9 at fifty random moments under load, and a minute without broker: nothing acknowledged is lost
 	KILLS=50 OUTAGE_S=60 $(BIN)/python -m pytest -s tests/live/test_kills.py $(ARGS)
+
+churn: install  ## two minutes of fifty clients that come, subscribe to a thousand items and go: the others keep their pace, memory comes back
+	CHURN_CLIENTS=50 CHURN_S=120 $(BIN)/python -m pytest -s tests/hostile/test_churn.py $(ARGS)
 
 # --- installation: exact versions with hashes, no addresses ---------------------------------------------------------------------------
 

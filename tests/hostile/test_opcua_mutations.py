@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from gateway.model.tag import Tag, TagType
 from gateway.wire.opcua.heads import request_head
-from support.opcua_raw import Ended, Raw, Refused, connect, hello
+from support.opcua_raw import Ended, Raw, connect, hello
 from support.past import NOON, SECOND, past
 
 CODES = ua.StatusCodes

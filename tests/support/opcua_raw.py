@@ -60,8 +60,8 @@ async def said(reader: asyncio.StreamReader) -> int | None:
 class Raw:
     """`async with Raw(port) as raw`: with a session that is activated; session=False: a channel alone."""
 
-    def __init__(self, port: int, *, session: bool = True, name: str | None = "raw") -> None:
-        self.port, self._session, self._name = port, session, name
+    def __init__(self, port: int, *, session: bool = True, name: str | None = "raw", timeout_ms: float = 60_000.0) -> None:
+        self.port, self._session, self._name, self._timeout_ms = port, session, name, timeout_ms
         self.channel = self.token = self.sequence = self.request = 0
         self.auth = ua.NodeId()
 
@@ -102,9 +102,10 @@ class Raw:
         whole = struct.pack("<I", 0) + text(policy) + text(shown) + text(None if shown is None else b"\x00" * 20) + self._head() + body
         return b"OPNF" + struct.pack("<I", 8 + len(whole)) + whole
 
-    async def create(self, timeout_ms: float = 60_000.0) -> ua.CreateSessionResult:
+    async def create(self, timeout_ms: float | None = None) -> ua.CreateSessionResult:
         request = ua.CreateSessionRequest()
-        request.Parameters.SessionName, request.Parameters.RequestedSessionTimeout = self._name, timeout_ms
+        request.Parameters.SessionName = self._name
+        request.Parameters.RequestedSessionTimeout = self._timeout_ms if timeout_ms is None else timeout_ms
         request.Parameters.EndpointUrl = f"opc.tcp://127.0.0.1:{self.port}/edgetwin"
         made: ua.CreateSessionResult = (await self.ask(request)).Parameters
         return made

@@ -1,7 +1,7 @@
 """A well-behaved SCADA client in a process of its own: what it reads and hears, with the moments, while others misbehave.
 
 `python -m support.witness URL NODE` writes a line for each answer to a Read (`read`, 20 a second) and each notification (`heard`), with
-the moment on CLOCK_MONOTONIC, and ends with the connection.
+the moment on CLOCK_MONOTONIC and how long the Read took, and ends with the connection.
 """
 
 import asyncio
@@ -28,8 +28,16 @@ class Witness:
         self.process.wait_output("heard", 30.0)
 
     def moments(self, kind: str, since_s: float) -> list[float]:
+        return [moment for moment, _ in self._said(kind, since_s)]
+
+    def waits(self, since_s: float) -> list[float]:
+        """Seconds that each Read took, the shortest first."""
+        return sorted(took for _, took in self._said("read", since_s))
+
+    def _said(self, kind: str, since_s: float) -> list[tuple[float, float]]:
         lines = (line.split() for line in self.process.output().splitlines())
-        return [float(line[1]) for line in lines if len(line) == 2 and line[0] == kind and float(line[1]) >= since_s]
+        said = [(float(line[1]), float(line[2])) for line in lines if len(line) == 3 and line[0] == kind]
+        return [one for one in said if one[0] >= since_s]
 
     def longest_gap(self, kind: str, since_s: float) -> float:
         """Seconds without an answer, from then until now."""
@@ -50,8 +58,8 @@ class _Ears:
         _say("heard")
 
 
-def _say(what: str) -> None:
-    print(what, time.monotonic(), flush=True)
+def _say(what: str, took_s: float = 0.0) -> None:
+    print(what, time.monotonic(), round(took_s, 6), flush=True)
 
 
 async def main(url: str, node: str) -> None:
@@ -60,8 +68,9 @@ async def main(url: str, node: str) -> None:
         watched = client.get_node(node)
         await subscription.subscribe_data_change(watched, sampling_interval=0)
         while True:
+            began = time.monotonic()
             await watched.read_data_value(raise_on_bad_status=False)
-            _say("read")
+            _say("read", time.monotonic() - began)
             await asyncio.sleep(PERIOD_S)
 
 

@@ -8,6 +8,7 @@ import asyncio
 import functools
 import math
 import struct
+import threading
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -51,23 +52,50 @@ def finite(value: float | None, low: float, high: float) -> float:
     return min(max(float(value), low), high) if value is not None and math.isfinite(value) else low
 
 
+class _Depth(threading.local):
+    levels = 0
+
+
+_depth: Final = _Depth()
+
+
+def _nested(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def decode_nested(data: Any) -> Any:
+        if _depth.levels >= limits.NESTING:
+            raise ServiceError(_TOO_LARGE)
+        _depth.levels += 1
+        try:
+            return decode(data)
+        finally:
+            _depth.levels -= 1
+
+    return decode_nested
+
+
+_variant = _nested(ua_binary.variant_from_binary)
+_extension = _nested(ua_binary.extensionobject_from_binary)
+
+
 def bound_elements(most: int) -> None:
     """From now on this task decodes at most so many elements of arrays: a byte on the wire may be an object of a hundred in memory."""
     _elements_left.set([most])
 
 
 def guard_codec() -> None:
-    """An array may not claim more elements than there are bytes left, nor a string a negative length (Part 6, 5.2.5).
+    """An array may not claim more elements than there are bytes left, nor a string a negative length (Part 6, 5.2.5), and Variants and
+    ExtensionObjects are nested a hundred deep (5.2.2.16).
 
     Calling it again changes nothing.
     """
+    codec: Any = ua_binary
     Buffer.read = _checked_read  # type: ignore[method-assign]
-    ua_binary._create_uatype_array_deserializer = _checked_array
-    ua_binary._create_list_deserializer = _checked_list
-    ua_binary._reshape = _checked_reshape
-    ua_binary._create_type_deserializer.cache_clear()
-    ua_binary._create_dataclass_deserializer.cache_clear()
-    ua_binary.MAX_RESHAPE_ELEMENTS = _RESHAPED_ELEMENTS
+    codec._create_uatype_array_deserializer, codec._create_list_deserializer = _checked_array, _checked_list
+    codec.variant_from_binary, codec.extensionobject_from_binary, codec._reshape = _variant, _extension, _checked_reshape
+    codec.MAX_RESHAPE_ELEMENTS = _RESHAPED_ELEMENTS
+    for made in (_array, _list, _checked_array, _checked_list, codec._create_uatype_deserializer):
+        made.cache_clear()
+    codec._create_type_deserializer.cache_clear()
+    codec._create_dataclass_deserializer.cache_clear()
 
 
 def _checked_read(self: Buffer, size: int) -> bytes:

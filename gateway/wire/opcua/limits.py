@@ -60,6 +60,7 @@ RECEIVE_BUFFER_BYTES: Final = 65_535
 SMALLEST_BUFFER_BYTES: Final = 8_192  # Part 6, 7.1.2.3
 MESSAGE_BYTES: Final = 4 * 2**20
 ELEMENTS: Final = 100_000  # of all arrays in one request
+NESTING: Final = 100  # of Variants and ExtensionObjects in one another (Part 6, 5.2.2.16)
 BESIDE_BYTES: Final = 16_384  # a larger request is decoded beside the event loop, likewise the answer to one
 BREATH_S: Final = 0.005  # what a request does in one go before the others have their turn
 CHUNKS: Final = MESSAGE_BYTES // SMALLEST_BUFFER_BYTES
