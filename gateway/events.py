@@ -32,6 +32,10 @@ _BY_HAND: Final = {
     Change.ENABLED: "enabled",
     Change.DISABLED: "disabled",
 }
+_BY_ITSELF: Final = {  # where nobody did it
+    Change.UNSHELVED: "is shelved no longer",
+    Change.CONFIRMED: "asks for no confirmation any more",
+}
 
 
 class Subscription:
@@ -165,7 +169,7 @@ def threshold_event(transition: Transition) -> Event:
     """One event for one transition of a condition (ISA-18.2): at its severity when it asks for attention, informative otherwise."""
     rule, state, change = transition.rule, transition.condition, transition.change
     asks = change in _COMES and (change is not Change.LEVEL or state.raised_serial == state.serial)
-    by_hand = change in _BY_HAND and not (change is Change.UNSHELVED and not state.user)
+    by_hand = change in _BY_HAND and not (change in _BY_ITSELF and not state.user)
     details = {
         "parameter": rule.tag,
         "threshold": state.threshold,
@@ -230,8 +234,8 @@ def said(transition: Transition) -> str:
         return f"{name} returned to normal" + ("" if rule.limit is Limit.SYSTEM else f" at {state.value:g}")
     if change is Change.LATCHED:
         return f"{name} is back to normal at {state.value:g}, and stays active until it is reset"
-    if change is Change.UNSHELVED and not state.user:
-        return f"{name} is shelved no longer"
+    if change in _BY_ITSELF and not state.user:
+        return f"{name} {_BY_ITSELF[change]}"
     words = _BY_HAND[change]
     if change is Change.SHELVED:
         words += " until it returns to normal" if state.shelving is Shelving.ONE_SHOT else f" until {iso(state.unshelve_ns)}"

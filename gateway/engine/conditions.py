@@ -1,6 +1,6 @@
 """The state of every condition as columns, one row per rule, and the records that are made of it (OPC UA Part 9, 5.5 to 5.8)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -72,6 +72,7 @@ class Conditions:
 
     place: row by condition's name; again_after_ns, confirming: of the rules; the columns of COLUMNS
     notes, said: by row, what a person said last, and what the gateway said of a system alarm
+    retired: by name, the serials of conditions that are no more: no EventId is given twice, should one come back
     due_min: never later than the first thing that time alone brings
     """
 
@@ -116,6 +117,7 @@ class Conditions:
             setattr(self, name, np.full(len(self.rules), initial, kind))
         self.notes: dict[int, Note] = {}
         self.said: dict[int, str] = {}
+        self.retired: dict[str, int] = {}
         self.due_min = NEVER
 
     def tell(
@@ -223,13 +225,27 @@ class Conditions:
         found: Rows = np.flatnonzero(self.suppressed | self.out_of_service | (self.shelving != 0) | ~self.enabled)
         return found
 
-    def adapt(self) -> None:
-        """The state came from elsewhere, perhaps of rules that were configured otherwise: what they no longer ask for is over."""
+    def adapt(self) -> Rows:
+        """The state came from elsewhere, perhaps of rules that were configured otherwise: what they no longer ask for is over.
+
+        Returns the rows that waited for nothing else.
+        """
+        settled: Rows = np.flatnonzero(~self.confirmed & ~self.confirming & self.acknowledged & ~self.active)
         self.confirmed |= ~self.confirming
         again = self.active & ~self.latched & (self.again_after_ns > 0)
         begun = np.minimum(self.again_after_ns, NEVER - self.active_ns) + self.active_ns
         self.again_ns[:] = np.where(again, np.where(self.again_ns == NEVER, begun, self.again_ns), NEVER)
         self.due_min = self.deadline()
+        return settled
+
+    def go_on(self, serials: Mapping[str, int]) -> None:
+        """Serials by name, of conditions whose state is not carried over: those that are known here go on from there."""
+        for name, serial in serials.items():
+            row = self.place.get(name)
+            if row is None:
+                self.retired[name] = serial
+            else:
+                self.serial[row] = max(serial, self.serial.item(row))
 
     def touched(self) -> Mask:
         """The rows whose state is not that of the beginning."""

@@ -144,6 +144,7 @@ def _state(engine: "Engine") -> tuple[bytes, dict[str, Any], dict[str, Column]]:
         "constants": engine.constants_due,
         "said": dict(sorted((alarms.rules[row].condition, words) for row, words in alarms.said.items())),
         "standing": _standing(engine),
+        "retired": dict(sorted(alarms.retired.items())),
     }
     return names.text, head, columns
 
@@ -242,7 +243,7 @@ def _restore_alarms(alarms: Alarms, head: dict[str, Any], columns: dict[str, Col
     state = _alarm_columns(columns, len(names))
     for column in COLUMNS:
         getattr(alarms, column)[new] = state[column][old]
-    alarms.adapt()
+    settled = [alarms.rules[row].condition for row in alarms.adapt().tolist()]
     retained = state["enabled"] & (state["active"] | ~state["acknowledged"] | ~state["confirmed"])
     standing = {names[row] for row in np.flatnonzero(retained).tolist()}
     standing |= (known := head.get("standing", {})).keys()
@@ -252,7 +253,10 @@ def _restore_alarms(alarms: Alarms, head: dict[str, Any], columns: dict[str, Col
     alarms.said.update({now[name]: words for name, words in said.items() if name in now})
     ended = sorted(name for name in standing if name not in now or alarms.rules[now[name]].condition != name)
     place = {name: row for row, name in enumerate(head["tags"])}
-    owed = Owed(moved=[alarms.rules[now[name]].condition for name in ended if name in now])
+    owed = Owed(moved=[alarms.rules[now[name]].condition for name in ended if name in now], settled=settled)
+    kept = {before for before, row in pairs if alarms.rules[row].condition == names[before]}
+    gone, over_now = [row for row in np.flatnonzero(state["serial"]).tolist() if row not in kept], set(ended)
+    alarms.go_on(head.get("retired", {}) | {names[row]: state["serial"].item(row) + (names[row] in over_now) for row in gone})
     for name in ended:
         tag, _, limit = name.rpartition("/Alarms/")
         threshold, severity, serial = (*known.get(name, (0.0, 500)), 0)[:3]
@@ -262,7 +266,7 @@ def _restore_alarms(alarms: Alarms, head: dict[str, Any], columns: dict[str, Col
         at = place.get(tag)
         value, status = (np.nan, quality.BAD_NO_DATA) if at is None else (columns["tag.value"].item(at), columns["tag.status"].item(at))
         owed.ended.append(over(rule, value, status, int(serial)))
-    return owed if owed.ended else None
+    return owed if owed.ended or owed.settled else None
 
 
 def _alarm_columns(columns: dict[str, Column], size: int) -> dict[str, Column]:

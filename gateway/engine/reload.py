@@ -29,12 +29,14 @@ class Owed:
 
     ended    the end of standing conditions whose rule is gone
     moved    names of standing conditions that had another name
+    settled  names of conditions that waited for a confirmation alone, for which their rule does not ask any more
     status   by tag_id, of tags in and out of service
     anew     after a reload: limits may stand elsewhere, formulas may read otherwise
     """
 
     ended: list[Transition] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
+    settled: list[str] = field(default_factory=list)
     status: dict[int, int] = field(default_factory=dict)
     anew: bool = False
 
@@ -106,6 +108,7 @@ def _carry_alarms(engine: "Engine", owed: Owed, alarms: Alarms) -> None:
     old, twin = engine.alarms, engine.twin
     pairs = conditions(old.place, alarms, twin.tags)
     standing = set(old.standing().tolist())
+    gone = dict.fromkeys(np.flatnonzero(old.serial).tolist())
     kept, rows = np.array(pairs, np.intp).reshape(-1, 2).T
     for column in COLUMNS:
         getattr(alarms, column)[rows] = getattr(old, column)[kept]
@@ -117,13 +120,15 @@ def _carry_alarms(engine: "Engine", owed: Owed, alarms: Alarms) -> None:
         name = alarms.rules[row].condition
         if name == old.rules[before].condition:
             standing.discard(before)
+            gone.pop(before, None)
         elif before in standing:
             owed.moved.append(name)
     for before in sorted(standing):
         rule = old.rules[before]
         shown = (0.0, 0) if rule.limit is Limit.SYSTEM else (twin.value.item(rule.tag_id), twin.status.item(rule.tag_id))
         owed.ended.append(over(rule, *shown, old.serial.item(before)))
-    alarms.adapt()
+    alarms.go_on(old.retired | {old.rules[before].condition: old.serial.item(before) + (before in standing) for before in gone})
+    owed.settled += [alarms.rules[row].condition for row in alarms.adapt().tolist()]
     engine.alarms = engine.twin.alarms = alarms
 
 
@@ -160,6 +165,11 @@ def pay(engine: "Engine", owed: Owed, outcome: "Outcome") -> None:
         if name in alarms.place:
             rows = np.array([alarms.place[name]], np.intp)
             outcome.transitions += alarms.tell(rows, [Change.ACTIVE if alarms.active[rows[0]] else Change.INACTIVE], now_ns)
+    for name in owed.settled:
+        if name in alarms.place:
+            row = alarms.place[name]
+            alarms.note(row, "", None, now_ns)
+            outcome.transitions += alarms.tell(np.array([row], np.intp), [Change.CONFIRMED], now_ns)
     if owed.anew:
         _anew(engine, owed, outcome)
 

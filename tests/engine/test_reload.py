@@ -1,11 +1,17 @@
 """A reload keeps rows and state, and tells what it changed with the next call."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.rig import T0, S, batch, build, derived, feed, manual, rows, rule, table, tag, told
 from gateway.engine.expression import ExpressionError
+from gateway.events import said
 from gateway.model import quality
+from gateway.model.alarm import Action, Change
 from gateway.model.derived import DerivedRule
 from gateway.model.tag import TagType
 
@@ -181,3 +187,54 @@ def test_manual_input_follows_its_tag_to_a_new_name():
     assert feed(engine, [3], [9.0], 3701).counts.overridden == 1
     assert (engine.view.value[3], engine.view.status[3]) == (3.0, quality.GOOD_LOCAL_OVERRIDE)
     assert rows(engine.release([3], T0 + 3702 * S).rows)[0] == (3, 9.0, 0, 3701.0)
+
+
+def test_a_condition_that_need_not_be_confirmed_any_more_says_so_to_those_who_wait():
+    """Whoever keeps the last record of a condition that is of no interest any more would keep it for ever."""
+    asks = replace(RULES[0], confirm=True)
+    engine = build(OLD, [asks, *RULES[1:]], {"sum": "integral(a) + b"})
+    feed(engine, [0], [6.0], 0)
+    feed(engine, [0], [1.0], 10)
+    engine.operate("a/Alarms/HI", Action.ACKNOWLEDGE, T0 + 11 * S, user="anna")
+    assert engine.condition("a/Alarms/HI").retained
+    fresh = build(OLD, RULES, {"sum": "integral(a) + b"})
+    fresh.restore(engine.snapshot())
+    engine.retable(OLD, RULES, [DerivedRule(2, "sum", "integral(a) + b")])
+    for after in (engine, fresh):
+        (transition,) = later(after, 20).transitions
+        assert (transition.change, transition.user, transition.condition.retained) == (Change.CONFIRMED, "", False)
+        assert said(transition) == "a HI asks for no confirmation any more"
+
+
+CONFIGURED = st.tuples(st.booleans(), st.booleans(), st.booleans())  # rule there, tag enabled, tag named b
+LIVES = st.lists(st.one_of(st.sampled_from([0.0, 9.0]), st.just("restart"), CONFIGURED), max_size=25)
+
+
+@given(LIVES)
+def test_no_event_id_is_ever_given_twice(calls):
+    """Whatever rules come and go, are renamed, taken out of service or restarted (Part 5, 6.4.2: EventId)."""
+
+    def configured(ruled, enabled, renamed):
+        name = "b" if renamed else "a"
+        tags = table(tag("a", enabled=enabled and not renamed), tag("b", enabled=enabled and renamed, was="a"))
+        return tags, [rule(tags, name, "HI", 5)] if ruled else []
+
+    config = configured(True, True, False)
+    engine, seen, at_s = build(*config), set(), 0
+    for call in calls:
+        at_s += 1
+        if call == "restart":
+            fresh = build(*config)
+            fresh.restore(engine.snapshot())
+            assert fresh.state_hash() == engine.state_hash()
+            engine = fresh
+            continue
+        if isinstance(call, tuple):
+            config = configured(*call)
+            engine.retable(*config, [])
+            update = engine.tick(T0 + at_s * S)
+        else:
+            update = feed(engine, [0, 1], [call, call], at_s)
+        for transition in update.transitions:
+            assert transition.condition.event_id not in seen
+            seen.add(transition.condition.event_id)
