@@ -7,7 +7,7 @@ from gateway.web.config import WebConfig
 from gateway.web.server import WebServer
 from support.waiting import eventually
 from web.room import S, opened
-from web.test_page import browser, looking
+from web.test_page import looking
 from web.test_stream import local as stream_of
 from web.test_stream import serving, subscribe, until
 
@@ -168,7 +168,6 @@ async def test_the_stream_lists_what_is_silenced_and_tells_every_change(alarmed,
         assert (told["change"], told["condition"], told["shelving"], told["user"]) == ("shelved", HOT, "timed", "local:1000")
 
 
-@browser
 async def test_an_operator_confirms_and_shelves_on_the_page_and_sees_what_is_silenced(tmp_path):
     config = WebConfig(port=0, insecure=True, anonymous="operator")
     async with opened(tmp_path / "data", config, rules=RULES) as room:

@@ -6,16 +6,15 @@ import shutil
 from contextlib import asynccontextmanager
 
 import httpx
-import pytest
 from websockets.asyncio.client import connect
 
 from gateway.web.config import WebConfig
 from gateway.web.server import WebServer
+from support.missing import missing
 from support.waiting import eventually
 from web.room import opened
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
 OPTIONS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--window-size=390,844", "--remote-debugging-port=0"),
@@ -53,6 +52,8 @@ class Page:
 @asynccontextmanager
 async def looking(url, folder):
     """The page at that address, on a screen as wide as a phone's."""
+    if BROWSER is None:
+        missing("Chromium", "apt-get install chromium")
     process = await asyncio.create_subprocess_exec(
         str(BROWSER), *OPTIONS, f"--user-data-dir={folder}", url, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )
@@ -90,7 +91,6 @@ async def test_the_page_as_it_is_served_claims_nothing(local):
     assert "No alarm is active" not in page
 
 
-@browser
 async def test_without_a_session_nothing_is_known_of_alarms(tmp_path):
     async with serving(tmp_path) as (_, _server, url), looking(url, tmp_path / "profile") as page:
         text = await page.shows("unknown: not signed in")
@@ -105,7 +105,6 @@ _SIGN_IN = """(() => {
 })()"""
 
 
-@browser
 async def test_a_person_signs_in_with_name_and_password_and_out_again(tmp_path):
     async with serving(tmp_path) as (room, _server, url), looking(url, tmp_path / "profile") as page:
         await room.people.users.add("ann", "operator", "kettle-drum-seven")
@@ -119,7 +118,6 @@ async def test_a_person_signs_in_with_name_and_password_and_out_again(tmp_path):
         await page.shows("not signed in")
 
 
-@browser
 async def test_a_viewer_sees_symbols_labels_reasons_and_whole_numbers_but_no_button(tmp_path):
     async with serving(tmp_path, insecure=True, anonymous="viewer") as (room, _, url), looking(url, tmp_path / "profile") as page:
         await room.feed({"line.temperature": 28.25, "line.count": 1_767_225_600, "line.state": 1})
@@ -129,7 +127,6 @@ async def test_a_viewer_sees_symbols_labels_reasons_and_whole_numbers_but_no_but
         assert "Acknowledge" not in text
 
 
-@browser
 async def test_no_alarm_is_said_only_while_the_gateway_says_so(tmp_path):
     async with serving(tmp_path, insecure=True, anonymous="viewer") as (_, server, url), looking(url, tmp_path / "profile") as page:
         await page.shows("No alarm is active")
@@ -137,7 +134,6 @@ async def test_no_alarm_is_said_only_while_the_gateway_says_so(tmp_path):
         assert "No alarm is active" not in await page.shows("unknown: ")
 
 
-@browser
 async def test_who_may_acknowledge_reaches_the_button_on_a_phone(tmp_path):
     async with serving(tmp_path, insecure=True, anonymous="operator") as (room, _, url), looking(url, tmp_path / "profile") as page:
         await page.shows("No alarm is active")
@@ -149,7 +145,6 @@ async def test_who_may_acknowledge_reaches_the_button_on_a_phone(tmp_path):
         await eventually(lambda: "alarm.acknowledge" in room.executed)
 
 
-@browser
 async def test_the_documentation_fits_a_phone(tmp_path):
     async with serving(tmp_path) as (_, _server, url), looking(f"{url}/api/docs", tmp_path / "profile") as page:
         await page.shows("RFC 9457", "/api/v1/history")
