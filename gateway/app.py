@@ -1,7 +1,6 @@
 """The wiring, all of it: a Gateway is built from a Site, starts sinks, engine and drivers in this order, and stops them in reverse."""
 
 import asyncio
-import gc
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,6 +19,7 @@ from gateway.contracts import ConfigError, Driver, Identity, SinkContext
 from gateway.engine.engine import Engine
 from gateway.events import Events, Publisher, of_transitions, state_changed_event
 from gateway.health import Health, State, Unit, notify
+from gateway.heap import Heap
 from gateway.logs import LogConfig, configure
 from gateway.model import quality
 from gateway.model.alarm import Change
@@ -96,6 +96,7 @@ class Gateway:
             site, self.identity, self.engine.view, store, self.door, self.report, self.events, self.sessions, self.people, now_ns
         )
         self._own_alarms = own_alarms.OwnAlarms(self.engine, self.health, store.outbox, lambda: self.site, self._commanded, now_ns)
+        self._heap = Heap()
         self.ended = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
         self._reloading = asyncio.Lock()
@@ -116,10 +117,8 @@ class Gateway:
     async def _live(self, group: asyncio.TaskGroup, stop: asyncio.Event, started: asyncio.Event) -> None:
         tasks = await self._start(group)
         self.health.ready_after_s = round(process_age_s(), 3)
-        gc.collect()
-        gc.freeze()
-        gc.enable()
         notify("READY=1", f"STATUS=running, {len(self.site.tags)} tags")
+        self._heap.settle()
         log.info("ready", after_s=self.health.ready_after_s, tags=len(self.site.tags), **self.urls())
         if self.people.setup and self.page.config.anonymous is None:
             log.warning("no users", hint=FIRST_USER)
@@ -201,6 +200,7 @@ class Gateway:
             self.health.note("store", self.store.damage)
             self.health.note(own_alarms.AUDIT, self.store.audit_fault)
             await self._own_alarms.look()
+            self._heap.look()
             await asyncio.sleep(LOOK_EVERY_S)
 
     def urls(self) -> dict[str, str]:

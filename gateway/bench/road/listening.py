@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import shutil
+import socket
 import sys
 import tempfile
 import time
@@ -81,7 +82,7 @@ async def measured(load: Load, seconds: float) -> Found:
             opcua, web = free_port(), free_port()
             site = _site(folder, plant, broker, opcua, web, load)
             more = _let_in(folder, web) if load.secured else {}
-            async with _daemon(site, web) as (pid, ready_s):
+            async with _daemon(site) as (pid, ready_s):
                 queue = max(1, round(load.publishing_ms * load.hz / 1000) + 1)
                 wishes = [wish(load.count, load.publishing_ms, queue=queue)]
                 url, namespace = f"opc.tcp://127.0.0.1:{opcua}/edgetwin", f"urn:edgetwin:bench-{web}"
@@ -141,20 +142,32 @@ async def _broker(folder: Path) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def _daemon(site: Path, web: int) -> AsyncIterator[tuple[int, float]]:
-    """The gateway's process id, and the seconds from its start until it was ready."""
-    began = time.monotonic()
-    with site.with_suffix(".err").open("wb") as said:
-        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "gateway.bench.road.daemon", str(site), stderr=said)
+async def _daemon(site: Path) -> AsyncIterator[tuple[int, float]]:
+    """The gateway's process id, and the seconds from its start, from compiled files, until it told systemd that it is ready."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told, site.with_suffix(".err").open("wb") as said:
+        told.bind(str(site.with_suffix(".notify")))
+        told.settimeout(0.5)
+        environment["NOTIFY_SOCKET"] = told.getsockname()
+        began = time.monotonic()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "gateway.bench.daemon", str(site), stderr=said, env=environment
+        )
+        try:
+            while not await asyncio.to_thread(_ready, told):
+                if process.returncode is not None or time.monotonic() - began > WITHIN_S:
+                    why = site.with_suffix(".err").read_text(errors="replace")[-1000:]
+                    raise RuntimeError(f"the gateway did not become ready (exit code {process.returncode}): {why}")
+            yield process.pid, time.monotonic() - began
+        finally:
+            await end(process)
+
+
+def _ready(told: socket.socket) -> bool:
     try:
-        while not await _answers(web):
-            if process.returncode is not None or time.monotonic() - began > WITHIN_S:
-                why = site.with_suffix(".err").read_text(errors="replace")[-1000:]
-                raise RuntimeError(f"the gateway did not become ready (exit code {process.returncode}): {why}")
-            await asyncio.sleep(0.01)
-        yield process.pid, time.monotonic() - began
-    finally:
-        await end(process)
+        return b"READY=1" in told.recv(4096).split(b"\n")
+    except TimeoutError:
+        return False
 
 
 def _site(folder: Path, plant: str, broker: str, opcua: int, web: int, load: Load) -> Path:
@@ -181,17 +194,6 @@ def _let_in(folder: Path, web: int) -> dict[str, Any]:
     gateway = folder / "data" / "pki"
     let_in(certificates.own(gateway, f"bench-{web}", time.time()).certificate, folder / "pki")
     return known_to(gateway, f"bench-{web}", folder / "tap")
-
-
-async def _answers(web: int) -> bool:
-    try:
-        reader, writer = await asyncio.open_connection("127.0.0.1", web)
-    except OSError:
-        return False
-    writer.write(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
-    answer = await reader.read(64)
-    writer.close()
-    return b" 200 " in answer
 
 
 def _mqtt(names: Sequence[str], broker: str, load: Load) -> Driver:

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -234,7 +235,7 @@ class OpcUaServer:
             await interior.admission.open(settings.name, self._face.now_ns() / 1e9)
         except (OSError, ValueError) as damaged:
             raise NotConnected(f"OPC UA server: own certificate in {settings.pki}: {damaged}") from damaged
-        describe(interior)
+        standard.prepare = partial(describe, interior)  # with the first client: nobody needs it to listen
         transport = TransportLimits(limits.RECEIVE_BUFFER_BYTES, limits.RECEIVE_BUFFER_BYTES, limits.CHUNKS, limits.MESSAGE_BYTES)
         listener = Listener(interior, settings.host, settings.port, transport)
         try:

@@ -13,7 +13,7 @@ import os
 import struct
 import sys
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final, cast
@@ -107,6 +107,7 @@ class StandardNodes:
         self._ids = self._index["id"].copy()
         self._pinned: dict[int, NodeData] = {}
         self._recent: OrderedDict[int, NodeData] = OrderedDict()
+        self.prepare: Callable[[], None] | None = None  # called before the first node is looked at
 
     def __len__(self) -> int:
         return self._ids.size
@@ -119,6 +120,9 @@ class StandardNodes:
 
     def get(self, identifier: int) -> NodeData | None:
         """The node, or None. What is returned is shared: read it only."""
+        if self.prepare is not None:
+            prepare, self.prepare = self.prepare, None
+            prepare()
         node = self._pinned.get(identifier) or self._recent.get(identifier)
         if node is not None:
             return node
