@@ -16,8 +16,10 @@ MOST_SUBSTEPS: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Discrete:
-    """x' = x a + u b + z root, matrices transposed so that runs are rows. a (..., n, n), b (..., m, n), root (..., n, n); leading axis: a run
-    each. noisy: root is not 0."""
+    """x' = x a + u b + z root, matrices transposed so that runs are rows: a (..., n, n), b (..., m, n), root (..., n, n).
+
+    A leading axis: one for each run. noisy: root is not 0.
+    """
 
     a: Array
     b: Array

@@ -66,7 +66,7 @@ class Model(Protocol):
     def at(self, dt_s: float) -> "Model":
         """The model made ready for steps of dt_s: a dead time needs a state per step of it. Most answer themselves.
 
-        Its states begin with those of the model itself.
+        It has the model's states, and may have more.
         """
         ...
 
