@@ -21,7 +21,7 @@ from gateway.plugins import plugins
 from gateway.road import Clock
 from gateway.settings import SettingsError, Site, load
 from gateway.store.config import StoreConfig
-from gateway.store.errors import SchemaTooNew, StoreLocked
+from gateway.store.errors import SchemaTooNew, StoreLocked, StoreUnavailable
 from gateway.store.store import Store
 
 log = structlog.get_logger()
@@ -41,7 +41,7 @@ def load_site(path: Path, data_dir: Path | None = None, previous: Site | None = 
 async def running(path: Path, *, data_dir: Path | None = None, site: Site | None = None) -> AsyncIterator[Gateway]:
     """A gateway that has started, stopped in order at the end. site: of that file, where it was read already.
 
-    Raises SettingsError, ConfigError, StoreLocked, SchemaTooNew.
+    Raises SettingsError, ConfigError, StoreLocked, StoreUnavailable, SchemaTooNew.
     """
     stop, started = asyncio.Event(), asyncio.Event()
     if site is None:
@@ -91,7 +91,7 @@ def run(path: Path) -> int:
     except* (ConfigError, StoreLocked, SchemaTooNew) as wrong:
         log.error("cannot start", why="; ".join(str(error) for error in wrong.exceptions))  # noqa: TRY400  the reason says it all
         code = WRONG_USAGE
-    except* OSError as wrong:
+    except* (OSError, StoreUnavailable) as wrong:
         log.error("cannot start", why="; ".join(str(error) for error in wrong.exceptions))  # noqa: TRY400  likewise
         code = FAILED
     except* Exception:

@@ -175,6 +175,7 @@ def doctor(
         findings += [Finding(WARNING if fault.warning else FAULT, "configuration", str(fault)) for fault in faults]
         findings += [] if site is None else [Finding(FINE, "configuration", f"{config}: no fault")]
         code = WRONG if site is None else 0
+        name = name or (site.gateway.name if site is not None and url is None else None)
     try:
         gateway = daemon.find(url, name)
         findings += of_status(gateway.get("/status"))

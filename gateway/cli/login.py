@@ -13,7 +13,7 @@ from gateway.cli import daemon, people, show
 from gateway.cli.failure import FAILED, WRONG, Failure
 from gateway.cli.options import AsJson, Url
 from gateway.cli.people import PasswordStdin
-from gateway.web.config import is_loopback
+from gateway.model.address import is_loopback
 
 
 def login(

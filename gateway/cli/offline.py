@@ -7,6 +7,7 @@ import dataclasses
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from gateway.cli import show
 from gateway.cli.failure import FAILED, WRONG, Failure
 from gateway.cli.run import load
 
@@ -126,7 +127,9 @@ async def opened(config: Path) -> AsyncIterator[tuple[Store, TagTable]]:
     except StoreLocked as error:
         raise Failure(FAILED, str(error), "a gateway runs on this data: ask it without --config, or stop it first") from None
     except (SchemaTooNew, StoreUnavailable, OSError) as error:
-        raise Failure(FAILED, f"{site.gateway.data_dir}: {error}") from None
+        raise Failure(FAILED, str(error)) from None
+    for event in store.alarms_at_open:
+        show.note(f"{event.message} ({', '.join(map(str, event.details.values()))})")
     try:
         yield store, site.tags
     finally:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Self
 
-from gateway.store.errors import StoreLocked
+from gateway.store.errors import StoreLocked, StoreUnavailable
 
 
 class DirectoryLock:
@@ -16,10 +16,13 @@ class DirectoryLock:
 
     @classmethod
     def take(cls, directory: Path) -> Self:
-        """Make the directory where it is missing. Raises StoreLocked, which names the owner."""
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = directory / "lock"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Make the directory where it is missing. Raises StoreLocked, which names the owner, and StoreUnavailable."""
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as fault:
+            why = f"{directory} cannot be used as data directory: {fault.filename}: {fault.strerror}"
+            raise StoreUnavailable(f"{why}; see gateway.data_dir, and who may write there") from fault
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,13 +1,14 @@
 """The section `web` of the configuration."""
 
-import ipaddress
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from gateway.model.address import is_loopback
+
 
 class WebConfig(BaseModel):
-    """Where the API and the page are served over TCP. Beyond loopback only with `insecure: true`, until TLS and users are there."""
+    """Where the API and the page are served over TCP. Beyond loopback only with `insecure: true`: there is no TLS."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,13 +32,3 @@ class WebConfig(BaseModel):
         if self.anonymous is not None and not (self.loopback and self.insecure):
             raise ValueError("anonymous needs a loopback host and insecure: true")
         return self
-
-
-def is_loopback(host: str) -> bool:
-    """Whether that host means this machine alone. A name other than localhost may resolve to anything."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -186,3 +186,15 @@ async def test_a_token_that_opens_nothing_is_named_and_a_wrong_password_has_no_o
     monkeypatch.setenv("EDGETWIN_TOKEN", "edgetwin_old")
     assert "EDGETWIN_TOKEN" in (await edgetwin("user", "list", "--url", url)).err
     assert "signs in" not in (await beside("login", "--url", url, "--user", "ann", "--password-stdin")).err
+
+
+def test_a_data_directory_that_cannot_be_one_is_named_with_what_to_do(config, tmp_path):
+    (tmp_path / "data").write_text("a file")
+    failed = run("user", "list", "--config", config)
+    assert (failed.code, "gateway.data_dir" in failed.err, str(tmp_path / "data") in failed.err) == (1, True, True)
+
+
+def test_who_finds_no_users_because_their_file_was_damaged_is_told(config, tmp_path):
+    assert typed("user", "add", "ann", "--config", config, "--password-stdin").code == 0
+    (tmp_path / "data" / "edgetwin.db").write_bytes(b"garbage")
+    assert "edgetwin.db could not be used and was moved aside" in run("user", "list", "--config", config).err

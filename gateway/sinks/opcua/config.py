@@ -4,7 +4,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from gateway.wire.opcua.security import MODES, POLICIES, is_loopback
+from gateway.model.address import is_loopback
+from gateway.wire.opcua.security import MODES, POLICIES
 
 
 class Config(BaseModel):

@@ -1,6 +1,5 @@
 """asyncua's client where it has to be mended: its chunks, a password in the clear, the age of a token, a dead socket."""
 
-import ipaddress
 import socket
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -12,6 +11,7 @@ from asyncua.common.shortcuts import Shortcuts
 from asyncua.crypto.security_policies import SecurityPolicyNone
 from asyncua.ua.uaerrors import UaError
 
+from gateway.model.address import is_loopback
 from gateway.wire.opcua.chunks import Chunked
 
 ua: Any = _ua  # its types are NewTypes over int and str that nobody builds by hand
@@ -52,13 +52,6 @@ class MendedClient(Client):
         if clear and password and not is_loopback(self.server_url.hostname or ""):
             raise UaError("the server wants the password in the clear: set security")
         super()._add_user_auth(params, username, password)
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def watch_socket(client: Client) -> None:
