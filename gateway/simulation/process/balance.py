@@ -61,8 +61,8 @@ class MaterialBalance(Process):
 
     materials are names. Inputs: rate (units asked for, per rate_s seconds), defects (share of otherwise good units that is lost, 0 to 1),
     <material>_feed (per second). Parameters: <material>_draw per unit, yield_ratio (good units of all), rate_s. States: the inventories,
-    good and scrap units, <material>_consumed and <material>_fed; the output `made` is the rate that the materials allow, in the unit of rate.
-    For each material start + fed = inventory + consumed and consumed = draw (good + scrap), to rounding.
+    good and scrap units, <material>_consumed and <material>_fed; the output `made` is the rate that the materials allow, in the unit of
+    rate. For each material start + fed = inventory + consumed and consumed = draw (good + scrap), to rounding.
     """
 
     not_negative = frozenset({"yield_ratio"})

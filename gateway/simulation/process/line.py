@@ -1,8 +1,8 @@
 """Models composed into a line: outputs of one are inputs of others.
 
-Everything that flows from one part to the next holds for a step, as every input does: a part meets what those before it showed when the step
-began. Names of the whole: a parameter is <part>.<parameter>, a state <part>.<state>, an output <part>.<output> or what the part calls
-it.
+Everything that flows from one part to the next holds for a step, as every input does: a part meets what those before it showed when the
+step began. Names of the whole: a parameter is <part>.<parameter>, a state <part>.<state>, an output <part>.<output> or what the part
+calls it.
 """
 
 from collections.abc import Mapping, Sequence

@@ -17,8 +17,8 @@ class StatePower(Process):
     """power = (power of the state + per_rate rate) (1 + wobble), kW, never below 0; energy = its time integral, kW.h.
 
     Inputs: state, the place of a name in `names` (other numbers mean the nearest), and rate. Parameters: <name> kW for each state,
-    per_rate kW per unit of rate, wobble: the relative standard deviation of a slow fluctuation, wobble_tau s. The fluctuation is an Ornstein-Uhlenbeck
-    process, so that the energy of an hour does not depend on the step.
+    per_rate kW per unit of rate, wobble: the relative standard deviation of a slow fluctuation, wobble_tau s. The fluctuation is an
+    Ornstein-Uhlenbeck process, so that the energy of an hour does not depend on the step.
     """
 
     states = ("energy", "wobble")
@@ -35,6 +35,7 @@ class StatePower(Process):
         self.names = tuple(names)
         self._known = {**dict.fromkeys(names, 0.0), "per_rate": 0.0, "wobble": 0.0, "wobble_tau": 60.0, MEASUREMENT_NOISE: 0.0}
         super().__init__(parameters)
+        self._table = np.stack(np.broadcast_arrays(*(np.asarray(self.parameters[name], np.float64) for name in names)), axis=-1)
 
     @property
     def defaults(self) -> Mapping[str, float]:  # type: ignore[override] # by the names of its states
@@ -62,8 +63,7 @@ class StatePower(Process):
     def power(self, x: Array, u: Array) -> Array:
         """kW of each run."""
         p, place = self.parameters, np.clip(np.rint(u[:, 0]), 0, len(self.names) - 1).astype(np.int64)
-        table = np.stack([np.broadcast_to(np.asarray(p[name], np.float64), x.shape[0]) for name in self.names], axis=1)
-        base = np.take_along_axis(table, place[:, None], axis=1)[:, 0]
+        base = self._table[place] if self._table.ndim == 1 else self._table[np.arange(x.shape[0]), place]
         return np.maximum((base + p["per_rate"] * u[:, 1]) * (1 + x[:, 1]), 0.0)
 
     def step(self, x: Array, u: Array, dt_s: float, noise: Array | None) -> Array:
