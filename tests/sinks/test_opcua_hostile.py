@@ -1,6 +1,7 @@
 """What a broken or hostile peer gets from the OPC UA server: the right refusal, and nothing else happens."""
 
 import asyncio
+import logging
 import math
 import struct
 import time
@@ -441,6 +442,16 @@ async def test_republish_gives_back_what_was_not_acknowledged_as_often_as_asked(
         with pytest.raises(UaStatusCodeError) as gone:
             await session._send_request(again)
         assert gone.value.code == ua.StatusCodes.BadMessageNotAvailable
+
+
+async def test_a_subscription_leaves_nothing_behind(client):
+    """The library gives each one a logger, which would stay for good."""
+    session = client.uaclient.session
+    for _ in range(3):
+        before = len(logging.Logger.manager.loggerDict)
+        made = await session.create_subscription(ua.CreateSubscriptionParameters(1000.0, 100, 10), lambda _: None)
+        await session.delete_subscriptions([made.SubscriptionId])
+    assert len(logging.Logger.manager.loggerDict) == before
 
 
 async def test_publish_requests_beyond_the_limit_push_out_the_oldest(face):

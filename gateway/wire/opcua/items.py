@@ -1,6 +1,7 @@
 """The MonitoredItem service set of one subscription (Part 4, 5.12): translates between the library's records and our columns."""
 
 import asyncio
+import logging
 import struct
 from collections import deque
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from gateway.wire.opcua.triggers import Triggers
 if TYPE_CHECKING:
     from gateway.wire.opcua.publishing import Subscription
 
+_log: Final = logging.getLogger(MonitoredItemService.__module__)
 _VALUE: Final = ua.AttributeIds.Value
 _EVENTS: Final = ua.AttributeIds.EventNotifier
 _LONGEST_SAMPLED: Final = 100
@@ -58,6 +60,8 @@ class MonitoredItems(MonitoredItemService):
 
     def __init__(self, isub: "Subscription", aspace: Any, items: Items, face: Face, hub: EventHub) -> None:
         super().__init__(isub, aspace)
+        logging.Logger.manager.loggerDict.pop(self.logger.name, None)  # the library makes one for each subscription, for good
+        self.logger = _log
         self._items, self._face = items, face
         self._sampled: dict[int, Sampled] = {}
         self._sample_ns = 0  # not before
