@@ -1,0 +1,93 @@
+"""Forecasts and what became of them, as columns: one row per tag, the same order as the caller's tags."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int8]
+
+P05: Final = 0.05
+P50: Final = 0.5
+P95: Final = 0.95
+QUANTILES: Final = (P05, P50, P95)
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Predictive distributions of n tags at so many steps, the first of them one step after at_ns.
+
+    mean, sd     (n, steps)   engineering units; NaN for a tag that has had no Good sample yet
+    quantiles    probability -> (n, steps)
+    model        int8 (n, steps)  which of `models` spoke; between two knots of different models the nearer one is named
+    models       names of the models
+    """
+
+    at_ns: int
+    step_ns: int
+    mean: Floats
+    sd: Floats
+    quantiles: Mapping[float, Floats]
+    model: Codes
+    models: tuple[str, ...]
+
+    @property
+    def steps(self) -> int:
+        """How many steps ahead."""
+        return int(self.mean.shape[1])
+
+    @property
+    def horizon_s(self) -> Floats:
+        """(steps,) seconds from at_ns."""
+        return np.arange(1.0, self.steps + 1.0) * (self.step_ns / 1e9)
+
+    def name(self, row: int, step: int = -1) -> str:
+        """The model's name for a tag's row at a step."""
+        return self.models[int(self.model[row, step])]
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """Whether and when limits are passed within the horizon: (n, limits) each; NaN where there is no limit.
+
+    probability  that it is passed before the horizon's end; 1 where it is passed already
+    expected_s   mean time to it, of those futures that pass it within the horizon; NaN where that is none
+    early_s, median_s, late_s  by when it is passed with probability 0.05, 0.5 and 0.95; NaN: not within the horizon
+    """
+
+    horizon_s: float
+    probability: Floats
+    expected_s: Floats
+    early_s: Floats
+    median_s: Floats
+    late_s: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """How forecasts did, per tag and knot (horizon): (n, knots) each unless said; NaN where nothing was due yet.
+
+    horizon_s   (knots,)
+    n           forecasts that came due with a Good sample
+    crps        continuous ranked probability score, engineering units: mean
+    error       absolute error, engineering units: mean
+    mase        that error over persistence's error on the same occasions
+    coverage    share of samples within the band P05..P95
+    pinball     quantile -> mean loss, engineering units
+    pit         (n, knots, bins): how often the sample fell in each tenth of the distribution; even counts = reliable
+    model       int8: which of `models` is chosen now
+    """
+
+    horizon_s: Floats
+    n: Floats
+    crps: Floats
+    error: Floats
+    mase: Floats
+    coverage: Floats
+    pinball: Mapping[float, Floats]
+    pit: Floats
+    model: Codes
+    models: tuple[str, ...]

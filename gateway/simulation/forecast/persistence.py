@@ -1,0 +1,69 @@
+"""Persistence: it stays as it is. Its own error scale is learned per horizon; every other model is measured against it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from gateway.simulation.forecast.forecaster import Array, Mask, Normal
+from gateway.simulation.forecast.lags import Lags
+
+FORGET: Final = 0.99  # per error of a knot
+
+
+@dataclass(slots=True)
+class Persistence:
+    """The last Good sample, and the mean squared error (tags, knots) of what it said so far."""
+
+    knots_s: Array
+    last: Array
+    age_s: Array
+    lags: Lags
+    square: Array
+    weight: Array
+    clock_s: Array
+    name: str = "persistence"
+
+    @classmethod
+    def of(cls, tags: int, knots_s: Array) -> "Persistence":
+        """knots_s (knots,) ascending: the horizons at which its errors are learned; between them they are interpolated."""
+        shape = (tags, knots_s.size)
+        return cls(knots_s, np.full(tags, np.nan), np.zeros(tags), Lags.of(tags, knots_s), np.zeros(shape), np.zeros(shape), np.zeros(tags))
+
+    def update(self, dt_s: Array, y: Array, good: Mask) -> None:
+        """Compare with what was said a knot ago, then say it anew."""
+        self.clock_s = self.clock_s + dt_s
+        self.age_s = np.where(good, 0.0, self.age_s + dt_s)
+        self.last = np.where(good, y, self.last)
+        before, due = self.lags.turn(self.clock_s, self.last)
+        due &= good[:, None]
+        error = np.where(due, y[:, None] - before, 0.0)
+        keep = np.where(due, FORGET, 1.0)
+        self.square = keep * self.square + error * error
+        self.weight = keep * self.weight + due
+
+    def variance(self) -> Array:
+        """(tags, knots): learned where an error is known, else as a random walk from the nearest shorter horizon; NaN before any error."""
+        known = self.weight > 0
+        found = np.divide(self.square, self.weight, out=np.full(self.square.shape, np.nan), where=known)
+        place = np.maximum.accumulate(np.where(known, np.arange(self.knots_s.size), -1), axis=1)
+        row = np.arange(len(found))[:, None]
+        from_shorter = found[row, place] * (self.knots_s / self.knots_s[place])
+        return np.asarray(np.where(place >= 0, from_shorter, np.nan))
+
+    def predict(self, horizon_s: Array) -> Normal:
+        """The last sample; sd from the squared errors, which grow with the age of that sample. Before the first error the sd is 0."""
+        variance = np.nan_to_num(self.variance())
+        knots = np.concatenate([[0.0], self.knots_s])
+        grown = np.concatenate([np.minimum(variance[:, :1], variance[:, :1]), variance], axis=1)
+        place = np.clip(np.searchsorted(knots, horizon_s, "right") - 1, 0, knots.size - 2)
+        share = np.clip((horizon_s - knots[place]) / (knots[place + 1] - knots[place]), 0.0, None)
+        between = grown[:, place] * (1 - share) + grown[:, place + 1] * share
+        between = np.maximum(between, 0.0) * (1 + (self.age_s[:, None] / horizon_s))
+        known = ~np.isnan(self.last)[:, None]
+        mean = np.broadcast_to(self.last[:, None], between.shape)
+        return Normal(np.array(mean), np.where(known, np.sqrt(between), np.nan))
+
+    def reversion(self) -> Array:
+        """It wanders."""
+        return np.zeros(self.last.size)
