@@ -21,4 +21,11 @@ def test_an_example_loads_without_a_word(path):
 
 
 def test_there_is_an_example_of_each_kind():
-    assert {path.stem for path in EXAMPLES} >= {"opcua-to-mqtt", "mqtt-cell", "replay"}
+    assert {path.stem for path in EXAMPLES} >= {"opcua-to-mqtt", "mqtt-cell", "replay", "scada"}
+
+
+def test_no_example_opens_opc_ua_to_who_cannot_be_told_apart():
+    """An example is copied: what it leaves open stays open."""
+    for path in EXAMPLES:
+        server = load(path, plugins(), env={}).sections.get("opcua")
+        assert server is None or not (server.insecure or server.anonymous != "none"), path.name
