@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from support.gateway import GatewayProcess
+from support.opcua_requests import TAGS
 from support.ports import free_port
 from support.waiting import eventually
 from support.witness import Witness, rss_mb
 
-TAGS = 3_000
 SITE = """
 sources:
   plant: {{driver: replay, file: "{file}", times: now, loop: true}}

@@ -10,48 +10,17 @@ from asyncua import ua
 
 from gateway.wire.opcua import limits
 from support.opcua_raw import Ended, Raw, Refused
+from support.opcua_requests import FOLDER, VALUE, browses, calls, items, many, paths, reads, refreshes, request, subscription
 from support.waiting import eventually
 
 CODES = ua.StatusCodes
-VALUE = ua.AttributeIds.Value
-BEAT, FOLDER = ua.NodeId("line.beat", 2), ua.NodeId("many", 2)
+BEAT = ua.NodeId("line.beat", 2)
 YEAR = dt.datetime(2026, 1, 1), dt.datetime(2026, 12, 31)  # noqa: DTZ001 - the library's times are naive
 HELD_S = 2.5  # of the client's own time, on a busy machine: what the others notice is the witness's to say
 
 
-def many(count):
-    return [ua.NodeId(f"many.x{number % 3_000}", 2) for number in range(count)]
-
-
-def request(kind, **params):
-    made = getattr(ua, f"{kind}Request")()
-    for name, value in params.items():
-        setattr(made.Parameters, name, value)
-    return made
-
-
-def subscription(interval=1000.0):
-    made = ua.CreateSubscriptionRequest()
-    made.Parameters = ua.CreateSubscriptionParameters(interval, 3000, 100, 0, True, 0)
-    return made
-
-
 async def subscribed(raw, interval=1000.0):
     return (await raw.ask(subscription(interval))).Parameters.SubscriptionId
-
-
-def items(subscription_id, nodes, attribute=VALUE, queue=1):
-    return request(
-        "CreateMonitoredItems",
-        SubscriptionId=subscription_id,
-        TimestampsToReturn=ua.TimestampsToReturn.Both,
-        ItemsToCreate=[
-            ua.MonitoredItemCreateRequest(
-                ua.ReadValueId(node, attribute), ua.MonitoringMode.Reporting, ua.MonitoringParameters(number, 0.0, None, queue, True)
-            )
-            for number, node in enumerate(nodes)
-        ],
-    )
 
 
 async def refused(raw, asked):
@@ -195,29 +164,6 @@ async def raw_history(raw, most, point=None):
 
 
 # --- long services (the others go on: the witness) ---
-
-
-def reads(attribute):
-    return request("Read", NodesToRead=[ua.ReadValueId(node, attribute) for node in many(limits.NODES_PER_READ)], TimestampsToReturn=2)
-
-
-def browses(direction=ua.BrowseDirection.Both, mask=63, page=0):
-    wanted = [ua.BrowseDescription(FOLDER, direction, ua.NodeId(), True, 0, mask)] * limits.NODES_PER_BROWSE
-    return request("Browse", NodesToBrowse=wanted, RequestedMaxReferencesPerNode=page)
-
-
-def paths(names, count=1, start=FOLDER):
-    element = [ua.RelativePathElement(ua.NodeId(), False, True, ua.QualifiedName(name, 2)) for name in names]
-    return request("TranslateBrowsePathsToNodeIds", BrowsePaths=[ua.BrowsePath(start, ua.RelativePath(element))] * count)
-
-
-def refreshes(count):
-    call = ua.CallMethodRequest(ua.NodeId(2782), ua.NodeId(3875), [ua.Variant(1, ua.VariantType.UInt32)])
-    return calls([call] * count)
-
-
-def calls(wanted):
-    return request("Call", MethodsToCall=wanted)
 
 
 LONG = {
