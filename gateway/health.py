@@ -137,5 +137,6 @@ def notify(*lines: str) -> None:
     if not address:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as link, suppress(OSError):
+        link.setblocking(False)  # who does not read what he is told holds nobody up
         link.connect("\0" + address[1:] if address.startswith("@") else address)
         link.sendall("\n".join(lines).encode())

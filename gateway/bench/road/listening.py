@@ -158,7 +158,9 @@ async def _daemon(site: Path) -> AsyncIterator[tuple[int, float]]:
                 if process.returncode is not None or time.monotonic() - began > WITHIN_S:
                     why = site.with_suffix(".err").read_text(errors="replace")[-1000:]
                     raise RuntimeError(f"the gateway did not become ready (exit code {process.returncode}): {why}")
-            yield process.pid, time.monotonic() - began
+            ready_s = time.monotonic() - began
+            told.close()  # nobody reads on
+            yield process.pid, ready_s
         finally:
             await end(process)
 
