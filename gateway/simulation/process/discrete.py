@@ -60,8 +60,13 @@ def discretised(a: Array, b: Array, spread: Array, dt_s: float) -> Discrete:
     noise[..., :n, :n] = -a
     noise[..., :n, n:] = spread @ np.swapaxes(spread, -1, -2)
     noise[..., n:, n:] = np.swapaxes(a, -1, -2)
-    powers = np.asarray(expm(noise * dt_s))
-    covariance = np.swapaxes(powers[..., n:, n:], -1, -2) @ powers[..., :n, n:]
+    doublings = max(0, math.ceil(math.log2(max(float(np.abs(a).sum(axis=-1).max(initial=0.0)) * dt_s, 1.0))))
+    powers = np.asarray(expm(noise * (dt_s / 2**doublings)))  # of a part of the step: -a grows, and would overflow
+    moved = np.swapaxes(powers[..., n:, n:], -1, -2)
+    covariance = moved @ powers[..., :n, n:]
+    for _ in range(doublings):
+        covariance = covariance + moved @ covariance @ np.swapaxes(moved, -1, -2)
+        moved = moved @ moved
     return Discrete(_turned(whole[..., :n, :n]), _turned(whole[..., :n, n:]), _turned(root(covariance)), bool(spread.any()))
 
 
