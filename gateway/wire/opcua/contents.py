@@ -17,7 +17,7 @@ OURS: Final = 2
 """Index of the gateway's namespace; 1 is the server's own (Part 5, 6.3.1)."""
 ANY: Final = 24
 """BaseDataType: a Variant of any type (Part 5, 12.2.1)."""
-_LOCALE: Final = "en"  # the only one (Part 5, 6.3.2, LocaleIdArray)
+LOCALE: Final = "en"  # the only one (Part 5, 6.3.2, LocaleIdArray)
 _NO_TIME: Final = datetime(1601, 1, 1, tzinfo=UTC)  # encoded as 0 (Part 6, 5.2.2.5)
 _UNECE: Final = "http://www.opcfoundation.org/UA/units/un/cefact"
 _DERIVED: Final = {288: 7, 289: 7, 290: 11, 294: 13, 295: 12}  # Counter, IntegerId, Duration, UtcTime, LocaleId -> built-in type
@@ -79,7 +79,7 @@ def _shown(held: Any, kind: Builtin) -> Any:
 
 
 def _text(text: object) -> ua.LocalizedText:
-    return ua.LocalizedText(str(text), _LOCALE)
+    return ua.LocalizedText(str(text), LOCALE)
 
 
 def _structure(held: Structure) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from asyncua.ua.ua_binary import variant_to_binary
 
 from gateway.wire.opcua import ticks
-from gateway.wire.opcua.contents import OURS, variant
+from gateway.wire.opcua.contents import LOCALE, OURS, variant
 from gateway.wire.opcua.face import Builtin, Key, Reading, Text
 from gateway.wire.opcua.guards import MALFORMED
 from gateway.wire.opcua.occurrences import Occurrence, Path
@@ -93,7 +93,7 @@ def _text(content: str) -> bytes:
 
 
 def _localized(content: str | Text) -> bytes:
-    text, locale = (content.text, content.locale) if isinstance(content, Text) else (content, None)
+    text, locale = (content.text, content.locale) if isinstance(content, Text) else (content, LOCALE)
     if locale is None:
         return b"\x15\x00" if text is None else b"\x15\x02" + _text(text)
     return b"\x15\x01" + _text(locale) if text is None else b"".join((b"\x15\x03", _text(locale), _text(text)))

@@ -12,17 +12,20 @@ import threading
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from asyncua import ua
 from asyncua.common.utils import Buffer, NotEnoughData, ServiceError
+from asyncua.server import uaprocessor
 from asyncua.server.binary_server_asyncio import OPCUAProtocol
 from asyncua.ua import ua_binary
-from asyncua.ua.uaerrors import UaError
+from asyncua.ua.ua_binary import struct_from_binary
+from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 
 from gateway.wire.opcua import limits
 from gateway.wire.opcua.terms import status_code
 
+T = TypeVar("T")
 MALFORMED: Final = (
     UaError,
     struct.error,
@@ -35,6 +38,28 @@ MALFORMED: Final = (
     RecursionError,
 )
 """What decoding a message that is not one can raise in the library."""
+
+
+class Malformed(ValueError):
+    """A request that cannot be decoded: the client's fault, whatever the decoder made of it."""
+
+
+class Decoding:
+    """`with Decoding():` around decoding alone: what goes wrong there is Malformed; a refusal with a StatusCode stays what it is."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, fault: BaseException | None, __: object) -> None:
+        if isinstance(fault, MALFORMED) and not isinstance(fault, ServiceError | UaStatusCodeError):
+            raise Malformed(str(fault)) from fault
+
+
+def decoded(kind: type[T], body: Buffer) -> T:
+    """A structure of the library's. Raises Malformed, and ServiceError for what is too large."""
+    with Decoding():
+        return struct_from_binary(kind, body)
+
 
 _TOO_LARGE: Final = ua.StatusCodes.BadEncodingLimitsExceeded
 _elements_left: ContextVar[list[int] | None] = ContextVar("elements_left", default=None)
@@ -92,6 +117,8 @@ def guard_codec() -> None:
     codec._create_uatype_array_deserializer, codec._create_list_deserializer = _checked_array, _checked_list
     codec.variant_from_binary, codec.extensionobject_from_binary, codec._reshape = _variant, _extension, _checked_reshape
     codec.MAX_RESHAPE_ELEMENTS = _RESHAPED_ELEMENTS
+    services: Any = uaprocessor
+    services.struct_from_binary = decoded
     for made in (_array, _list, _checked_array, _checked_list, codec._create_uatype_deserializer):
         made.cache_clear()
     codec._create_type_deserializer.cache_clear()

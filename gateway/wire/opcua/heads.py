@@ -8,8 +8,9 @@ from typing import Any, Final, NamedTuple
 
 from asyncua import ua
 from asyncua.common.utils import Buffer
-from asyncua.ua.ua_binary import Primitives, nodeid_from_binary, struct_from_binary
+from asyncua.ua.ua_binary import Primitives, nodeid_from_binary
 
+from gateway.wire.opcua.guards import decoded
 from gateway.wire.opcua.terms import node_id
 
 _FOUR_BYTE: Final = b"\x01\x00"  # a numeric type of namespace 0 (Part 6, 5.2.2.9)
@@ -75,4 +76,4 @@ def acknowledgements(body: Buffer) -> Any:
         if len(body) == _COUNT.size + 8 * max(count, 0):
             numbers = struct.unpack_from(f"<{2 * max(count, 0)}I", body._data, body._cur_pos + _COUNT.size)
             return [Acknowledgement(*pair) for pair in zip(numbers[::2], numbers[1::2], strict=True)]
-    return struct_from_binary(ua.PublishParameters, body).SubscriptionAcknowledgements
+    return decoded(ua.PublishParameters, body).SubscriptionAcknowledgements

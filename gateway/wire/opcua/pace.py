@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from asyncua.common.utils import Buffer
-from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary
+from asyncua.ua.ua_binary import struct_to_binary
 
 from gateway.wire.opcua import limits
+from gateway.wire.opcua.guards import decoded
 
 T = TypeVar("T")
 _MANY = 100  # results
@@ -39,10 +40,10 @@ class Codec:
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="opcua-codec")
 
     async def decode(self, kind: type[T], body: Buffer) -> T:
-        """Raises what the library raises."""
+        """Raises as `decoded`."""
         if len(body) <= limits.BESIDE_BYTES:
-            return struct_from_binary(kind, body)
-        return await self._aside(lambda: struct_from_binary(kind, body))
+            return decoded(kind, body)
+        return await self._aside(lambda: decoded(kind, body))
 
     async def encode(self, results: Sequence[Any]) -> bytes:
         """An array of structures. Raises what the library raises."""

@@ -2,6 +2,7 @@
 # (the library's connection classes carry no types)
 """The messages of one connection (Part 4, Part 6): which services there are, who may call them, and the Publish road."""
 
+import asyncio
 import struct
 import time
 from collections.abc import Awaitable, Callable
@@ -14,10 +15,11 @@ from asyncua.server.uaprocessor import PublishRequestData, UaProcessor
 from asyncua.ua.ua_binary import nodeid_to_binary, struct_from_binary
 
 from gateway.wire.opcua import handshake, limits, permissions, ticks
-from gateway.wire.opcua.bulk import BULK, check_count, request_number
+from gateway.wire.opcua.bulk import BULK, check_count
+from gateway.wire.opcua.bulk import request_number as _request
 from gateway.wire.opcua.channel import Channel
 from gateway.wire.opcua.diagnostics import Calls
-from gateway.wire.opcua.guards import MALFORMED, bound_elements
+from gateway.wire.opcua.guards import MALFORMED, Malformed, bound_elements, decoded
 from gateway.wire.opcua.heads import acknowledgements, request_head
 from gateway.wire.opcua.later import Later
 from gateway.wire.opcua.publishing import BYTES_PER_VALUE, Message
@@ -30,9 +32,6 @@ from gateway.wire.opcua.waiting import WAITING, Work, work_of
 
 if TYPE_CHECKING:
     from gateway.wire.opcua.server import Interior
-
-_request: Final = request_number
-
 
 _CREATE_SESSION: Final = _request("CreateSession")
 _ACTIVATE_SESSION: Final = _request("ActivateSession")
@@ -49,9 +48,7 @@ _SET_TRIGGERING: Final = _request("SetTriggering")
 _SESSIONLESS: Final = frozenset(
     (
         *(_request(name) for name in ("FindServers", "GetEndpoints", "CloseSecureChannel")),
-        _CREATE_SESSION,
-        _ACTIVATE_SESSION,
-        _CLOSE_SESSION,
+        *(_CREATE_SESSION, _ACTIVATE_SESSION, _CLOSE_SESSION),
     )
 )
 _BY_LIBRARY: Final = _SESSIONLESS | frozenset(
@@ -152,9 +149,12 @@ class Processor(UaProcessor):
         except Untrusted as stranger:
             await self.iserver.admission.turn_away(stranger, self._connection.shown, self.origin)
             keep, code = True, stranger.said
-        except MALFORMED:
+        except Malformed:
             self.iserver.face.count("malformed_requests")
             keep, code = True, ua.StatusCodes.BadDecodingError
+        except MALFORMED as fault:  # our own: the client learns no more, the log all of it, and the connection goes on
+            keep = True
+            asyncio.get_running_loop().call_exception_handler({"message": f"OPC UA request {typeid}", "exception": fault})
         finally:
             if code is not None:
                 self._calls.fault(typeid.Identifier, code)
@@ -301,7 +301,7 @@ class Processor(UaProcessor):
 
     def _republish(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
         assert self.session is not None
-        params = struct_from_binary(ua.RepublishParameters, body)
+        params = decoded(ua.RepublishParameters, body)
         message = self.session.own(params.SubscriptionId).sent(params.RetransmitSequenceNumber)
         self._respond(_REPUBLISH_RESPONSE, header, seqhdr, message)
 
@@ -314,23 +314,23 @@ class Processor(UaProcessor):
 
     async def _browse_next(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
         assert self.session is not None
-        results = await self.iserver.views.browse_next(struct_from_binary(ua.BrowseNextParameters, body), self.session.points)
+        results = await self.iserver.views.browse_next(decoded(ua.BrowseNextParameters, body), self.session.points)
         self._respond(_BROWSE_NEXT_RESPONSE, header, seqhdr, _array(results))
 
     def _register_nodes(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
         """Part 4, 5.8.5: a NodeId of ours is as good as an alias for it."""
         response = ua.RegisterNodesResponse()
-        response.Parameters.RegisteredNodeIds = struct_from_binary(ua.RegisterNodesParameters, body).NodesToRegister
+        response.Parameters.RegisteredNodeIds = decoded(ua.RegisterNodesParameters, body).NodesToRegister
         check_operations(response.Parameters.RegisteredNodeIds, limits.NODES_PER_REGISTER)
         self.send_response(header.RequestHandle, seqhdr, response)
 
     def _unregister_nodes(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
-        check_operations(struct_from_binary(ua.UnregisterNodesParameters, body).NodesToUnregister, limits.NODES_PER_REGISTER)
+        check_operations(decoded(ua.UnregisterNodesParameters, body).NodesToUnregister, limits.NODES_PER_REGISTER)
         self.send_response(header.RequestHandle, seqhdr, ua.UnregisterNodesResponse())
 
     def _set_triggering(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
         assert self.session is not None
-        params = struct_from_binary(ua.SetTriggeringParameters, body)
+        params = decoded(ua.SetTriggeringParameters, body)
         check_operations([*params.LinksToAdd, *params.LinksToRemove], limits.ITEMS_PER_CALL)
         items = self.session.own(params.SubscriptionId).monitored_item_srv
         removed, added = items.set_triggering(params.TriggeringItemId, params.LinksToAdd, params.LinksToRemove)

@@ -11,6 +11,7 @@ from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import nodeid_to_binary, struct_to_binary
 
 from gateway.wire.opcua import limits
+from gateway.wire.opcua.guards import Decoding
 from gateway.wire.opcua.past_requests import history_request
 from gateway.wire.opcua.sessions import Session, check_operations
 
@@ -37,7 +38,9 @@ async def work_of(service: Any, body: Buffer, session: Session, interior: "Inter
         return _call(await interior.codec.decode(ua.CallParameters, body), session)
     if service == WRITE:
         return _write(await interior.codec.decode(ua.WriteParameters, body), session)
-    wanted, caller = history_request(body), session.caller
+    with Decoding():
+        wanted = history_request(body)
+    caller = session.caller
 
     async def read() -> tuple[bytes, bytes]:
         return _HISTORY_READ_RESPONSE, await interior.historian.read(wanted, caller, session.history_points, message_bytes)
