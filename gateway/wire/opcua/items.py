@@ -148,7 +148,11 @@ class MonitoredItems(MonitoredItemService):
 
     async def set_monitoring_mode(self, mode: ua.MonitoringMode, ids: list[int]) -> list[ua.StatusCode]:
         now_ns, wanted = self._face.now_ns(), Mode(int(mode))
-        codes = [status_code(self._set_mode(item_id, wanted, now_ns)) for item_id in ids]
+        codes, pace = [], Pace()
+        for item_id in ids:
+            codes.append(status_code(self._set_mode(item_id, wanted, now_ns)))
+            if pace.due():
+                await pace.rest()
         self._items.sample(now_ns)
         return codes
 

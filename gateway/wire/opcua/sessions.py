@@ -237,7 +237,12 @@ class Session(InternalSession):
         self.own(params.SubscriptionId)
         check_operations(params.ItemsToCreate, limits.ITEMS_PER_CALL)
         _check_stamps(params.TimestampsToReturn)
-        refused = {place: why for place, item in enumerate(params.ItemsToCreate) if (why := self._unwatchable(item.ItemToMonitor))}
+        refused, pace = {}, Pace()
+        for place, item in enumerate(params.ItemsToCreate):
+            if why := self._unwatchable(item.ItemToMonitor):
+                refused[place] = why
+            if pace.due():
+                await pace.rest()
         params.ItemsToCreate = [item for place, item in enumerate(params.ItemsToCreate) if place not in refused]
         results = await super().create_monitored_items(params)
         for place, why in refused.items():
