@@ -267,6 +267,24 @@ async def test_a_password_comes_encrypted_with_the_nonce_of_this_session(face, o
     client.uaclient.disconnect_socket()
 
 
+async def test_a_token_that_is_none_is_in_the_audit_like_a_wrong_password(face, people, ours):
+    """Whoever tries what the server's key decrypts leaves a trace (Part 4, 6.5.3)."""
+    records = []
+
+    async def record(sign_in):
+        records.append((sign_in.user, sign_in.origin, sign_in.by, sign_in.why))
+
+    people._record = record
+    client = await secured(face, ours)
+    await opened(client)
+    await client.create_session()
+    with pytest.raises(UaStatusCodeError):
+        await activate_raw(client, nonce=b"\x00" * 32)
+    client.uaclient.disconnect_socket()
+    assert records == [("", "opcua:127.0.0.1", "identity token", "BadIdentityTokenInvalid")]
+    assert face.report.counts["sign_ins_failed"] == 1
+
+
 async def test_who_does_not_sign_in_is_refused_where_the_configuration_says_nothing(face, ours):
     client = await secured(face, ours, user=None)
     await opened(client)

@@ -12,7 +12,7 @@ from gateway.access.roles import allowed
 from gateway.contracts import Delivery, EventStream, SignInRefused, SinkContext
 from gateway.model.alarm import Transition
 from gateway.model.command import Caller, Command, Outcome
-from gateway.model.quality import BAD
+from gateway.model.quality import BAD, name
 from gateway.model.update import TwinUpdate, scans
 from gateway.sinks.opcua.condition_methods import ConditionMethods
 from gateway.sinks.opcua.conditions import Conditions
@@ -183,6 +183,9 @@ class OpcUaSink:
         caller = Caller("anonymous", self._config.anonymous, origin)
         await self._context.access.told(caller, "anonymous")
         return caller
+
+    async def unfit_token(self, origin: str, status: int) -> None:
+        await self._context.access.told(Caller("", "none", origin), "identity token", name(status))
 
     async def signed_out(self, caller: Caller, why: str) -> None:
         await self._context.access.left(caller, why)

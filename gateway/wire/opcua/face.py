@@ -360,6 +360,9 @@ class Face(Protocol):
     async def sign_in(self, credentials: Credentials, origin: str) -> Caller:
         """Who comes in with these (Part 4, 5.6.3). Raises SignInRefused."""
 
+    async def unfit_token(self, origin: str, status: int) -> None:
+        """For the audit: a UserIdentityToken that does not decrypt, is signed by another or of another time, or is not offered."""
+
     async def signed_out(self, caller: Caller, why: str) -> None:
         """For the audit: the end of a session that somebody had signed in to."""
 

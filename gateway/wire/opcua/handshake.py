@@ -68,14 +68,11 @@ async def activate(interior: "Interior", channel: Channel, session: Session, par
         raise ServiceError(_codes.BadSecurityChecksFailed)
     if moves and not channel.secure and session.host != _host(peer):
         raise ServiceError(_codes.BadSecurityChecksFailed)
-    server, nonce = channel.own.server, session.nonce or b""
+    nonce = session.nonce or b""
     if channel.secure:
         _check_signature(channel, params.ClientSignature, nonce)
-    offered = interior.admission.tokens(policy.URI, policy.Mode)
     try:
-        wanted = identity.credentials(
-            params.UserIdentityToken, params.UserTokenSignature, offered, server, nonce, interior.admission.now_s()
-        )
+        wanted = await _credentials(interior, channel, params, nonce, f"opcua:{_host(peer)}")
         caller = await _sign_in(interior, wanted, f"opcua:{_host(peer)}")
     except ServiceError:
         session.failures += 1
@@ -106,6 +103,22 @@ def _check_signature(channel: Channel, signature: ua.SignatureData, nonce: bytes
     data = bytes(policy.host_certificate or b"") + nonce
     if signature.Algorithm != policy.AsymmetricSignatureURI or not identity.signed(client, verify, data, signature):
         raise ServiceError(_codes.BadApplicationSignatureInvalid)
+
+
+async def _credentials(
+    interior: "Interior", channel: Channel, params: ua.ActivateSessionParameters, nonce: bytes, origin: str
+) -> Credentials:
+    """What the client brings; recorded where that is nothing that could be asked about. Raises ServiceError."""
+    policy, admission = channel.security_policy, interior.admission
+    offered = admission.tokens(policy.URI, policy.Mode)
+    try:
+        return identity.credentials(
+            params.UserIdentityToken, params.UserTokenSignature, offered, channel.own.server, nonce, admission.now_s()
+        )
+    except ServiceError as unfit:
+        interior.face.count("sign_ins_failed")
+        await interior.face.unfit_token(origin, int(unfit.code))
+        raise
 
 
 async def _sign_in(interior: "Interior", wanted: Credentials, origin: str) -> Caller:
