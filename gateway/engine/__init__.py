@@ -6,7 +6,7 @@ stray       a source's clock that was set back
 validity    what a type can hold and a range allows
 twin        the columns and the view on them; history: the ring of commits; pace: when to commit; stale: silence; hold: manual input
 deadband    what is reported; alarms: limits, states, quality, with hysteresis and delays
-derived     formulas over tags; expression: their language; setpoints: the guard of a write
+derived     formulas over tags (their language is model/expression); setpoints: the guard of a write
 keep        snapshot, restore, state hash, all by name; snapshot: the blob's format; reload: new tables, and what is to be told of them
 outcome     what a call hands back
 """

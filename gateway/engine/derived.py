@@ -7,9 +7,9 @@ from difflib import get_close_matches
 
 import numpy as np
 
-from gateway.engine.expression import Expression, Memory, parse
 from gateway.model.batch import Floats, Mask, Rows, Times
 from gateway.model.derived import DerivedRule
+from gateway.model.expression import Expression, Memory, parse
 from gateway.model.quality import Statuses
 from gateway.model.tag import TagTable
 

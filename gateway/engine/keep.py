@@ -12,7 +12,6 @@ from gateway.engine.alarms import Alarms
 from gateway.engine.conditions import COLUMNS, Note
 from gateway.engine.deadband import Deadband
 from gateway.engine.derived import Derived
-from gateway.engine.expression import Memory
 from gateway.engine.hold import Held
 from gateway.engine.reload import Owed, conditions, over
 from gateway.engine.stray import Strays
@@ -21,6 +20,7 @@ from gateway.engine.where import ALWAYS, NEVER
 from gateway.model import quality
 from gateway.model.alarm import SYSTEM_TAG, AlarmRule, Limit
 from gateway.model.batch import Origin, Rows, SampleBatch
+from gateway.model.expression import Memory
 from gateway.model.tag import TagTable
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.engine.expression import Expression
 from gateway.model import quality
 from gateway.model.batch import Floats
+from gateway.model.expression import Expression
 from gateway.model.quality import Statuses
 from gateway.model.tag import EXACT_INT, Tag, TagTable, TagType, WriteRule
 

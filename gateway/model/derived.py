@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class DerivedRule:
-    """expression over tag names (engine/expression.py has the language); the tag's source is DERIVED."""
+    """expression over tag names (model/expression.py has the language); the tag's source is DERIVED."""
 
     tag_id: int
     tag: str

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from gateway.contracts import TwinView, Writable
-from gateway.engine.expression import parse
 from gateway.engine.setpoints import Accepted, Interlock, Verdict, guard
 from gateway.model import quality
 from gateway.model.batch import Origin, SampleBatch
 from gateway.model.command import Caller
+from gateway.model.expression import parse
 from gateway.model.reading import UNREADABLE, Reading, read
 from gateway.model.tag import DERIVED, MANUAL, Tag, TagType
 from gateway.model.update import TwinUpdate

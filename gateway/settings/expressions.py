@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from gateway.engine.expression import ExpressionError, parse
 from gateway.model.derived import DerivedRule
+from gateway.model.expression import ExpressionError, parse
 from gateway.model.tag import TagType
 from gateway.settings.faults import Faults
 from gateway.settings.node import Node

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.engine.expression import HOUR_NS, ExpressionError, parse
 from gateway.model import quality
+from gateway.model.expression import HOUR_NS, ExpressionError, parse
 
 S = 1_000_000_000
 NAMES = ("line.power", "good.count", "a.b", "a.b-c", "c", "3d.x", "line.estop", "max")

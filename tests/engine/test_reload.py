@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.rig import T0, S, batch, build, derived, feed, manual, rows, rule, table, tag, told
-from gateway.engine.expression import ExpressionError
 from gateway.events import said
 from gateway.model import quality
 from gateway.model.alarm import Action, Change
 from gateway.model.derived import DerivedRule
+from gateway.model.expression import ExpressionError
 from gateway.model.tag import TagType
 
 OUT, WAITING = quality.BAD_OUT_OF_SERVICE, quality.BAD_WAITING_FOR_INITIAL_DATA

@@ -5,9 +5,9 @@ import math
 import pytest
 
 from engine.rig import T0, S, build, feed, mark, table, tag
-from gateway.engine.expression import parse
 from gateway.engine.setpoints import Accepted, Interlock, Verdict, guard
 from gateway.model import quality
+from gateway.model.expression import parse
 from gateway.model.tag import TagType, WriteRule
 
 RULE = WriteRule(low=18.0, high=30.0, max_rate=1 / 60, role="operator")

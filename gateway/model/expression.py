@@ -1,4 +1,4 @@
-"""The language of derived tags and interlocks: arithmetic, comparison and a few functions over tags, by tag name.
+"""The language of derived tags, interlocks and model equations: arithmetic, comparison and a few functions over tags, by tag name.
 
     expression = or ; or = and {"or" and} ; and = not {"and" not} ; not = "not" not | comparison
     comparison = sum [("<" | "<=" | ">" | ">=" | "==" | "!=") sum]
@@ -8,6 +8,7 @@
 Everything is a number: true is 1, false is 0, and what is not 0 counts as true. Functions: min, max, abs, sqrt, clip(x, low, high),
 if(condition, then, else), integral(x) = the time integral in x times hours (kW gives kW.h) with each value held until the next one,
 rate(x) = the change of x per second between its last two samples.
+What the words do is an Algebra: on single numbers here, on arrays where the equations of a model are read.
 A tag's name may contain "-" and begin with a digit: the longest known name wins, so `a.b-c` is a tag where there is one and a
 difference otherwise.
 """
@@ -15,10 +16,10 @@ difference otherwise.
 import math
 import operator
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Final
+from typing import Any, Final
 
 from gateway.model import quality
 
@@ -45,6 +46,18 @@ _ARITY: Final = {
 Values = Sequence[float]
 Node = Callable[[Values, Values], float]
 """Evaluates one node from the input values and the values of the stateful calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Algebra:
+    """What operators and functions do. negate: "not"; every, some: "and", "or" of two and more; arity: the fewest and most arguments."""
+
+    operators: Mapping[str, Callable[[Any, Any], Any]]
+    functions: Mapping[str, Callable[[list[Node]], Node]]
+    negate: Callable[[Node], Node]
+    every: Callable[[list[Node]], Node]
+    some: Callable[[list[Node]], Node]
+    arity: Mapping[str, tuple[int, int]] = field(default_factory=lambda: _ARITY)
 
 
 class ExpressionError(ValueError):
@@ -132,14 +145,16 @@ def worst(statuses: Sequence[int]) -> int:
     return found
 
 
-def parse(text: str, names: Collection[str], *, stateful: bool = True) -> Expression:
+def parse(text: str, names: Collection[str], *, stateful: bool = True, algebra: Algebra | None = None) -> Expression:
     """Reads an expression over the tags `names`. stateful=False refuses integral and rate, which an interlock cannot have.
+
+    algebra: what its words do, on single numbers without it.
 
     Raises ExpressionError with the position and, for an unknown name, the nearest known one.
     """
     if len(text) > _LONGEST:
         raise ExpressionError(_LONGEST, f"longer than {_LONGEST} characters")
-    parser = _Parser(text, names if isinstance(names, set | frozenset | dict) else frozenset(names), stateful)
+    parser = _Parser(text, names if isinstance(names, set | frozenset | dict) else frozenset(names), stateful, algebra or SCALAR)
     node = parser.expression(0)
     if parser.token.kind != "end":
         raise ExpressionError(parser.token.position, f"{parser.token.text!r} does not continue the expression")
@@ -160,8 +175,8 @@ _NOT, _COMPARISON, _UNARY = 3, 4, 7
 class _Parser:
     """Precedence climbing (Pratt); one token ahead."""
 
-    def __init__(self, text: str, names: Collection[str], stateful: bool) -> None:
-        self.text, self.names, self.stateful = text, names, stateful
+    def __init__(self, text: str, names: Collection[str], stateful: bool, algebra: Algebra) -> None:
+        self.text, self.names, self.stateful, self.algebra = text, names, stateful, algebra
         self.inputs: dict[str, int] = {}
         self.calls: list[tuple[str, Node]] = []
         self.depth = 0
@@ -179,7 +194,7 @@ class _Parser:
                     raise ExpressionError(self.token.position, "comparisons do not chain", "write a < b and b < c")
                 symbol = self._take().text
                 steps.append((symbol, self.expression(own)))
-            left = _chain(left, steps)
+            left = _chain(left, steps, self.algebra)
         self.depth -= 1
         return left
 
@@ -213,8 +228,8 @@ class _Parser:
         if token.text in {"true", "false"}:
             return _constant(1.0 if token.text == "true" else 0.0)
         if token.text == "not":
-            return _not(self.expression(_NOT))
-        if token.text not in _ARITY or self.token.text != "(":
+            return self.algebra.negate(self.expression(_NOT))
+        if token.text not in self.algebra.arity or self.token.text != "(":
             raise ExpressionError(token.position, f"{token.text!r} cannot stand here")
         opening = self._take()
         arguments = [self.expression(0)]
@@ -225,12 +240,12 @@ class _Parser:
         return self._call(token, arguments)
 
     def _call(self, token: _Token, arguments: list[Node]) -> Node:
-        low, high = _ARITY[token.text]
+        low, high = self.algebra.arity[token.text]
         if not low <= len(arguments) <= high:
             wanted = f"{low}" if low == high else f"{low} to {high}"
             raise ExpressionError(token.position, f"{token.text} takes {wanted} arguments, not {len(arguments)}")
         if token.text not in {"integral", "rate"}:
-            return _FUNCTIONS[token.text](arguments)
+            return self.algebra.functions[token.text](arguments)
         if not self.stateful:
             raise ExpressionError(
                 token.position, f"{token.text} needs a derived tag of its own", "declare it under derived and use its name here"
@@ -254,18 +269,18 @@ class _Parser:
         if match := _SYMBOL.match(self.text, at):
             return _Token("symbol", match.group(), at)
         if match := _WORD.match(self.text, at):
-            near = get_close_matches(match.group(), [*self.names, *_ARITY], 1)
+            near = get_close_matches(match.group(), [*self.names, *self.algebra.arity], 1)
             raise ExpressionError(at, f"there is no tag {match.group()!r}", f"did you mean {near[0]}?" if near else "")
         raise ExpressionError(at, f"{self.text[at]!r} is not part of the language")
 
     def _named(self, run: str, at: int) -> _Token | None:
         """The keyword, function or longest known tag at the start of a run of name characters."""
         word = _WORD.match(run)
-        if run in self.names and not (word and word.group() == run and (run in _KEYWORDS or run in _ARITY)):
+        if run in self.names and not (word and word.group() == run and (run in _KEYWORDS or run in self.algebra.arity)):
             return _Token("tag", run, at)
         if word and word.group() in _KEYWORDS:
             return _Token("word", word.group(), at)
-        if word and word.group() in _ARITY and self.text.startswith("(", _space(self.text, at + word.end())):
+        if word and word.group() in self.algebra.arity and self.text.startswith("(", _space(self.text, at + word.end())):
             return _Token("word", word.group(), at)
         while run:
             if run in self.names:
@@ -313,14 +328,14 @@ _OPERATORS: Final[dict[str, Callable[[float, float], float]]] = {
 }
 
 
-def _chain(first: Node, steps: list[tuple[str, Node]]) -> Node:
+def _chain(first: Node, steps: list[tuple[str, Node]], algebra: Algebra) -> Node:
     """Operators of one rank from left to right, flat: a sum of a thousand terms is no thousand calls deep."""
     nodes = [first, *(node for _, node in steps)]
     if steps[0][0] == "and":
-        return lambda v, o: float(all(node(v, o) != 0.0 for node in nodes))
+        return algebra.every(nodes)
     if steps[0][0] == "or":
-        return lambda v, o: float(any(node(v, o) != 0.0 for node in nodes))
-    calls = [(_OPERATORS[symbol], node) for symbol, node in steps]
+        return algebra.some(nodes)
+    calls = [(algebra.operators[symbol], node) for symbol, node in steps]
     if len(calls) == 1:
         apply, second = calls[0]
         return lambda v, o: apply(first(v, o), second(v, o))
@@ -358,3 +373,11 @@ _FUNCTIONS: Final[dict[str, Callable[[list[Node]], Node]]] = {
     "clip": lambda a: _clip(a[0], a[1], a[2]),
     "if": lambda a: _if(a[0], a[1], a[2]),
 }
+SCALAR: Final = Algebra(
+    _OPERATORS,
+    _FUNCTIONS,
+    _not,
+    lambda nodes: lambda v, o: float(all(node(v, o) != 0.0 for node in nodes)),
+    lambda nodes: lambda v, o: float(any(node(v, o) != 0.0 for node in nodes)),
+)
+"""On single numbers: derived tags and interlocks."""
