@@ -18,6 +18,7 @@ from gateway.access.sessions import Sessions
 from gateway.contracts import ConfigError, Driver, Identity, SinkContext
 from gateway.engine.engine import Engine
 from gateway.events import Events, Publisher, of_transitions, state_changed_event
+from gateway.foresight import Foreseeing
 from gateway.health import Health, State, Unit, notify
 from gateway.heap import Heap
 from gateway.logs import LogConfig, configure
@@ -72,6 +73,7 @@ class Gateway:
         self.performance = AlarmPerformance(now_ns())
         self.engine = Engine(site.tags, own_alarms.rules(site), site.derived, site.sync)
         folder = Path(self.identity.data_dir) / "recordings"
+        self.foreseeing = Foreseeing(store, self.engine.view, lambda: self.site, self.publish, now_ns)
         self.recordings = Recordings(self.engine, lambda: self.site, folder, now_ns, store.config.record)
         self.south = Southbound(self.identity, store.memory, self.engine.view, self.inbox, self.health, now_ns, self._unknown)
         self.north = Northbound(self.health, store.outbox, self.committed, self._sink_context)
@@ -89,12 +91,14 @@ class Gateway:
             south=self.south,
             performance=self.performance,
             rules=lambda: len(self.engine.alarms.rules),
+            workforce=self.foreseeing.jobs.workforce,
             urls=self.urls,
             now_ns=now_ns,
         )
         self.page = Page(
-            site, self.identity, self.engine.view, store, self.door, self.report, self.events, self.sessions, self.people, now_ns
-        )
+            site, self.identity, self.engine.view, store, self.door, self.report, self.events, self.sessions, self.people, now_ns,
+            self.foreseeing,
+        )  # fmt: skip
         self._own_alarms = own_alarms.OwnAlarms(self.engine, self.health, store.outbox, lambda: self.site, self._commanded, now_ns)
         self._heap = Heap()
         self.ended = asyncio.Event()
@@ -108,6 +112,7 @@ class Gateway:
         try:
             await self.people.load()
             await self._restore()
+            await self.foreseeing.recall()
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 await self._live(group, stop, started)
@@ -170,6 +175,7 @@ class Gateway:
         notify("STOPPING=1", "STATUS=stopping")
         self.door.close()
         await _within(RELOAD_S, self._reloading.acquire())  # a reload that is under way ends first
+        await _within(DRAIN_S, self.foreseeing.close())
         await self.south.stop()
         await _within(DRAIN_S, self._drained())
         for name in ("watch", "look", "maintain", "engine"):
@@ -293,6 +299,7 @@ class Gateway:
             **Setpoints(self.engine, self.south.writer, self.inbox.put, self._commanded, now_ns).operations(),
             **admin.operations(self.reload, self.recordings, self._commit_twin),
             **people.operations(self.people, self.sessions.link),
+            **self.foreseeing.simulations.operations(),
             **Certificates(Path(self.identity.data_dir) / "pki", self.identity.name, now_ns).operations(),
         }
 

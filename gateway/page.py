@@ -18,7 +18,7 @@ from gateway.status import Report
 from gateway.store.errors import StoreUnavailable
 from gateway.store.store import Store
 from gateway.web.config import WebConfig
-from gateway.web.context import WebContext
+from gateway.web.context import SimulationView, WebContext
 from gateway.web.late import Late
 from gateway.web.server import WebServer
 from gateway.web.updates import Updates
@@ -60,6 +60,7 @@ class Page:
         sessions: Sessions,
         people: People,
         now_ns: Callable[[], int],
+        simulations: SimulationView,
     ) -> None:
         config = site.sections.get("web")
         self.config = config if isinstance(config, WebConfig) else WebConfig()
@@ -80,6 +81,7 @@ class Page:
             config=self.config,
             now_ns=now_ns,
             unavailable=(StoreUnavailable,),
+            simulations=simulations,
         )
         app = Late(partial(_load, context))
         self._tcp = WebServer(app, self.config.host, self.config.port)

@@ -20,6 +20,7 @@ from gateway.store.errors import StoreUnavailable
 from gateway.store.store import Store
 from gateway.tuning import hysteresis
 from gateway.watch import process_figures
+from gateway.work import Workforce
 
 Metric = tuple[str, Mapping[str, str], float, str]
 LOW: Final = frozenset({Limit.LO, Limit.LOLO})
@@ -43,6 +44,7 @@ class Report:
     south: Southbound
     performance: AlarmPerformance
     rules: Callable[[], int]  # how many alarm rules there are
+    workforce: Callable[[], Workforce]
     urls: Callable[[], Mapping[str, str]]
     now_ns: Callable[[], int]
 
@@ -105,6 +107,7 @@ class Report:
             },
             "counters": dict(self.counts),
             "process": process_figures(),
+            "workers": asdict(self.workforce()),
         }
 
     def metrics(self) -> Iterator[Metric]:
@@ -115,6 +118,11 @@ class Report:
         yield "edgetwin_event_loop_lag_seconds", {}, self.health.loop_lag_s, "gauge"
         figures = process_figures()
         yield "edgetwin_resident_memory_bytes", {}, figures["rss_mb"] * 2**20, "gauge"
+        workforce = self.workforce()
+        yield "edgetwin_workers", {}, float(workforce.alive), "gauge"
+        yield "edgetwin_workers_resident_memory_bytes", {}, float(workforce.resident_bytes), "gauge"
+        yield "edgetwin_jobs_total", {"ended": "done"}, float(workforce.done), "counter"
+        yield "edgetwin_jobs_total", {"ended": "failed"}, float(workforce.failed), "counter"
         yield "edgetwin_open_files", {}, figures["open_files"], "gauge"
         yield "edgetwin_cpu_seconds_total", {}, figures["cpu_s"], "counter"
         yield "edgetwin_inbox_samples", {}, float(self.inbox.samples), "gauge"

@@ -38,7 +38,7 @@ def encode(header: Mapping[str, Any], arrays: Mapping[str, Column]) -> list[byte
         plain = np.ascontiguousarray(array, kind)
         listed.append((name, kind, array.shape))
         if plain.nbytes:
-            parts.append(memoryview(plain).cast("B"))
+            parts.append(plain.data.cast("B"))
     text = orjson.dumps({**header, "arrays": listed}, option=_OPTIONS)
     if len(text) > HEADER_BYTES or sum(part.nbytes for part in parts) > ARRAY_BYTES or len(listed) > ARRAYS:
         raise ValueError("the message is larger than a message may be")

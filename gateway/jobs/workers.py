@@ -75,8 +75,8 @@ class _Worker:
                 raise JobFailed("nonsense", f"an answer to job {header.get('job')!r}")
             if "progress" in header:
                 progress(_share(header["progress"]))
-            elif isinstance(header.get("result"), dict):
-                return header["result"], arrays
+            elif isinstance(values := header.get("result"), dict):
+                return values, arrays
             else:
                 raise _failure(header.get("failure"))
 

@@ -17,6 +17,7 @@ from gateway.settings.digest import digest
 from gateway.settings.expressions import read_expressions
 from gateway.settings.faults import Faults, quote
 from gateway.settings.fields import LATER, Fields, elements
+from gateway.settings.models import Models
 from gateway.settings.node import BROKEN, Node
 from gateway.settings.plugin import Filler
 from gateway.settings.sections import NAME, Events, Gateway, Kpi
@@ -26,6 +27,7 @@ from gateway.settings.units import read_units
 
 OWN: Final = (
     "version", "gateway", "sources", "tags", "alarms", "thresholds", "derived", "upstream", "sync", "events", "kpi",
+    "models", "scenarios",
 )  # fmt: skip
 
 
@@ -83,6 +85,9 @@ class _Loader:
         alarms.read(self._section("alarms"))
         alarms.read_thresholds(self._section("thresholds"))
         alarms.check_order()
+        models = Models(tags, draft.declared, self.faults)
+        models.read(self._section("models"))
+        models.read_scenarios(self._section("scenarios"), self._section("models"))
         sync = self._sync()
         self.faults.check()
         assert gateway is not None and events is not None and kpi is not None  # noqa: PT018  # what is None left a fault
@@ -101,6 +106,8 @@ class _Loader:
             digest=digest(self.root),
             faults=tuple(self.faults.listed()),
             files=tuple(assembly.files),
+            models=tuple(models.models),
+            scenarios=models.scenarios,
         )
 
     def _section(self, name: str) -> Node:

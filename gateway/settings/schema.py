@@ -14,6 +14,8 @@ from gateway.settings.sections import Events, Gateway, Kpi
 from gateway.settings.site import Plugins
 from gateway.settings.tags import DERIVED_KEYS, ROLES, TYPES
 from gateway.settings.units import read_units
+from gateway.simulation.kinds import KINDS, Kind, build
+from gateway.simulation.whatif import MOST_RUNS
 
 Schema = dict[str, Any]
 _TEXT: Final[Schema] = {"type": "string"}
@@ -27,6 +29,7 @@ _NAME: Final[Schema] = {
     "pattern": rf"^(?!_|({_FIRST})(\.|$))[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
     "maxLength": LONGEST,
 }
+_UNIT_NAME: Final[Schema] = {"pattern": "^[A-Za-z0-9_-]{1,64}$"}
 _DEFS: Final[Schema] = {
     "duration": {
         "description": "500ms, 10s, 5min, 24h, 365d; a bare number is seconds",
@@ -67,6 +70,18 @@ def schema(plugins: Plugins) -> Schema:
             "description": "short form of alarms: tag name to [low, high]",
             "type": "object",
             "additionalProperties": {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2},
+        },
+        "models": {
+            "description": "process models by name",
+            "type": "object",
+            "propertyNames": _UNIT_NAME,
+            "additionalProperties": _model(),
+        },
+        "scenarios": {
+            "description": "what-ifs by name",
+            "type": "object",
+            "propertyNames": _UNIT_NAME,
+            "additionalProperties": _scenario(),
         },
         "sync": _sync(),
         "digital_twin": {"description": "older names of keys of gateway, sync and log", "type": "object"},
@@ -180,6 +195,38 @@ def _alarm() -> Schema:
     limits["discrepancy"] = _object({"of": _NAME, "tolerance": tolerance, "within": _DURATION, **late}, "of", "within")
     keys = {"tag": _NAME, **limits, "exclusive": {**_FLAG, "description": "one condition of hihi, hi, lo and lolo"}, **shared}
     return {**_object(keys, "tag"), "anyOf": [{"required": [key]} for key in limits]}
+
+
+def _model() -> Schema:
+    """One branch for each kind, with its own parameters."""
+    return {"oneOf": [_model_of(word, kind) for word, kind in KINDS.items()]}
+
+
+def _model_of(word: str, kind: Kind) -> Schema:
+    model = build(word, {}, {})
+    parameters = {
+        name: _uncertain(_DURATION if name in kind.seconds else _NUMBER) for name in kind.parameters if name not in kind.noises.values()
+    }
+    keys: Schema = {
+        "kind": {"const": word},
+        "outputs": _object(dict.fromkeys(model.outputs, _NAME)),
+        "inputs": _object({name: {"anyOf": [_NAME, _NUMBER]} for name in model.inputs}),
+        "parameters": _object(parameters),
+        "noise": _object(dict.fromkeys(kind.noises, _uncertain(_NUMBER))),
+    }
+    single = {"output": _NAME} if len(model.outputs) == 1 else {}
+    return {**_object(keys | single, "kind"), "anyOf": [{"required": [key]} for key in (*single, "outputs")]}
+
+
+def _uncertain(value: Schema) -> Schema:
+    """A value, or a value with its standard deviation."""
+    return {"anyOf": [value, _object({"value": value, "sd": value}, "value")]}
+
+
+def _scenario() -> Schema:
+    changes = {"type": "object", "additionalProperties": {"anyOf": [_NUMBER, _DURATION]}}
+    runs = {"type": "integer", "minimum": 1, "maximum": MOST_RUNS}
+    return _object({"description": _TEXT, "parameters": changes, "horizon": _DURATION, "step": _DURATION, "runs": runs})
 
 
 def _sync() -> Schema:

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from gateway.model.alarm import AlarmRule
 from gateway.model.derived import DerivedRule
+from gateway.model.process import ProcessModel, Scenario
 from gateway.model.sync import Sync
 from gateway.model.tag import TagTable
 from gateway.model.unit import Unit as EngineeringUnit
@@ -58,3 +59,5 @@ class Site:
     digest: str
     faults: tuple[Fault, ...]
     files: tuple[Path, ...]
+    models: tuple[ProcessModel, ...] = ()
+    scenarios: Mapping[str, Scenario] = field(default_factory=dict)

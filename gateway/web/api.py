@@ -8,7 +8,21 @@ from fastapi import FastAPI
 from gateway.web import problems, schema
 from gateway.web.context import WebContext
 from gateway.web.guard import Guard
-from gateway.web.routes import alarms, audit, certificates, commands, diagnostics, events, history, pages, people, signin, status, twin
+from gateway.web.routes import (
+    alarms,
+    audit,
+    certificates,
+    commands,
+    diagnostics,
+    events,
+    history,
+    pages,
+    people,
+    signin,
+    simulations,
+    status,
+    twin,
+)
 from gateway.web.stream import Hub
 from gateway.web.stream import router as stream
 
@@ -43,6 +57,7 @@ def build(context: WebContext) -> FastAPI:
         people.router,
         audit.router,
         certificates.router,
+        simulations.router,
         stream,
     ):
         app.include_router(router, prefix=PREFIX)

@@ -10,6 +10,7 @@ from gateway.access.sessions import Sessions
 from gateway.contracts import Commands, EventView, HistoryView, Identity, TwinView
 from gateway.model.audit import AuditCheck, AuditRecord
 from gateway.model.event import Category, Event, Severity
+from gateway.model.process import Run, Scenario
 from gateway.model.unit import Unit
 from gateway.web.config import WebConfig
 from gateway.web.updates import Updates
@@ -63,6 +64,22 @@ class AuditView(Protocol):
         """Reads the whole chain."""
 
 
+class SimulationView(Protocol):
+    """Scenarios and runs, read only. All but progress raise what `unavailable` names."""
+
+    async def scenarios(self) -> list[tuple[Scenario, bool]]:
+        """By name; True: it belongs to the configuration."""
+
+    async def runs(self, limit: int) -> list[Run]:
+        """The newest first, without results."""
+
+    async def run(self, run_id: str) -> Run | None:
+        """With its results."""
+
+    def progress(self, run_id: str) -> float | None:
+        """The share that is done of a run that is under way."""
+
+
 @dataclass(frozen=True, slots=True)
 class WebContext:
     identity: Identity
@@ -80,3 +97,4 @@ class WebContext:
     config: WebConfig = field(default_factory=WebConfig)
     now_ns: Callable[[], int] = time.time_ns
     unavailable: tuple[type[Exception], ...] = ()  # what history and events raise while the disk refuses: 503, try again
+    simulations: SimulationView | None = None

@@ -1,0 +1,110 @@
+"""Simulation in the daemon: the site's models with the twin's present state, worked on beside the loop, kept in the store."""
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final
+from uuid import uuid4
+
+from gateway.contracts import TwinView
+from gateway.jobs.workers import Workers
+from gateway.model.alarm import Limit as AlarmLimit
+from gateway.model.event import Category, Event, Severity
+from gateway.model.process import Run, RunState, Scenario
+from gateway.model.tag import TagTable
+from gateway.operations.simulations import Foresight, Simulations
+from gateway.settings import Site
+from gateway.simulation.whatif import Limit
+from gateway.store.errors import StoreUnavailable
+from gateway.store.store import Store
+
+_LIMITS: Final = frozenset({AlarmLimit.HIHI, AlarmLimit.HI, AlarmLimit.LO, AlarmLimit.LOLO})
+
+
+class Foreseeing:
+    """Workers, and the commands on scenarios and runs. site() is the present one: a reload changes it."""
+
+    def __init__(
+        self, store: Store, view: TwinView, site: Callable[[], Site], publish: Callable[[Event], None], now_ns: Callable[[], int]
+    ) -> None:
+        self.jobs = Workers()
+        self._store, self._view, self._site, self._publish, self._now_ns = store.runs, view, site, publish, now_ns
+        self.simulations = Simulations(store.runs, self.jobs, self._present, self._told, now_ns, (StoreUnavailable,))
+
+    def _present(self) -> Foresight:
+        site, view = self._site(), self._view
+        index, named = view.tags.index, names_of(site)
+        now = {name: float(view.value[index[name]]) for name in named if name in index}
+        return foresight(site, {name: value for name, value in now.items() if math.isfinite(value)})
+
+    async def recall(self) -> None:
+        """At the start: runs that the last stop cut off have failed."""
+        with suppress(StoreUnavailable):
+            await self._store.end_interrupted("the gateway stopped before it was done")
+
+    async def scenarios(self) -> list[tuple[Scenario, bool]]:
+        """By name; True: it belongs to the configuration. Raises StoreUnavailable."""
+        own = self._site().scenarios
+        kept = [(one, False) for one in await self._store.scenarios() if one.name not in own]
+        return sorted([*kept, *((one, True) for one in own.values())], key=lambda pair: pair[0].name)
+
+    async def runs(self, limit: int) -> list[Run]:
+        """The newest first, without results. Raises StoreUnavailable."""
+        return await self._store.runs(limit)
+
+    async def run(self, run_id: str) -> Run | None:
+        """With its results. Raises StoreUnavailable."""
+        return await self._store.run(run_id)
+
+    def progress(self, run_id: str) -> float | None:
+        """The share that is done of a run that is under way."""
+        return self.simulations.progress.get(run_id)
+
+    def _told(self, run: Run) -> None:
+        if self._site().events.publish_simulation_results:
+            self._publish(run_event(run, self._now_ns()))
+
+    async def close(self) -> None:
+        """Ends what is under way, and the workers."""
+        await self.simulations.close()
+        await self.jobs.close()
+
+
+def foresight(site: Site, start: Mapping[str, float]) -> Foresight:
+    """What is simulated of a site, from a state by tag."""
+    named = names_of(site)
+    limits = [
+        Limit(rule.tag, one.value, threshold)
+        for rule in site.rules
+        if rule.tag in named
+        for one, threshold in ([(level.limit, level.threshold) for level in rule.levels] or [(rule.limit, rule.threshold)])
+        if one in _LIMITS
+    ]
+    return Foresight(site.models, site.scenarios, limits, ranges(site.tags, named), start)
+
+
+def names_of(site: Site) -> set[str]:
+    """The tags that models give or take."""
+    return {tag for model in site.models for tag in (*model.outputs.values(), *model.inputs.values()) if isinstance(tag, str)}
+
+
+def ranges(tags: TagTable, named: set[str]) -> dict[str, tuple[float, float]]:
+    """Within which values a tag may be set: its range, and the bounds of who may write it."""
+    found = {}
+    for tag in tags:
+        if tag.name in named:
+            low, high = tag.eu_range or (-math.inf, math.inf)
+            rule = tag.write_rule
+            found[tag.name] = (low, high) if rule is None else (max(low, rule.low), min(high, rule.high))
+    return found
+
+
+def run_event(run: Run, now_ns: int) -> Event:
+    """A run has ended: which one, and what became of it."""
+    done = run.state is RunState.DONE
+    which = f" of {', '.join(run.scenarios)}" if run.scenarios else ""
+    partial = run.results.get("partial", "")
+    message = f"simulation{which} {'ended early: ' + partial if partial else run.state.value}" + (f": {run.why}" if run.why else "")
+    level = Severity.INFO.level if done and not partial else Severity.WARNING.level
+    details: dict[str, Any] = {"run": run.run_id, "kind": run.kind, "user": run.user, "steps": run.steps, "seconds": run.seconds}
+    return Event(str(uuid4()), now_ns, Category.PROCESS, level, "simulation", message, details)

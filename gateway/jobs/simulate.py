@@ -1,0 +1,61 @@
+"""The jobs `simulate` and `compare`: what-ifs over the models of a site."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gateway.jobs.table import Impossible
+from gateway.model.process import ProcessModel
+from gateway.simulation.process.model import ModelError
+from gateway.simulation.tied import held, tied, varied
+from gateway.simulation.trajectories import Trajectories
+from gateway.simulation.whatif import POINTS, Ask, Limit, difference, document, run
+from gateway.work import Column, Progress
+
+Found = tuple[dict[str, Any], dict[str, Column]]
+
+
+def simulate(args: Mapping[str, Any], _arrays: Mapping[str, Column], generator: np.random.Generator, progress: Progress) -> Found:
+    """One ensemble. args: models, start, limits, asks (one), points, whole. With whole also time_s and y (runs, steps+1, outputs)."""
+    found = _ensembles(args, generator, progress)[0]
+    said = document(found, _limits(args), args.get("points", POINTS))
+    return said, {"time_s": found.time_s, "y": found.y} if args.get("whole") else {}
+
+
+def compare(args: Mapping[str, Any], _arrays: Mapping[str, Column], generator: np.random.Generator, progress: Progress) -> Found:
+    """Ensembles under the same chance. The first is the base of all differences; args: as simulate, and names of the asks."""
+    ensembles, points = _ensembles(args, generator, progress), args.get("points", POINTS)
+    names = args["names"]
+    parts = {name: document(found, _limits(args), points) for name, found in zip(names, ensembles, strict=True)}
+    differences = {name: difference(found, ensembles[0], points) for name, found in zip(names[1:], ensembles[1:], strict=True)}
+    partial = next((part["partial"] for part in parts.values() if part["partial"]), "")
+    return {"base": names[0], "scenarios": parts, "differences": differences, "partial": partial}, {}
+
+
+def _ensembles(args: Mapping[str, Any], generator: np.random.Generator, progress: Progress) -> list[Trajectories]:
+    """One for each ask, each with the same chance."""
+    rules = [ProcessModel(**rule) for rule in args["models"]]
+    asks = [Ask(**ask) for ask in args["asks"]]
+    seed = int(generator.integers(2**63))
+    found = []
+    try:
+        model, spread, start = tied(rules), varied(rules), held(rules) | args["start"]
+        for place, ask in enumerate(asks):
+            own = np.random.Generator(np.random.PCG64(seed))
+            found.append(run(model, start, ask, spread, own, _told(progress, place, len(asks))))
+    except ModelError as fault:
+        raise Impossible(str(fault)) from None
+    return found
+
+
+def _told(progress: Progress, place: int, of: int) -> Any:
+    def tell(step: int, steps: int) -> bool:
+        progress((place + step / max(steps, 1)) / of)
+        return True
+
+    return tell
+
+
+def _limits(args: Mapping[str, Any]) -> list[Limit]:
+    return [Limit(**one) for one in args["limits"]]

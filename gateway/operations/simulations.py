@@ -1,0 +1,308 @@
+"""Commands on scenarios and runs: kept by name, run in a worker, never in the daemon's loop, and never written to the plant."""
+
+import asyncio
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol, TypeVar
+from uuid import uuid4
+
+from gateway.model import quality
+from gateway.model.command import Caller
+from gateway.model.process import ProcessModel, Run, RunState, Scenario
+from gateway.operations.door import Args, Operation, Refused, names_of, text_of
+from gateway.simulation.process.model import ModelError
+from gateway.simulation.tied import held, tied
+from gateway.simulation.whatif import Ask, Limit, checked
+from gateway.work import Job, JobFailed, Jobs
+
+N = TypeVar("N", int, float)
+
+NOW: Final = "now"
+"""The scenario of that name changes nothing: what is compared with."""
+DEADLINE_S: Final = 60.0
+LONGEST_S: Final = 600.0
+WAITING: Final = 8  # runs that wait for a worker
+SCENARIOS: Final = 1000
+_MOST_COMPARED: Final = 8
+_LONGEST: Final = 1000  # characters of a description
+_CHANGES: Final = 200  # parameters of one scenario
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+BAD_INVALID_ARGUMENT: Final = 0x80AB_0000
+BAD_TOO_MANY_OPERATIONS: Final = 0x8010_0000
+_ASKED: Final = frozenset({"horizon_s", "step_s", "runs", "seed", "deadline_s", "uncertainty"})
+
+
+class RunStore(Protocol):
+    """Where scenarios and runs are kept (`store.runs`)."""
+
+    async def scenarios(self) -> list[Scenario]: ...
+    async def put_scenario(self, scenario: Scenario) -> None: ...
+    async def remove_scenario(self, name: str) -> bool: ...
+    async def put_run(self, run: Run) -> list[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """What is simulated: the models of the site, its own scenarios, limits and ranges, and the twin's state now, by tag."""
+
+    models: Sequence[ProcessModel]
+    scenarios: Mapping[str, Scenario]
+    limits: Sequence[Limit]
+    ranges: Mapping[str, tuple[float, float]]
+    start: Mapping[str, float]
+
+
+class Simulations:
+    """present() is asked at each command: a reload changes it. told(run) once a run has ended; unavailable: what the store raises."""
+
+    def __init__(
+        self,
+        store: RunStore,
+        jobs: Jobs,
+        present: Callable[[], Foresight],
+        told: Callable[[Run], None],
+        now_ns: Callable[[], int],
+        unavailable: tuple[type[Exception], ...] = (),
+    ) -> None:
+        self._store, self._jobs, self._present, self._told, self._now_ns = store, jobs, present, told, now_ns
+        self._unavailable = unavailable
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self.progress: dict[str, float] = {}
+
+    def operations(self) -> dict[str, Operation]:
+        asked = "horizon_s, step_s, runs, seed, deadline_s, uncertainty"
+        return {
+            "scenario.save": Operation(
+                "sim:run", self._save, "keep a scenario: name, description, parameters (by tag or model.parameter), horizon_s, step_s, runs"
+            ),
+            "scenario.delete": Operation("sim:run", self._delete, "remove a scenario: name"),
+            "scenario.run": Operation("sim:run", self._run_scenario, f"run a scenario: name, parameters, {asked}"),
+            "scenario.compare": Operation("sim:run", self._compare, f"run scenarios under the same chance: names, {asked}"),
+            "simulation.run": Operation("sim:run", self._what_if, f"a what-if from the present state: parameters, {asked}"),
+            "simulation.cancel": Operation("sim:run", self._cancel, "end a run: run"),
+        }
+
+    # --- scenarios -----------------------------------------------------------------------------------------------------------------
+
+    async def _save(self, args: Args, _: Caller) -> Mapping[str, Any]:
+        _allow(args, {"name", "description", "parameters", "horizon_s", "step_s", "runs"})
+        name, description = text_of(args, "name"), text_of(args, "description", "")
+        if not _NAME.fullmatch(name) or name == NOW:
+            raise Refused(
+                quality.BAD_OUT_OF_RANGE, f"{name[:80]!r} is not a name for a scenario: 1 to 64 letters, digits, _ or -, not {NOW}"
+            )
+        if len(description) > _LONGEST:
+            raise Refused(quality.BAD_OUT_OF_RANGE, f"a description has at most {_LONGEST} characters")
+        present, now_ns = self._present(), self._now_ns()
+        if name in present.scenarios:
+            raise Refused(quality.BAD_INVALID_STATE, f"the scenario {name!r} belongs to the configuration: choose another name")
+        horizon, step, runs = _number(args, "horizon_s"), _number(args, "step_s"), _whole(args, "runs")
+        scenario = Scenario(name, description, _changes(args), horizon, step, runs, now_ns, now_ns)
+        self._checked(present, _ask(scenario, {}))
+        kept = await self._store.scenarios()
+        if len(kept) >= SCENARIOS and all(one.name != name for one in kept):
+            raise Refused(BAD_TOO_MANY_OPERATIONS, f"{SCENARIOS} scenarios are kept already: delete some")
+        await self._store.put_scenario(scenario)
+        return {"scenario": name}
+
+    async def _delete(self, args: Args, _: Caller) -> Mapping[str, Any]:
+        _allow(args, {"name"})
+        name = text_of(args, "name")
+        if name in self._present().scenarios:
+            raise Refused(quality.BAD_INVALID_STATE, f"the scenario {name!r} belongs to the configuration: remove it there")
+        if not await self._store.remove_scenario(name):
+            raise Refused(quality.BAD_NODE_ID_UNKNOWN, f"there is no scenario {name[:80]!r}")
+        return {"scenario": name}
+
+    async def _named(self, name: str, present: Foresight) -> Scenario:
+        if name == NOW:
+            return Scenario(NOW)
+        kept = {one.name: one for one in await self._store.scenarios()} | dict(present.scenarios)
+        if name not in kept:
+            raise Refused(quality.BAD_NODE_ID_UNKNOWN, f"there is no scenario {name[:80]!r}")
+        return kept[name]
+
+    # --- runs ----------------------------------------------------------------------------------------------------------------------
+
+    async def _run_scenario(self, args: Args, caller: Caller) -> Mapping[str, Any]:
+        _allow(args, _ASKED | {"name", "parameters"})
+        present = self._present()
+        scenario = await self._named(text_of(args, "name"), present)
+        scenario = replace(scenario, parameters={**scenario.parameters, **_changes(args)})
+        return await self._begin("simulate", [scenario.name], present, [_ask(scenario, args)], args, caller)
+
+    async def _what_if(self, args: Args, caller: Caller) -> Mapping[str, Any]:
+        _allow(args, _ASKED | {"parameters"})
+        scenario = Scenario("", parameters=_changes(args))
+        return await self._begin("simulate", [], self._present(), [_ask(scenario, args)], args, caller)
+
+    async def _compare(self, args: Args, caller: Caller) -> Mapping[str, Any]:
+        """The first of them is what the others are compared with; one alone is compared with the present."""
+        _allow(args, _ASKED | {"names"})
+        present, names = self._present(), list(dict.fromkeys(names_of(args, "names")))
+        if len(names) == 1 and names != [NOW]:
+            names = [NOW, *names]
+        if not 2 <= len(names) <= _MOST_COMPARED:
+            raise Refused(quality.BAD_OUT_OF_RANGE, f"argument 'names' names 1 to {_MOST_COMPARED} scenarios")
+        scenarios = [await self._named(name, present) for name in names]
+        own: dict[str, float | None] = {
+            "horizon_s": max((one.horizon_s for one in scenarios if one.horizon_s is not None), default=None),
+            "step_s": min((one.step_s for one in scenarios if one.step_s is not None), default=None),
+            "runs": max((one.runs for one in scenarios if one.runs is not None), default=None),
+        }
+        shared = {key: value for key, value in own.items() if value is not None} | dict(args)
+        asks = [_ask(replace(one, horizon_s=None, step_s=None, runs=None), shared) for one in scenarios]
+        return await self._begin("compare", names, present, asks, args, caller)
+
+    async def _begin(
+        self, kind: str, names: Sequence[str], present: Foresight, asks: Sequence[Ask], args: Args, caller: Caller
+    ) -> Mapping[str, Any]:
+        warnings = list(dict.fromkeys(warning for ask in asks for warning in self._checked(present, ask)))
+        seed = _whole(args, "seed")
+        deadline_s = _number(args, "deadline_s") or DEADLINE_S
+        if not 0 < deadline_s <= LONGEST_S:
+            raise Refused(quality.BAD_OUT_OF_RANGE, f"deadline_s is above 0 and at most {LONGEST_S:g}, got {deadline_s:g}")
+        if self._jobs.workforce().waiting >= WAITING:
+            raise Refused(BAD_TOO_MANY_OPERATIONS, f"{WAITING} runs wait for a worker already: try again later")
+        run_id, now_ns = str(uuid4()), self._now_ns()
+        seed = now_ns % 2**32 if seed is None else seed
+        job = Job(kind, job_args(present, asks, names), seed=seed, deadline_s=deadline_s)
+        run = Run(run_id, kind, names, caller.user, now_ns, _said(asks, seed))
+        await self._store.put_run(run)
+        task = asyncio.create_task(self._work(run, job, asks[0].steps), name=f"run {run_id}")
+        self._under_way[run_id] = task
+        return {"run": run_id, "seed": seed, "warnings": warnings}
+
+    def _checked(self, present: Foresight, ask: Ask) -> tuple[str, ...]:
+        if not present.models:
+            raise Refused(quality.BAD_INVALID_STATE, "the configuration has no section `models`: there is nothing to simulate")
+        try:
+            return checked(tied(present.models), held(present.models) | dict(present.start), ask, present.ranges)
+        except ModelError as fault:
+            raise Refused(quality.BAD_OUT_OF_RANGE, str(fault)) from None
+
+    async def _work(self, run: Run, job: Job, steps: int) -> None:
+        """One run to its end, which is kept and told, whatever it is."""
+        self.progress[run.run_id] = 0.0
+        try:
+            found = await self._jobs.run(job, lambda share: self.progress.__setitem__(run.run_id, share))
+            ended = replace(run, state=RunState.DONE, seconds=round(found.seconds, 4), steps=steps, results=found.values)
+        except JobFailed as fault:
+            ended = replace(run, state=RunState.FAILED, why=f"{fault.reason}: {fault.why}", steps=steps)
+        except asyncio.CancelledError:
+            ended = replace(run, state=RunState.FAILED, why="cancelled", steps=steps)
+        finally:
+            self.progress.pop(run.run_id, None)
+            self._under_way.pop(run.run_id, None)
+        try:
+            await self._store.put_run(ended)
+        except self._unavailable:
+            ended = replace(ended, state=RunState.FAILED, why="its results could not be kept: the disk is away", results={})
+        self._told(ended)
+
+    async def _cancel(self, args: Args, _: Caller) -> Mapping[str, Any]:
+        _allow(args, {"run"})
+        run_id = text_of(args, "run")
+        task = self._under_way.get(run_id)
+        if task is None:
+            raise Refused(quality.BAD_NODE_ID_UNKNOWN, f"no run {run_id[:80]!r} is under way")
+        task.cancel()
+        await asyncio.wait([task])
+        return {"run": run_id}
+
+    async def close(self) -> None:
+        """Ends what is under way; each run says so."""
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+
+def job_args(present: Foresight, asks: Sequence[Ask], names: Sequence[str] = ()) -> dict[str, Any]:
+    """What the jobs `simulate` and `compare` take."""
+    return {
+        "models": list(present.models),
+        "start": dict(present.start),
+        "limits": list(present.limits),
+        "asks": [ask_row(ask) for ask in asks],
+        "names": list(names),
+    }
+
+
+def ask_row(ask: Ask) -> dict[str, Any]:
+    """JSON values."""
+    return {
+        "parameters": dict(ask.parameters),
+        "horizon_s": ask.horizon_s,
+        "step_s": ask.step_s,
+        "runs": ask.runs,
+        "uncertainty": ask.uncertainty,
+    }
+
+
+def _said(asks: Sequence[Ask], seed: int) -> dict[str, Any]:
+    """What a run keeps of what was asked."""
+    first = ask_row(asks[0])
+    changed = {"parameters": first.pop("parameters")} if len(asks) == 1 else {"parameters": [dict(ask.parameters) for ask in asks]}
+    return {**changed, **first, "seed": seed}
+
+
+def _ask(scenario: Scenario, args: Args) -> Ask:
+    """Of a command, else of the scenario, else as usual."""
+    usual = Ask()
+    return Ask(
+        scenario.parameters,
+        _first(_number(args, "horizon_s"), scenario.horizon_s, usual.horizon_s),
+        _first(_number(args, "step_s"), scenario.step_s, usual.step_s),
+        _first(_whole(args, "runs"), scenario.runs, usual.runs),
+        _first(_number(args, "uncertainty"), None, usual.uncertainty),
+    )
+
+
+def _first(stated: N | None, own: N | None, usual: N) -> N:
+    """The first that is there: 0 is a value, and refused as such."""
+    found = own if stated is None else stated
+    return usual if found is None else found
+
+
+def _allow(args: Args, known: set[str] | frozenset[str]) -> None:
+    if unknown := sorted(args.keys() - known):
+        raise Refused(BAD_INVALID_ARGUMENT, f"there is no argument {unknown[0][:80]!r}; known: {', '.join(sorted(known))}")
+
+
+def _number(args: Args, key: str) -> float | None:
+    value = args.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Refused(quality.BAD_TYPE_MISMATCH, f"argument {key!r} is a number, got {str(value)[:80]!r}")
+    if not math.isfinite(value):
+        raise Refused(quality.BAD_OUT_OF_RANGE, f"argument {key!r} is a finite number, got {value!r}")
+    return float(value)
+
+
+def _whole(args: Args, key: str) -> int | None:
+    value = args.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Refused(quality.BAD_TYPE_MISMATCH, f"argument {key!r} is a whole number, got {str(value)[:80]!r}")
+    if not 0 <= value < 2**63:
+        raise Refused(quality.BAD_OUT_OF_RANGE, f"argument {key!r} is a whole number from 0, got {value}")
+    return value
+
+
+def _changes(args: Args) -> dict[str, float]:
+    """The argument `parameters`: a map of numbers."""
+    given = args.get("parameters")
+    if given is None:
+        return {}
+    if not isinstance(given, dict) or len(given) > _CHANGES:
+        raise Refused(quality.BAD_TYPE_MISMATCH, f"argument 'parameters' is a map of at most {_CHANGES} names to numbers")
+    found = {str(name): _number(given, name) for name in given}
+    if missing := next((name for name, number in found.items() if number is None), None):
+        raise Refused(quality.BAD_TYPE_MISMATCH, f"parameter {missing[:80]!r} has no value")
+    return {name: number for name, number in found.items() if number is not None}

@@ -1,0 +1,62 @@
+"""The kinds of process models that `models:` knows: a name, and what makes one from parameters."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from gateway.simulation.process.arrhenius import ArrheniusConversion
+from gateway.simulation.process.balance import EnergyRegister, Integrator, Inventory
+from gateway.simulation.process.linear import FirstOrder, FirstOrderDeadTime, OrnsteinUhlenbeck, SecondOrder
+from gateway.simulation.process.model import MEASUREMENT_NOISE, Model, ModelError, Process, unknown
+from gateway.simulation.process.power import StatePower
+from gateway.simulation.process.thermal import NewtonCooling, Room
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """seconds: parameters that are times; noise: the parameter that process noise is, where the model has one of that name."""
+
+    make: Callable[[Mapping[str, float]], Process]
+    seconds: frozenset[str] = frozenset()
+    noise: str = "process_noise"
+
+    @property
+    def parameters(self) -> Mapping[str, float]:
+        """With their defaults."""
+        return self.make({}).defaults
+
+    @property
+    def noises(self) -> Mapping[str, str]:
+        """The words under `noise:` -> parameters."""
+        found, known = {"process": self.noise, "measurement": MEASUREMENT_NOISE}, self.parameters
+        return {word: name for word, name in found.items() if name in known}
+
+
+def _state_power(parameters: Mapping[str, float]) -> Process:
+    return StatePower(parameters=parameters)
+
+
+KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
+    {
+        "first_order": Kind(FirstOrder, frozenset({"tau"})),
+        "first_order_dead_time": Kind(FirstOrderDeadTime, frozenset({"tau", "theta"})),
+        "second_order": Kind(SecondOrder, frozenset({"tau"})),
+        "ornstein_uhlenbeck": Kind(OrnsteinUhlenbeck, noise="s"),
+        "integrator": Kind(Integrator),
+        "energy_register": Kind(EnergyRegister),
+        "inventory": Kind(Inventory),
+        "newton_cooling": Kind(NewtonCooling),
+        "arrhenius_conversion": Kind(ArrheniusConversion),
+        "room": Kind(Room, frozenset({"temperature_tau", "humidity_tau"})),
+        "state_power": Kind(_state_power, frozenset({"wobble_tau"}), "wobble"),
+    }
+)
+
+
+def build(kind: str, parameters: Mapping[str, float], equations: Mapping[str, Mapping[str, str]]) -> Model:
+    """The model. Raises ModelError that names what is wrong."""
+    unknown([kind], KINDS, "kind of model")
+    if equations:
+        raise ModelError(f"a model of kind {kind} has no equations")
+    return KINDS[kind].make(parameters)

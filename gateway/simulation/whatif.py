@@ -1,0 +1,205 @@
+"""A what-if over the models of a site: looked over by name before it is run, run for all paths at once, and said in a document.
+
+The names are tags, as inputs (setpoints, disturbances) and as outputs, and `model.parameter`. The document is JSON values at no more
+instants than a person or a trend needs; the trajectories themselves stay arrays.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from gateway.simulation.distributions import Distribution, relative
+from gateway.simulation.ensemble import MOST_CELLS, Progress, simulate
+from gateway.simulation.process.model import Array, Model, ModelError, finite, unknown
+from gateway.simulation.trajectories import Trajectories, mean_interval
+
+QUANTILES: Final = (0.05, 0.5, 0.95)
+WORDS: Final = ("p05", "p50", "p95")
+POINTS: Final = 121  # instants of a document
+MOST_STEPS: Final = 1_000_000
+MOST_RUNS: Final = 100_000
+_Z: Final = 1.959964  # of a 95 % interval
+_BELOW: Final = frozenset({"LO", "LOLO"})
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit alarm of a tag: HIHI, HI, LO or LOLO."""
+
+    tag: str
+    limit: str
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is asked. parameters: what is changed, by tag or model.parameter. uncertainty: relative standard deviation of all parameters."""
+
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    horizon_s: float = 600.0
+    step_s: float = 1.0
+    runs: int = 200
+    uncertainty: float = 0.0
+
+    @property
+    def steps(self) -> int:
+        """As many as reach the horizon."""
+        return math.ceil(self.horizon_s / self.step_s - 1e-9)
+
+
+def checked(model: Model, start: Mapping[str, float], ask: Ask, ranges: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
+    """What a person should know of it. Raises ModelError that names what cannot work: a name, a range, a size, what is no number."""
+    names = list(dict.fromkeys([*model.inputs, *model.outputs, *model.parameters]))
+    unknown(ask.parameters, names, "tag or parameter in the models")
+    finite(ask.parameters, "what is to be changed")
+    finite({name: value for name, value in start.items() if name not in ask.parameters}, "the initial state")
+    for name, value in ask.parameters.items():
+        low, high = ranges.get(name, (-math.inf, math.inf))
+        if not low <= value <= high:
+            raise ModelError(f"{name} = {value:g} is outside its range [{low:g}, {high:g}]")
+    _sizes(model, ask)
+    model.with_parameters({name: value for name, value in ask.parameters.items() if name in model.parameters})
+    known, fastest = {*start, *ask.parameters}, model.fastest_s
+    silent = [name for name in (*model.inputs, *model.outputs) if name not in known and not _inner(name, model)]
+    warnings = [f"nothing is known of {', '.join(silent)}: the models' own start is taken"] if silent else []
+    if ask.step_s > fastest:
+        warnings.append(
+            f"the step of {ask.step_s:g} s is longer than the fastest time constant, {fastest:g} s: what is between is not seen"
+        )
+    return tuple(warnings)
+
+
+def _inner(name: str, model: Model) -> bool:
+    """Whether it is a name of a model's own, and no tag."""
+    return any(parameter.startswith(f"{name.partition('.')[0]}.") for parameter in model.parameters)
+
+
+def _sizes(model: Model, ask: Ask) -> None:
+    for word, value in (("horizon", ask.horizon_s), ("step", ask.step_s)):
+        if not (math.isfinite(value) and value > 0):
+            raise ModelError(f"a {word} of {value:g} s is none: it must be positive")
+    if ask.step_s > ask.horizon_s:
+        raise ModelError(f"the step of {ask.step_s:g} s is longer than the horizon of {ask.horizon_s:g} s")
+    if ask.steps > MOST_STEPS:
+        raise ModelError(f"{ask.steps} steps are too many ({MOST_STEPS} can be made): a longer step, or a shorter horizon")
+    if not 1 <= ask.runs <= MOST_RUNS:
+        raise ModelError(f"{ask.runs} runs cannot be: 1 to {MOST_RUNS}")
+    cells = ask.runs * (ask.steps + 1) * max(1, len(model.outputs))
+    if cells > MOST_CELLS // 4:
+        raise ModelError(f"{ask.runs} runs of {ask.steps} steps of {len(model.outputs)} outputs are too many: fewer runs, or a longer step")
+    if not (math.isfinite(ask.uncertainty) and 0 <= ask.uncertainty <= 1):
+        raise ModelError(f"an uncertainty of {ask.uncertainty:g} is none: 0 to 1")
+
+
+def run(
+    model: Model,
+    start: Mapping[str, float],
+    ask: Ask,
+    varied: Mapping[str, Distribution],
+    generator: np.random.Generator,
+    progress: Progress | None = None,
+) -> Trajectories:
+    """The ensemble. What start says of tags that no model has is left out. Raises ModelError."""
+    known = {*model.inputs, *model.outputs, *model.states}
+    spread = {name: one for name, one in varied.items() if name not in ask.parameters}
+    if ask.uncertainty:
+        spread = relative({**model.parameters, **_plain(model, ask)}, ask.uncertainty) | spread
+    fixed = {name: value for name, value in ask.parameters.items() if name not in spread}
+    x0 = {name: value for name, value in start.items() if name in known}
+    return simulate(
+        model, x0, {}, ask.step_s, ask.steps, generator, ask.runs, overrides=fixed, varied=spread, measured=False, progress=progress
+    )
+
+
+def _plain(model: Model, ask: Ask) -> dict[str, float]:
+    return {name: value for name, value in ask.parameters.items() if name in model.parameters}
+
+
+def document(found: Trajectories, limits: Sequence[Limit], points: int = POINTS) -> dict[str, Any]:
+    """What a run says: bands per output at no more than `points` instants, and first passages; NaN nowhere."""
+    at = instants(found.steps, points)
+    y = found.y[:, at]
+    quantiles = np.quantile(y, QUANTILES, axis=0)
+    mean, sd = y.mean(axis=0), y.std(axis=0, ddof=1 if found.runs > 1 else 0)
+    outputs = {
+        name: {
+            "mean": mean[:, k].tolist(),
+            "sd": sd[:, k].tolist(),
+            **{word: quantiles[q, :, k].tolist() for q, word in enumerate(WORDS)},
+        }
+        for k, name in enumerate(found.outputs)
+    }
+    return {
+        "runs": found.runs,
+        "steps": found.steps,
+        "time_s": found.time_s[at].tolist(),
+        "outputs": outputs,
+        "limits": [passage(found, one) for one in limits if one.tag in found.outputs],
+        "partial": found.partial,
+        "warnings": list(found.warnings),
+    }
+
+
+def instants(steps: int, points: int) -> list[int]:
+    """Which of 0..steps are shown: evenly, the first and the last among them."""
+    if steps < points:
+        return list(range(steps + 1))
+    return sorted({round(k * steps / (points - 1)) for k in range(points)})
+
+
+def passage(found: Trajectories, limit: Limit) -> dict[str, Any]:
+    """How likely a limit is reached within the horizon, with Wilson's interval, and when: p05, p50, p95 over all runs.
+
+    A quantile is None where fewer runs than that share reach the limit.
+    """
+    reached = crossed(found.of(limit.tag), limit)
+    hit = reached.any(axis=1)
+    count, n = int(hit.sum()), found.runs
+    first = np.sort(np.where(hit, found.time_s[reached.argmax(axis=1)], np.inf))
+    low, high = wilson(count, n)
+    times = {word: _quantile(first, share) for word, share in zip(WORDS, QUANTILES, strict=True)}
+    return {
+        "tag": limit.tag,
+        "limit": limit.limit,
+        "threshold": limit.threshold,
+        "probability": count / n,
+        "low": low,
+        "high": high,
+        "time_s": times,
+    }
+
+
+def crossed(y: Array, limit: Limit) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """(runs, steps+1): at or beyond the limit, as an alarm sees it."""
+    return y <= limit.threshold if limit.limit in _BELOW else y >= limit.threshold
+
+
+def _quantile(first: Array, share: float) -> float | None:
+    value = float(first[max(0, math.ceil(share * first.size) - 1)])
+    return value if math.isfinite(value) else None
+
+
+def wilson(count: int, n: int) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson 1927): it stays within 0 and 1, also for none or all of them."""
+    centre, z2 = count / n, _Z**2
+    middle = (centre + z2 / (2 * n)) / (1 + z2 / n)
+    half = _Z * math.sqrt(centre * (1 - centre) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return (max(0.0, middle - half) if count else 0.0), (min(1.0, middle + half) if count < n else 1.0)
+
+
+def difference(found: Trajectories, base: Trajectories, points: int = POINTS) -> dict[str, Any]:
+    """found - base, run by run under the same chance: mean and half-width of its 95 % interval per output, and what of it is sure."""
+    steps = min(found.steps, base.steps)
+    at = instants(steps, points)
+    pairs = found.y[:, at] - base.y[:, at]
+    mean, half = mean_interval(pairs)
+    return {
+        "time_s": found.time_s[at].tolist(),
+        "outputs": {
+            name: {"mean": mean[:, k].tolist(), "half_width": [h if math.isfinite(h) else None for h in half[:, k].tolist()]}
+            for k, name in enumerate(found.outputs)
+        },
+    }

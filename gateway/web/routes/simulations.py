@@ -1,0 +1,215 @@
+"""Scenarios and runs: what would happen if. A run is begun by a command and read here once it has ended."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.model.process import Run, RunState, Scenario
+from gateway.web import schema
+from gateway.web.context import SimulationView, WebContext
+from gateway.web.depend import Anyone, Context, TwinReader
+from gateway.web.encode import Json
+from gateway.web.problems import Problem
+from gateway.web.routes.commands import Body, execute, perform, validated
+from gateway.web.times import iso
+
+router = APIRouter(tags=["simulation"], default_response_class=Json)
+
+Changes = Annotated[dict[str, float], Field(max_length=200, description="tag or model.parameter -> value")]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class ScenarioBody(BaseModel):
+    """What a scenario changes, and how it is run where nothing else is asked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    description: str = Field(default="", max_length=1000)
+    parameters: Changes = Field(default_factory=dict)
+    horizon_s: Seconds | None = None
+    step_s: Seconds | None = None
+    runs: int | None = Field(default=None, ge=1)
+
+
+class AskBody(BaseModel):
+    """How it is run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    horizon_s: Seconds | None = None
+    step_s: Seconds | None = None
+    runs: int | None = Field(default=None, ge=1)
+    seed: int | None = Field(default=None, ge=0)
+    deadline_s: Seconds | None = None
+    uncertainty: float | None = Field(default=None, ge=0, le=1, description="relative standard deviation of all parameters")
+
+
+class RunBody(AskBody):
+    """A what-if: of a scenario, or from the present state; parameters come on top."""
+
+    scenario: str | None = None
+    parameters: Changes = Field(default_factory=dict)
+
+
+class CompareBody(AskBody):
+    """The first is what the others are compared with; `now` changes nothing."""
+
+    compare: list[str] = Field(min_length=1, max_length=8)
+
+
+class ScenarioRow(schema.Shape):
+    name: str
+    description: str
+    parameters: dict[str, float]
+    horizon_s: float | None
+    step_s: float | None
+    runs: int | None
+    created: str | None
+    updated: str | None
+    configured: bool = Field(description="it belongs to the configuration, and is changed there")
+
+
+class Scenarios(schema.Shape):
+    scenarios: list[ScenarioRow]
+
+
+class RunRow(schema.Shape):
+    run: str
+    kind: str
+    scenarios: list[str]
+    user: str
+    started: str | None
+    state: RunState
+    progress: float | None = Field(description="the share that is done; null once it has ended")
+    seconds: float
+    steps: int
+    why: str
+    asked: dict[str, Any]
+
+
+class WholeRun(RunRow):
+    results: dict[str, Any] = Field(description="time_s, outputs (mean, sd, p05, p50, p95 by tag), limits (probability, time_s), partial")
+
+
+class Runs(schema.Shape):
+    runs: list[RunRow]
+
+
+class Begun(schema.Shape):
+    run: str
+    seed: int
+    warnings: list[str]
+
+
+def _view(context: WebContext) -> SimulationView:
+    if context.simulations is None:
+        raise Problem(404, "this gateway simulates nothing")
+    return context.simulations
+
+
+@router.get("/scenarios", response_model=None, responses=schema.of(Scenarios))
+async def scenarios(context: Context, caller: TwinReader) -> Json:  # noqa: ARG001 - asked for its permission
+    """All of them, by name."""
+    return Json({"scenarios": [_scenario_row(*pair) for pair in await _view(context).scenarios()]})
+
+
+@router.get("/scenarios/{name}", response_model=None, responses=schema.of(ScenarioRow))
+async def scenario(name: str, context: Context, caller: TwinReader) -> Json:  # noqa: ARG001 - asked for its permission
+    """One of them."""
+    for pair in await _view(context).scenarios():
+        if pair[0].name == name:
+            return Json(_scenario_row(*pair))
+    raise Problem(404, f"there is no scenario {name[:80]!r}")
+
+
+_SCENARIO = {"requestBody": {"content": {"application/json": {"schema": ScenarioBody.model_json_schema()}}, "required": True}}
+_RUN = {
+    "requestBody": {
+        "content": {"application/json": {"schema": {"anyOf": [RunBody.model_json_schema(), CompareBody.model_json_schema()]}}},
+        "required": True,
+    }
+}
+
+
+@router.put("/scenarios/{name}", response_model=None, responses=schema.of(schema.Outcome), openapi_extra=_SCENARIO)
+async def save(name: str, context: Context, caller: Anyone, body: Body) -> Json:
+    """Keeps a scenario under that name."""
+    asked = validated(ScenarioBody, body)
+    return await perform(context, caller, "scenario.save", {"name": name, **asked.model_dump(exclude_none=True)})
+
+
+@router.delete("/scenarios/{name}", response_model=None, responses=schema.of(schema.Outcome))
+async def delete(name: str, context: Context, caller: Anyone) -> Json:
+    """Removes a scenario."""
+    return await perform(context, caller, "scenario.delete", {"name": name})
+
+
+@router.get("/runs", response_model=None, responses=schema.of(Runs))
+async def runs(
+    context: Context,
+    caller: TwinReader,  # noqa: ARG001 - asked for its permission
+    limit: Annotated[int, Query(ge=1, le=100)] = 100,
+) -> Json:
+    """The last runs, newest first, without their results."""
+    view = _view(context)
+    return Json({"runs": [_run_row(one, view) for one in await view.runs(limit)]})
+
+
+@router.get("/runs/{run}", response_model=None, responses=schema.of(WholeRun))
+async def run(run: str, context: Context, caller: TwinReader) -> Json:  # noqa: ARG001 - asked for its permission
+    """One run with its results."""
+    view = _view(context)
+    found = await view.run(run)
+    if found is None:
+        raise Problem(404, f"there is no run {run[:80]!r} (any more)")
+    return Json(_run_row(found, view) | {"results": dict(found.results)})
+
+
+@router.post("/runs", status_code=202, response_model=None, responses=schema.of(Begun, 202), openapi_extra=_RUN)
+async def begin(context: Context, caller: Anyone, body: Body) -> Json:
+    """Begins a run, and says which: its results are at /runs/{run} once its state is no longer `running`."""
+    if isinstance(body, dict) and "compare" in body:
+        asked = validated(CompareBody, body).model_dump(exclude_none=True)
+        kind, args = "scenario.compare", {"names": asked.pop("compare"), **asked}
+    else:
+        args = validated(RunBody, body).model_dump(exclude_none=True)
+        name = args.pop("scenario", None)
+        kind, args = ("simulation.run", args) if name is None else ("scenario.run", args | {"name": name})
+    return Json(dict((await execute(context, caller, kind, args)).result), status_code=202)
+
+
+@router.delete("/runs/{run}", response_model=None, responses=schema.of(schema.Outcome))
+async def cancel(run: str, context: Context, caller: Anyone) -> Json:
+    """Ends a run that is under way."""
+    return await perform(context, caller, "simulation.cancel", {"run": run})
+
+
+def _scenario_row(one: Scenario, configured: bool) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "description": one.description,
+        "parameters": dict(one.parameters),
+        "horizon_s": one.horizon_s,
+        "step_s": one.step_s,
+        "runs": one.runs,
+        "created": iso(one.created_ns) if one.created_ns else None,
+        "updated": iso(one.updated_ns) if one.updated_ns else None,
+        "configured": configured,
+    }
+
+
+def _run_row(one: Run, view: SimulationView) -> dict[str, Any]:
+    return {
+        "run": one.run_id,
+        "kind": one.kind,
+        "scenarios": list(one.scenarios),
+        "user": one.user,
+        "started": iso(one.started_ns),
+        "state": one.state.value,
+        "progress": view.progress(one.run_id),
+        "seconds": one.seconds,
+        "steps": one.steps,
+        "why": one.why,
+        "asked": dict(one.asked),
+    }
