@@ -13,7 +13,7 @@ from support.certificates import URI, make
 from support.gateway import GatewayProcess
 from support.opcua_doors import MODES
 from support.opcua_doors import POLICIES as DOORS
-from support.ports import free_port
+from support.ports import free_port, wait_open
 
 SCRIPT = Path(__file__).parents[1] / "node" / "security.mjs"
 PASSWORD = "violet anchor 7 moons"
@@ -52,6 +52,7 @@ async def test_another_implementation_gets_in_by_the_right_ways_only(node, tmp_p
         for name in ("client", "expired"):
             made[name].put(tmp_path / "gateway" / "data" / "pki" / "trusted")
         await asyncio.to_thread(gateway.start, 30)
+        await asyncio.to_thread(wait_open, port, 30)
         assert gateway.command("user.add", user="ola", role="operator", password=PASSWORD).status_code == 200
         assert gateway.command("user.add", user="vera", role="viewer", certificate=made["person"].sha256).status_code == 200
         assert gateway.command("tag.write", tag="a.x", value=1).status_code == 200

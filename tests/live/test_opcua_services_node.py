@@ -9,7 +9,7 @@ from gateway.wire.opcua.capabilities import PROFILES
 from support.cutter import cutter
 from support.gateway import GatewayProcess
 from support.opcua_source import Kind, OpcUaSource
-from support.ports import free_port
+from support.ports import free_port, wait_open
 from support.waiting import eventually
 
 NODE = Path(__file__).parents[1] / "node"
@@ -66,8 +66,13 @@ class Site:
         )
         self.url, self.web = f"opc.tcp://127.0.0.1:{self.port}/edgetwin", f"http://127.0.0.1:{self.gateway.web}"
 
-    def start(self):
+    def run(self):
+        """Until the port is open: the gateway is ready as soon as it takes samples."""
         self.gateway.start(within=30)
+        wait_open(self.port, within=30)
+
+    def start(self):
+        self.run()
         for user, role in (("vic", "viewer"), ("ola", "operator"), ("eve", "engineer")):
             answer = self.gateway.command("user.add", user=user, role=role, password=PASSWORD)
             assert answer.status_code == 200, answer.text
@@ -169,7 +174,7 @@ async def test_a_condition_through_everything_that_can_be_done_to_it_and_a_resta
     assert (found["refreshed"]["status"], found["refreshed"]["order"]) == ("Good", ["ns=0;i=2787", "ns=0;i=10060", "ns=0;i=2788"])
     assert (found["refreshed"]["alarm"]["EventId"], found["last"][0]) == (found["last"][1], "Good")
     site.gateway.kill()
-    site.gateway.start(within=30)
+    await asyncio.to_thread(site.run)
     after = await node.run(script, site.url, condition, PASSWORD, "after", folder=tmp_path, within=60)
     assert after["refreshed"]["alarm"] == found["kept"]
     assert (after["confirm"], after["foreign"]) == ("Good", "BadSubscriptionIdInvalid")
