@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import audit, cert, change, exchange, inspect, login, run, token, user
+from gateway.cli import audit, cert, change, exchange, forecast, inspect, login, run, simulate, token, user
 from gateway.cli.failure import Failure
 
 
@@ -44,8 +44,10 @@ app.command()(change.write)
 app.command()(inspect.watch)
 app.command()(change.record)
 app.command()(run.replay)
+app.command()(simulate.simulate)
 app.command()(exchange.export)
 app.command("import")(exchange.import_)
+app.add_typer(forecast.app, name="forecast")
 app.add_typer(user.app, name="user")
 app.add_typer(token.app, name="token")
 app.command()(login.login)

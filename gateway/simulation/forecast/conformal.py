@@ -44,27 +44,34 @@ class Adaptive:
     """
 
     alpha: float
-    gamma: float
+    gamma: Array
     level: Array
     scores: npt.NDArray[np.float32]
     count: npt.NDArray[np.int64]
     width: Array
 
     @classmethod
-    def of(cls, tags: int, knots: int, alpha: float = 0.1, gamma: float = GAMMA, kept: int = SCORES) -> "Adaptive":
-        """Nothing seen: the normal quantile. Raises ValueError for an alpha outside 0..0.5."""
+    def of(cls, tags: int, knots: int, alpha: float = 0.1, gamma: Array | float = GAMMA, kept: int = SCORES) -> "Adaptive":
+        """Nothing seen: the normal quantile. gamma for all knots, or (knots,). Raises ValueError for an alpha outside 0..0.5."""
         if not LOWEST < alpha < HIGHEST:
             raise ValueError(f"alpha {alpha} is not between {LOWEST} and {HIGHEST}")
         shape = (tags, knots)
         width = np.full(shape, normal.quantile(1 - alpha / 2))
-        return cls(alpha, gamma, np.full(shape, alpha), np.full((*shape, kept), np.inf, np.float32), np.zeros(shape, np.int64), width)
+        return cls(
+            alpha,
+            np.full(knots, gamma),
+            np.full(shape, alpha),
+            np.full((*shape, kept), np.inf, np.float32),
+            np.zeros(shape, np.int64),
+            width,
+        )
 
     def learn(self, knot: int, score: Array, missed: Mask, row: npt.NDArray[np.intp]) -> None:
         """Forecasts of some tags (row) came due at one knot: their scores, and whether the sample lay outside the band as issued."""
         seen = self.count[row, knot]
         self.scores[row, knot, seen % self.scores.shape[2]] = score
         self.count[row, knot] = seen + 1
-        level = self.level[row, knot] + np.where(seen >= FIRST, self.gamma * (self.alpha - missed), 0.0)
+        level = self.level[row, knot] + np.where(seen >= FIRST, self.gamma[knot] * (self.alpha - missed), 0.0)
         self.level[row, knot] = np.clip(level, LOWEST, HIGHEST)
         self.width[row, knot] = self._width(knot, row)
 

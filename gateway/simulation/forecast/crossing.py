@@ -100,5 +100,5 @@ def _when(chance: Array, time_s: Array, p: float) -> Array:
     high = np.clip(reached.argmax(-1), 1, None)
     low = high - 1
     c0, c1 = (np.take_along_axis(chance, place[..., None], -1)[..., 0] for place in (low, high))
-    share = np.divide(p - c0, c1 - c0, out=np.ones_like(c0), where=c1 > c0)
+    share = np.divide(p - c0, c1 - c0, out=np.ones_like(c0), where=c1 - c0 > 1e-15)
     return np.asarray(np.where(reached.any(-1), time_s[low] + share * (time_s[high] - time_s[low]), np.nan))

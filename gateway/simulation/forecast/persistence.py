@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from gateway.simulation.forecast.forecaster import Array, Mask, Normal
-from gateway.simulation.forecast.lags import Lags
+from gateway.simulation.forecast.lags import SLOTS, Lags
 
 FORGET: Final = 0.99  # per error of a knot
 
@@ -43,19 +43,26 @@ class Persistence:
         self.weight = keep * self.weight + due
 
     def variance(self) -> Array:
-        """(tags, knots): learned where an error is known, else as a random walk from the nearest shorter horizon; NaN before any error."""
-        known = self.weight > 0
-        found = np.divide(self.square, self.weight, out=np.full(self.square.shape, np.nan), where=known)
-        place = np.maximum.accumulate(np.where(known, np.arange(self.knots_s.size), -1), axis=1)
-        row = np.arange(len(found))[:, None]
-        from_shorter = found[row, place] * (self.knots_s / self.knots_s[place])
-        return np.asarray(np.where(place >= 0, from_shorter, np.nan))
+        """(tags, knots): the errors' mean square, and while they are few also what a random walk would make of the next shorter horizon.
+
+        NaN before any error. Errors of one horizon share their time: SLOTS of them tell about as much as one.
+        """
+        prior = SLOTS**2 / (SLOTS + self.weight)
+        found = np.full(self.square.shape, np.nan)
+        known = self.weight[:, 0] > 0
+        found[known, 0] = self.square[known, 0] / self.weight[known, 0]
+        for knot in range(1, self.knots_s.size):
+            walk = found[:, knot - 1] * (self.knots_s[knot] / self.knots_s[knot - 1])
+            square, weight, share = self.square[:, knot], self.weight[:, knot], prior[:, knot]
+            alone = np.divide(square, weight, out=np.full(square.size, np.nan), where=weight > 0)
+            found[:, knot] = np.where(np.isnan(walk), alone, (share * np.nan_to_num(walk) + square) / (share + weight))
+        return found
 
     def predict(self, horizon_s: Array) -> Normal:
         """The last sample; sd from the squared errors, which grow with the age of that sample. Before the first error the sd is 0."""
         variance = np.nan_to_num(self.variance())
         knots = np.concatenate([[0.0], self.knots_s])
-        grown = np.concatenate([np.minimum(variance[:, :1], variance[:, :1]), variance], axis=1)
+        grown = np.concatenate([variance[:, :1], variance], axis=1)
         place = np.clip(np.searchsorted(knots, horizon_s, "right") - 1, 0, knots.size - 2)
         share = np.clip((horizon_s - knots[place]) / (knots[place + 1] - knots[place]), 0.0, None)
         between = grown[:, place] * (1 - share) + grown[:, place + 1] * share

@@ -16,7 +16,7 @@ from gateway.simulation.forecast import normal, score
 from gateway.simulation.forecast.arx import Arx
 from gateway.simulation.forecast.board import Board
 from gateway.simulation.forecast.choose import Choice
-from gateway.simulation.forecast.conformal import Adaptive
+from gateway.simulation.forecast.conformal import GAMMA, Adaptive
 from gateway.simulation.forecast.crossing import crossing
 from gateway.simulation.forecast.forecaster import Array, Forecaster, Mask, Normal
 from gateway.simulation.forecast.kalman import local_level, local_trend
@@ -25,7 +25,7 @@ from gateway.simulation.forecast.ou import ornstein_uhlenbeck
 from gateway.simulation.forecast.persistence import Persistence
 
 KNOTS: Final = (1 / 600, 1 / 120, 1 / 60, 1 / 20, 1 / 10, 1 / 5, 1 / 2, 1.0)
-WORST: Final = 100.0  # a conformal score, in sd: one that was wild says no more than that
+WORST: Final = 20.0  # a conformal score, in sd: one that was wild says no more than that
 HELD: Final = 0.1  # share of a horizon that the sample which scores it may be older than its time
 _Z95: Final = normal.quantile(0.95)
 
@@ -98,9 +98,12 @@ class Rolling:
         at = knots(horizon_s, step_s)
         every = max(every_s or step_s, step_s)
         spacing = np.maximum(every, at / SLOTS)
+        overlap = np.maximum(at / spacing, 1.0)
+        # Verdicts that share their time come late and together: a step as for single ones would swing the level.
+        adaptive = Adaptive.of(tags, at.size, alpha, GAMMA / np.sqrt(overlap))
         zero = np.zeros((tags, at.size), np.int8)
         return cls(
-            step_s, every, at, chosen, Adaptive.of(tags, at.size, alpha), Choice.of(len(chosen), tags, np.maximum(at / spacing, 1.0)),
+            step_s, every, at, chosen, adaptive, Choice.of(len(chosen), tags, overlap),
             Board.of(tags, at), zero, np.full(tags, np.nan), np.full(tags, np.inf), tuple(deque(maxlen=SLOTS + 2) for _ in at),
             np.full(at.size, -np.inf),
         )  # fmt: skip
@@ -146,7 +149,8 @@ class Rolling:
         off = np.abs(y[row] - centre)
         nothing = 1e-9 * np.maximum(np.abs(centre), 1e-6)  # a signal that stands still has no spread, and no miss within its digits
         missed = off > np.maximum(_Z95 * spread, nothing)
-        self.adaptive.learn(knot, np.minimum(off / np.maximum(own, nothing), WORST), missed, row)
+        told = (own > nothing) | ~missed  # persistence before its first error has no scale to score by
+        self.adaptive.learn(knot, np.minimum(off / np.maximum(own, nothing), WORST)[told], missed[told], row[told])
 
     def _issue(self, now_s: float) -> None:
         said = [member.predict(self.knots_s) for member in self.members]
