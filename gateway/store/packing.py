@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gateway.store.errors import DamagedBlock
 
 Scalar = TypeVar("Scalar", bound=np.generic)
+_FEW = 8  # rows; picked byte by byte
 
 
 class _Contexts(threading.local):
@@ -48,6 +49,9 @@ def shuffle(column: NDArray[np.generic]) -> bytes:
 
 def unshuffle(raw: memoryview | bytes, dtype: np.dtype[Scalar], n: int, rows: NDArray[np.intp] | None = None) -> NDArray[Scalar]:
     """The inverse; a fresh array of n items, or of those `rows` alone."""
+    if rows is not None and rows.size <= _FEW:
+        end = n * dtype.itemsize
+        return np.frombuffer(bytearray(b"".join([bytes(raw[row:end:n]) for row in rows.tolist()])), dtype)
     planes = np.frombuffer(raw, np.uint8, n * dtype.itemsize).reshape(dtype.itemsize, n)
     if rows is not None:
         planes = planes[:, rows]

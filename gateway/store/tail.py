@@ -57,8 +57,7 @@ class StoredRow:
         value = unshuffle(self.raw, _VALUE, n, rows)
         status = unshuffle(self.raw[8 * n :], _STATUS, n, rows)
         since = unshuffle(self.raw[12 * n :], _TIME, n, rows)
-        with np.errstate(over="ignore"):
-            source_ns = since + np.int64(self.base_ns)
+        source_ns = since + np.full(1, self.base_ns)  # wraps for the wildest times
         text = _texts(self.raw, 20 * n, self.texts) if self.texts else {}
         return Series(source_ns, value, status, {k: text[row] for k, row in enumerate(rows.tolist()) if row in text} if text else {})
 
