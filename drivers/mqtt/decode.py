@@ -6,6 +6,7 @@ object {"value", "timestamp", "quality", "status"}; or columns {"t0", "dt_ms", "
 
 import json
 import re
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Any, Final, NamedTuple
@@ -15,7 +16,7 @@ import orjson
 
 from drivers.mqtt.rows import Rows
 from gateway.model import quality
-from gateway.model.batch import SampleBatch
+from gateway.model.batch import SampleBatch, TagIds, Times
 from gateway.model.instant import parse as instant
 from gateway.model.reading import TEXT_BYTES, TOO_LONG, UNREADABLE, Reading, read
 from gateway.model.tag import Tag, TagType
@@ -27,6 +28,10 @@ _MISSING: Final = object()
 _PLAIN_NUMBERS: Final = frozenset({float, int})
 _TEXT: Final = frozenset({str})
 _LENIENT_BYTES: Final = 65_536
+_NAMES: Final = b'"tag":['
+_VALUES: Final = b'],"value":['
+_SETS: Final = 16
+_SET_BYTES: Final = 262_144
 _NO_JSON_NUMBER: Final = re.compile(rb"NaN|Infinity|\d[eE]\+?\d{3}")
 
 
@@ -63,10 +68,11 @@ class Decoder:
             self._named[tag.name] = target
             self._named.setdefault(tag.address, target)
         self._floats = {name: target.tag_id for name, target in self._named.items() if target.kind is TagType.FLOAT}
+        self._sets = _Sets()
 
     def decode(self, messages: Iterable[Message], received_ns: int, receipt: object = None) -> Decoded:
         """Rows in the order of arrival; source_ns is 0 where a payload has no time. Never raises for a payload."""
-        work = _Work(self._named, self._floats, self._fields)
+        work = _Work(self._named, self._floats, self._fields, self._sets)
         for message in messages:
             targets = self._routes.get(message.topic)
             if message.payload == b"":
@@ -87,18 +93,48 @@ def tokens(pointer: str) -> tuple[str, ...]:
     return tuple(token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:])
 
 
+class _Sets:
+    """The rows of arrays of names as they stood in earlier messages: a sender names the same tags again and again."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[bytes, TagIds] = OrderedDict()
+
+    def parted(self, payload: bytes) -> tuple[bytes, bytes]:
+        """(the array of names, the document with an empty one in its place); nothing where that is not plain to see.
+
+        Inside a JSON string a quotation mark is escaped, so that neither mark can be a part of a name.
+        """
+        start, end = payload.find(_NAMES), payload.find(_VALUES)
+        if not 0 <= start < end or end - start > _SET_BYTES or payload.count(b'"tag"') != 1:
+            return b"", b""
+        start += len(_NAMES) - 1
+        return payload[start : end + 1], payload[:start] + b"[]" + payload[end + 1 :]
+
+    def get(self, names: bytes) -> TagIds | None:
+        return self._known.get(names)
+
+    def keep(self, names: bytes, ids: TagIds) -> None:
+        self._known[names] = ids
+        if len(self._known) > _SETS:
+            self._known.popitem(last=False)
+
+
 class _Work:
-    def __init__(self, named: Mapping[str, Target], floats: Mapping[str, int], fields: tuple[str, ...]) -> None:
+    def __init__(self, named: Mapping[str, Target], floats: Mapping[str, int], fields: tuple[str, ...], sets: _Sets) -> None:
         self.rows = Rows()
         self.faults: list[tuple[str, str]] = []
         self.unknown = self.bad_times = 0
-        self._named, self._floats, self._fields = named, floats, fields
+        self._named, self._floats, self._fields, self._sets = named, floats, fields, sets
 
     def unrouted(self, message: Message) -> None:
         payload = message.payload
         if payload and payload[:1] == b"{" and b'"t0"' in payload and b'"tag"' in payload:
+            names, rest = self._sets.parted(payload)
+            ids = self._sets.get(names)
+            if ids is not None and self._again(_loads(rest), ids):
+                return
             document = _loads(payload)
-            if isinstance(document, dict) and self._columns(document):
+            if isinstance(document, dict) and self._columns(document, names):
                 return
             self.faults.append((message.topic.decode(errors="replace"), "columns that do not fit together"))
             return
@@ -166,8 +202,25 @@ class _Work:
                 self.bad_times += 1
         return 0
 
-    def _columns(self, document: Mapping[str, Any]) -> bool:
-        """Many samples of many tags; False where the columns do not fit together."""
+    def _again(self, document: object, ids: TagIds) -> bool:
+        """Columns of tags that came in this order before; False where it is not as simple as that."""
+        if not isinstance(document, dict) or document.get("tag") != [] or document.get("status"):
+            return False
+        values, start_ns = document.get("value"), instant(document.get("t0"))
+        if not isinstance(values, list) or len(values) != ids.size or start_ns is None:
+            return False
+        times = _times(start_ns, document.get("dt_ms", []), ids.size)
+        return times is not None and _PLAIN_NUMBERS.issuperset(map(type, values)) and self._numbers(ids, values, times)
+
+    def _numbers(self, ids: TagIds, values: list[float], times: Times) -> bool:
+        column = np.array(values, np.float64)
+        if not np.isfinite(column).all():
+            return False
+        self.rows.extend(ids, column, times)
+        return True
+
+    def _columns(self, document: Mapping[str, Any], raw: bytes = b"") -> bool:
+        """Many samples of many tags; False where the columns do not fit together. raw: the array of names as it stood in the message."""
         names, values, start_ns = document.get("tag"), document.get("value"), instant(document.get("t0"))
         if not isinstance(names, list) or not isinstance(values, list) or len(names) != len(values) or start_ns is None:
             return False
@@ -176,11 +229,13 @@ class _Work:
         if times is None or not isinstance(statuses, list) or len(statuses) not in {0, len(names)}:
             return False
         if not statuses and _PLAIN_NUMBERS.issuperset(map(type, values)) and _TEXT.issuperset(map(type, names)):
-            ids = list(map(self._floats.get, names))
-            column = np.array(values, np.float64)
-            if None not in ids and np.isfinite(column).all():
-                self.rows.extend(np.array(ids, np.int32), column, times)
-                return True
+            found = list(map(self._floats.get, names))
+            if None not in found:
+                ids = np.array(found, np.int32)
+                if raw:
+                    self._sets.keep(raw, ids)
+                if self._numbers(ids, values, times):
+                    return True
         targets = [self._named.get(name) if isinstance(name, str) else None for name in names]
         for place, target in enumerate(targets):
             if target is None:

@@ -322,3 +322,23 @@ def test_addresses_and_settings_that_cannot_work_are_told():
     ):
         with pytest.raises(ValueError):  # noqa: PT011  pydantic's own text
             Config(**({"url": "mqtt://h", "topics": ["a"]} | wrong))
+
+
+def test_names_that_came_before_are_read_as_they_were_the_first_time():
+    """A sender's array of names is looked up once; what only looks like it, or does not fit any more, is read in full."""
+    tags = [Tag(0, "a", "mqtt", "x/a"), Tag(1, 'b"],', "mqtt", "x/b"), Tag(2, "t", "mqtt", "x/t", type=TagType.TEXT)]
+    decoder, names = Decoder(tags, ("timestamp",)), b'["a","b\\"],"]'
+
+    def read(payload):
+        decoded = decoder.decode([Message(b"any", payload, 0, retain=False, dup=False)], 5)
+        return decoded.batch.tag_id.tolist(), decoded.batch.value.tolist(), len(decoded.faults)
+
+    whole = b'{"t0":"2026-11-20T08:00:00Z","dt_ms":[0,1],"tag":' + names + b',"value":[%s]%s}'
+    assert read(whole % (b"1,2", b"")) == ([0, 1], [1.0, 2.0], 0)
+    assert read(whole % (b"3,4.5", b"")) == ([0, 1], [3.0, 4.5], 0)
+    assert read(whole % (b"3,null", b""))[0] == [0, 1]
+    assert read(whole % (b"3", b"")) == ([], [], 1)
+    assert read(whole % (b"3,true", b"")) == ([0, 1], [3.0, 1.0], 0)
+    assert read(whole % (b"6,7", b',"status":[0,0]')) == ([0, 1], [6.0, 7.0], 0)
+    assert read(b'{"t0":"2026-11-20T08:00:00Z","m":{"tag":' + names + b',"value":[8,9]},"value":[8,9]}') == ([], [], 1)
+    assert read(whole % (b"8,9", b',"tag":["t","a"]'))[0] == [2, 0]
