@@ -16,6 +16,7 @@ from gateway.model.tag import Tag
 from gateway.wire.opcua import limits
 from gateway.wire.opcua.guards import guard_codec
 from support.opcua_face import opcua_face
+from support.opcua_raw import connect, hello, said
 from support.waiting import eventually
 
 NS = 2
@@ -35,25 +36,8 @@ async def client(face):
         yield connected
 
 
-async def connect(face):
-    port = int(face.sink.url.split(":")[2].split("/")[0])
-    return await asyncio.open_connection("127.0.0.1", port)
-
-
-def hello(receive=65535, send=65535):
-    body = struct.pack("<IIIII", 0, receive, send, 0, 0) + struct.pack("<i", -1)
-    return b"HELF" + struct.pack("<I", 8 + len(body)) + body
-
-
-async def said(reader):
-    """What the server says last: the code of an ERR message, after whatever else it sent; None where it just closed."""
-    data = await asyncio.wait_for(reader.read(), 5)
-    while data:
-        kind, size = data[:3], struct.unpack_from("<I", data, 4)[0]
-        if kind == b"ERR":
-            return struct.unpack_from("<I", data, 8)[0]
-        data = data[size:]
-    return None
+def port_of(face):
+    return int(face.sink.url.split(":")[2].split("/")[0])
 
 
 # --- the socket ---
@@ -76,7 +60,7 @@ async def said(reader):
 async def test_what_is_no_message_of_the_protocol_ends_the_connection(face, sent, code):
     """Part 6, 7.1: said once, and closed; the other clients do not notice."""
     async with Client(face.sink.url) as good:
-        reader, writer = await connect(face)
+        reader, writer = await connect(port_of(face))
         writer.write(sent)
         writer.write_eof()
         got = await said(reader)

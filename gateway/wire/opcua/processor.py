@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from asyncua import ua
-from asyncua.common.utils import Buffer, ServiceError
+from asyncua.common.utils import Buffer, NotEnoughData, ServiceError
 from asyncua.server.internal_session import SessionState
 from asyncua.server.uaprocessor import PublishRequestData, UaProcessor
 from asyncua.ua.ua_binary import nodeid_to_binary, struct_from_binary
@@ -149,7 +149,7 @@ class Processor(UaProcessor):
         except Untrusted as stranger:
             await self.iserver.admission.turn_away(stranger, self._connection.shown, self.origin)
             keep, code = True, stranger.said
-        except Malformed:
+        except (Malformed, NotEnoughData):  # the latter of what the library reads bare, as of a CloseSession
             self.iserver.face.count("malformed_requests")
             keep, code = True, ua.StatusCodes.BadDecodingError
         except MALFORMED as fault:  # our own: the client learns no more, the log all of it, and the connection goes on
