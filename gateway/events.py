@@ -145,9 +145,9 @@ class Publisher:
         facts = {"error_type": error_type, "error_message": error_message, **details}
         return self._event(Category.ERROR, severity.level, f"{error_type}: {error_message}", facts)
 
-    def user(self, message: str, **details: Any) -> Event:
-        """A person did something."""
-        return self._event(Category.USER, Severity.INFO.level, message, details)
+    def user(self, message: str, severity: Severity = Severity.INFO, **details: Any) -> Event:
+        """A person did something, or tried to: for those who may read the audit."""
+        return self._event(Category.USER, severity.level, message, details)
 
     def process(self, process_type: str, process_change: str, efficiency_impact: float | None = None) -> Event:
         """The manufacturing process changed."""

@@ -61,7 +61,7 @@ def recorder(store: Store, say: Publisher, now_ns: Callable[[], int]) -> Record:
             say.error("AuditNotWritten", f"{kind} by {user}: {fault}", Severity.CRITICAL)
         details = {"user": what.user, "origin": what.origin, **args}
         if refused:
-            say.system(f"sign-in refused: {user}", Severity.WARNING, why=what.why, **details)
+            say.user(f"sign-in refused: {user}", Severity.WARNING, why=what.why, **details)
         else:
             say.user(f"{user} signed {'out' if left else 'in'}", role=what.role, **details)
 

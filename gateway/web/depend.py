@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 
 from gateway.access import roles
 from gateway.model.command import Caller
+from gateway.model.event import Category
 from gateway.model.tag import Tag
 from gateway.web import times
 from gateway.web.context import WebContext
@@ -52,6 +53,11 @@ EventReader = Annotated[Caller, Depends(need("event:read"))]
 StatusReader = Annotated[Caller, Depends(need("status:read"))]
 AuditReader = Annotated[Caller, Depends(need("audit:read"))]
 UserManager = Annotated[Caller, Depends(need("user:manage"))]
+
+
+def audible(role: str) -> frozenset[Category]:
+    """The categories of events that a role sees: who did what is for those who may read the audit."""
+    return frozenset(Category) if roles.allowed(role, "audit:read") else frozenset(Category) - {Category.USER}
 
 
 def moment(name: str, text: str, context: WebContext) -> int:

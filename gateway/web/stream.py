@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from gateway.contracts import TwinView
 from gateway.model.update import TwinUpdate
 from gateway.web.context import WebContext
-from gateway.web.depend import Context, TwinReader
+from gateway.web.depend import Context, TwinReader, audible
 from gateway.web.encode import dumps, loads
 from gateway.web.updates import Updates
 from gateway.web.watch import Asked, Encoder, Watch
@@ -74,16 +74,16 @@ def _nothing() -> None:
 class Client:
     """One connection: a task that reads wishes, one that writes what is due, one that collects events."""
 
-    def __init__(self, socket: WebSocket, context: WebContext, hub: Hub) -> None:
-        self._socket, self._context, self._hub = socket, context, hub
+    def __init__(self, socket: WebSocket, context: WebContext, hub: Hub, role: str) -> None:
+        self._socket, self._context, self._hub, self._role = socket, context, hub, role
         self.watch = Watch()
         self.wake = asyncio.Event()
         self._asked = asyncio.Event()
 
-    async def run(self, role: str) -> None:
+    async def run(self) -> None:
         """Until one side leaves."""
         context = self._context
-        hello = {"type": "hello", "boot": context.identity.boot, "t": context.now_ns() // 1_000_000, "role": role}
+        hello = {"type": "hello", "boot": context.identity.boot, "t": context.now_ns() // 1_000_000, "role": self._role}
         await self._send(dumps(hello))
         self._hub.join(self)
         tasks = [asyncio.create_task(part) for part in (self._read(), self._write(), self._collect())]
@@ -141,7 +141,7 @@ class Client:
 
     async def _collect(self) -> None:
         await self._asked.wait()
-        subscription = self._context.subscribe_events()
+        subscription = self._context.subscribe_events(audible(self._role))
         try:
             async for event in subscription:
                 if self.watch.wish.events:
@@ -173,7 +173,7 @@ async def stream(socket: WebSocket, context: Context, caller: TwinReader) -> Non
     hub = socket.app.state.hub
     assert isinstance(hub, Hub)
     try:
-        await Client(socket, context, hub).run(caller.role)
+        await Client(socket, context, hub, caller.role).run()
     except WebSocketDisconnect:
         return
     except Gone as gone:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from gateway.events import Publisher
+from gateway.store.commit import Commit
 from web.conftest import STRANGER
 
 PASSWORD = "kettle-drum-seven"
@@ -126,6 +128,21 @@ async def test_the_audit_is_read_by_a_manager_page_by_page_and_verified(room, lo
         assert (check["intact"], check["records"]) == (True, 5)
     async with room.client(STRANGER, cookies={"sid": room.sessions.open("ann", "engineer")}) as engineer:
         assert (await engineer.get("/api/v1/audit")).status_code == 403
+
+
+async def test_who_did_what_is_seen_on_the_page_by_those_who_may_read_the_audit(room):
+    """As over OPC UA: names and addresses of others are nothing for a viewer."""
+    events = []
+    said = Publisher("gateway", events.append, lambda: room.now_ns)
+    said.user("bob signed in", user="bob", origin="web:10.0.0.7")
+    said.system("something else")
+    await room.store.commit(Commit(events=events))
+    for role, seen in (("engineer", ["something else"]), ("manager", ["bob signed in", "something else"])):
+        async with room.client(STRANGER, cookies={"sid": room.sessions.open("ann", role)}) as client:
+            found = (await client.get("/api/v1/events")).json()["events"]
+            assert sorted(event["message"] for event in found) == seen
+            asked = (await client.get("/api/v1/events", params={"category": "user"})).json()["events"]
+            assert len(asked) == len(seen) - 1
 
 
 @pytest.mark.parametrize("name", ["bob\nroot", "local:0", "token:scada", "anonymous", "\x1b[2J"])

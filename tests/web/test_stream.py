@@ -10,6 +10,7 @@ import pytest
 from websockets.asyncio.client import connect, unix_connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from gateway.events import Publisher
 from gateway.model.tag import Tag
 from gateway.web import stream
 from gateway.web.config import WebConfig
@@ -152,3 +153,15 @@ async def test_a_client_that_takes_nothing_is_conflated_and_then_cut_while_other
                     await room.feed({tag.name: float(count) for tag in tags}, after_s=0.1)
                     assert (await until(link, "d"))["v"] == [float(count)]
         deaf.close()
+
+
+@pytest.mark.parametrize(("role", "heard"), [("operator", ["something else"]), ("manager", ["bob signed in", "something else"])])
+async def test_who_did_what_is_streamed_to_those_who_may_read_the_audit(server, room, role, heard):
+    sid = room.sessions.open("ann", role)
+    async with connect(f"ws://127.0.0.1:{server.port}/api/v1/stream", additional_headers={"Cookie": f"sid={sid}"}) as link:
+        await subscribe(link, tags=[], events=True)
+        await until(link, "snap")
+        say = Publisher("gateway", room.events.publish, lambda: room.now_ns)
+        say.user("bob signed in", user="bob", origin="web:10.0.0.7")
+        say.system("something else")
+        assert [(await until(link, "ev"))["message"] for _ in heard] == heard

@@ -13,7 +13,7 @@ from typing import Any, Final
 from gateway.contracts import TwinView
 from gateway.model import quality
 from gateway.model.alarm import Change, Condition, Limit, Shelving, Transition
-from gateway.model.event import Category, Event
+from gateway.model.event import Category, Event, Severity
 from gateway.model.instant import parse
 from gateway.model.tag import TagTable
 from gateway.sinks.opcua.conditions import occurrence
@@ -82,7 +82,7 @@ def _audit(event: Event) -> dict[Path, Reading]:
     details = event.details
     return {
         ("ActionTimeStamp",): Reading(event.timestamp_ns, Builtin.DATE_TIME),
-        ("Status",): Reading(True, Builtin.BOOLEAN),  # what was refused is an event of the gateway itself
+        ("Status",): Reading(event.severity is Severity.INFO, Builtin.BOOLEAN),  # whether it was done
         ("ServerId",): Reading(event.source, Builtin.STRING),
         ("ClientAuditEntryId",): Reading(str(details.get("origin", "")), Builtin.STRING),
         ("ClientUserId",): Reading(str(details.get("user", "")), Builtin.STRING),
