@@ -11,9 +11,9 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,6 +62,7 @@ class Found:
     opcua_p99_ms: float
     mqtt_p50_ms: float
     mqtt_p99_ms: float
+    handed_on_ms: Mapping[str, float | None] = field(default_factory=dict)  # by sink: the median age as the gateway hands values on
 
 
 class _Nothing:
@@ -87,7 +88,9 @@ async def measured(load: Load, seconds: float) -> Found:
                 wishes = [wish(load.count, load.publishing_ms, queue=queue)]
                 url, namespace = f"opc.tcp://127.0.0.1:{opcua}/edgetwin", f"urn:edgetwin:bench-{web}"
                 async with tap(url, names, wishes, folder, namespace, **more) as client:
-                    return await _heard(client, _mqtt(names, broker, load), pid, ready_s, seconds)
+                    found = await _heard(client, _mqtt(names, broker, load), pid, ready_s, seconds)
+        stages = site.with_suffix(".stages")
+        return replace(found, handed_on_ms=json.loads(stages.read_text())) if stages.exists() else found
 
 
 async def _heard(client: Any, mqtt: Driver, pid: int, ready_s: float, seconds: float) -> Found:
