@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import audit, cert, change, exchange, forecast, inspect, login, run, simulate, token, user
+from gateway.cli import audit, cert, change, exchange, forecast, inspect, login, run, scenario, simulate, token, user
 from gateway.cli.failure import Failure
 
 
@@ -45,6 +45,7 @@ app.command()(inspect.watch)
 app.command()(change.record)
 app.command()(run.replay)
 app.command()(simulate.simulate)
+app.add_typer(scenario.app, name="scenario")
 app.command()(exchange.export)
 app.command("import")(exchange.import_)
 app.add_typer(forecast.app, name="forecast")

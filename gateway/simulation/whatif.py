@@ -61,8 +61,8 @@ def checked(model: Model, start: Mapping[str, float], ask: Ask, ranges: Mapping[
         if not low <= value <= high:
             raise ModelError(f"{name} = {value:g} is outside its range [{low:g}, {high:g}]")
     _sizes(model, ask)
-    model.with_parameters({name: value for name, value in ask.parameters.items() if name in model.parameters})
-    known, fastest = {*start, *ask.parameters}, model.fastest_s
+    changed = model.with_parameters({name: value for name, value in ask.parameters.items() if name in model.parameters})
+    known, fastest = {*start, *ask.parameters}, changed.fastest_s
     silent = [name for name in (*model.inputs, *model.outputs) if name not in known and not _inner(name, model)]
     warnings = [f"nothing is known of {', '.join(silent)}: the models' own start is taken"] if silent else []
     if ask.step_s > fastest:

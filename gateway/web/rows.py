@@ -7,6 +7,7 @@ from gateway.access.people import People
 from gateway.model import quality
 from gateway.model.audit import AuditCheck, AuditRecord
 from gateway.model.people import Token, User
+from gateway.model.process import Scenario
 from gateway.web.times import iso
 
 
@@ -54,3 +55,18 @@ def record_row(record: AuditRecord) -> dict[str, Any]:
 def check_row(check: AuditCheck) -> dict[str, Any]:
     """What a check of the chain found, as JSON values."""
     return {"intact": check.broken_at is None, "records": check.records, "broken_at": check.broken_at, "head": check.head}
+
+
+def scenario_row(one: Scenario, *, configured: bool) -> dict[str, Any]:
+    """A scenario as JSON; configured: it belongs to the configuration."""
+    return {
+        "name": one.name,
+        "description": one.description,
+        "parameters": dict(one.parameters),
+        "horizon_s": one.horizon_s,
+        "step_s": one.step_s,
+        "runs": one.runs,
+        "created": iso(one.created_ns) if one.created_ns else None,
+        "updated": iso(one.updated_ns) if one.updated_ns else None,
+        "configured": configured,
+    }

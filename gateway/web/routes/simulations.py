@@ -5,13 +5,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.model.process import Run, RunState, Scenario
+from gateway.model.process import Run, RunState
 from gateway.web import schema
 from gateway.web.context import SimulationView, WebContext
 from gateway.web.depend import Anyone, Context, TwinReader
 from gateway.web.encode import Json
 from gateway.web.problems import Problem
 from gateway.web.routes.commands import Body, execute, perform, validated
+from gateway.web.rows import scenario_row
 from gateway.web.times import iso
 
 router = APIRouter(tags=["simulation"], default_response_class=Json)
@@ -111,7 +112,7 @@ def _view(context: WebContext) -> SimulationView:
 @router.get("/scenarios", response_model=None, responses=schema.of(Scenarios))
 async def scenarios(context: Context, caller: TwinReader) -> Json:  # noqa: ARG001 - asked for its permission
     """All of them, by name."""
-    return Json({"scenarios": [_scenario_row(*pair) for pair in await _view(context).scenarios()]})
+    return Json({"scenarios": [scenario_row(pair[0], configured=pair[1]) for pair in await _view(context).scenarios()]})
 
 
 @router.get("/scenarios/{name}", response_model=None, responses=schema.of(ScenarioRow))
@@ -119,7 +120,7 @@ async def scenario(name: str, context: Context, caller: TwinReader) -> Json:  # 
     """One of them."""
     for pair in await _view(context).scenarios():
         if pair[0].name == name:
-            return Json(_scenario_row(*pair))
+            return Json(scenario_row(pair[0], configured=pair[1]))
     raise Problem(404, f"there is no scenario {name[:80]!r}")
 
 
@@ -183,20 +184,6 @@ async def begin(context: Context, caller: Anyone, body: Body) -> Json:
 async def cancel(run: str, context: Context, caller: Anyone) -> Json:
     """Ends a run that is under way."""
     return await perform(context, caller, "simulation.cancel", {"run": run})
-
-
-def _scenario_row(one: Scenario, configured: bool) -> dict[str, Any]:
-    return {
-        "name": one.name,
-        "description": one.description,
-        "parameters": dict(one.parameters),
-        "horizon_s": one.horizon_s,
-        "step_s": one.step_s,
-        "runs": one.runs,
-        "created": iso(one.created_ns) if one.created_ns else None,
-        "updated": iso(one.updated_ns) if one.updated_ns else None,
-        "configured": configured,
-    }
 
 
 def _run_row(one: Run, view: SimulationView) -> dict[str, Any]:
