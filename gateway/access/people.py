@@ -146,6 +146,14 @@ class People:
         owner = self.users.find(token.owner)
         return None if owner is None or owner.disabled else Caller(owner.name, token.role, origin)
 
+    async def forget(self, secret: str, origin: str) -> Caller | None:
+        """Ends a person's own token; whose it was. That of a program is for those who manage them."""
+        token, caller = self.tokens.find(secret), self.holder(secret, origin)
+        if token is None or not token.owner or caller is None:
+            return None
+        await self.tokens.revoke(token.token_id)
+        return caller
+
     async def told(self, caller: Caller, by: str, why: str = "") -> None:
         """Records a sign-in that was decided elsewhere, such as by a one-time link; why: empty where it was let in."""
         if why:

@@ -44,6 +44,13 @@ class Daemon:
         """JSON of POST /api/v1<path>."""
         return self._ask("POST", path, json=dict(body), timeout=timeout_s)
 
+    def sign_out(self) -> None:
+        """The token that `edgetwin login` keeps for this address opens nothing any more; EDGETWIN_TOKEN is somebody else's."""
+        token = kept_tokens(tokens_file()).get(self.url, {}).get("token")
+        if token:
+            with self._client() as client, _reach(self.place):
+                _check(client.delete("/api/v1/session", headers={"Authorization": f"Bearer {token}"}))
+
     def command(self, kind: str, args: Mapping[str, Any], timeout_s: float = _TIMEOUT_S) -> dict[str, Any]:
         """The outcome of a command."""
         outcome: dict[str, Any] = self.post("/commands", {"command": kind, "args": dict(args)}, timeout_s)

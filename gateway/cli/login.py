@@ -18,7 +18,7 @@ from gateway.model.address import is_loopback
 
 def login(
     user: Annotated[str | None, typer.Option("--user", help="Who signs in; asked for without it.", show_default=False)] = None,
-    forget: Annotated[bool, typer.Option("--forget", help="Forget the token of that address.")] = False,
+    forget: Annotated[bool, typer.Option("--forget", help="End the token of that address, and forget it.")] = False,
     password_stdin: PasswordStdin = False,
     url: Url = None,
     as_json: AsJson = False,
@@ -28,6 +28,10 @@ def login(
         raise Failure(WRONG, "say where with --url; the local socket needs no sign-in")
     gateway = daemon.find(url, None)
     if forget:
+        try:
+            gateway.sign_out()
+        except Failure as failure:
+            show.note(f"its token lives on at the gateway until it expires: {failure.why}")
         keep(gateway.url, None)
         show.note(f"{gateway.url}: forgotten")
         return

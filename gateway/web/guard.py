@@ -77,10 +77,10 @@ class Guard:
         origin = origin_of(scope)
         if _is_local(scope):
             return Caller(origin, "admin", origin), lambda: True
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":  # RFC 6750, 2.1
-            holder = await self._people.bearer(token.strip(), origin)
-            return holder, lambda: self._people.holder(token.strip(), origin) is not None
+        token = bearer_of(headers)
+        if token is not None:
+            holder = await self._people.bearer(token, origin)
+            return holder, lambda: self._people.holder(token, origin) is not None
         match = _COOKIE.search(headers.get("cookie", ""))
         sid = match[1] if match else ""
         session: Session | None = self._sessions.find(sid) if sid else None
@@ -89,6 +89,12 @@ class Guard:
         if self._config.anonymous is not None:
             return Caller("anonymous", self._config.anonymous, origin), lambda: True
         return None, lambda: False
+
+
+def bearer_of(headers: Headers) -> str | None:
+    """The token that a request brings (RFC 6750, 2.1)."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def origin_of(scope: Mapping[str, Any]) -> str:

@@ -111,7 +111,9 @@ async def test_login_keeps_a_token_that_only_its_owner_reads_and_later_verbs_use
     monkeypatch.setenv("EDGETWIN_TOKEN", "edgetwin_wrong")
     assert (await edgetwin("read", "line.temperature", "--url", url)).code == 1
     monkeypatch.delenv("EDGETWIN_TOKEN")
+    assert len(room.people.tokens.all()) == 1
     await edgetwin("login", "--url", url, "--forget")
+    assert not room.people.tokens.all(), "forgotten here, and good there still"
     assert (await edgetwin("read", "line.temperature", "--url", url)).code == 1
     assert (await beside("login", "--url", url, "--user", "ann", "--password-stdin", text="wrong\n")).code == 1
     assert (await edgetwin("login", "--user", "ann")).code == 2

@@ -130,6 +130,12 @@ async def test_the_audit_is_read_by_a_manager_page_by_page_and_verified(room, lo
         assert (await engineer.get("/api/v1/audit")).status_code == 403
 
 
+async def test_a_program_does_not_end_its_own_token(room, stranger):
+    _, secret = await room.people.tokens.create("historian", "viewer", None)
+    await stranger.delete("/api/v1/session", headers={"Authorization": f"Bearer {secret}"})
+    assert (await stranger.get("/api/v1/session", headers={"Authorization": f"Bearer {secret}"})).status_code == 200
+
+
 async def test_who_did_what_is_seen_on_the_page_by_those_who_may_read_the_audit(room):
     """As over OPC UA: names and addresses of others are nothing for a viewer."""
     events = []

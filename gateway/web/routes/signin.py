@@ -15,7 +15,7 @@ from gateway.model.command import Caller
 from gateway.web import schema
 from gateway.web.depend import Anyone, Context
 from gateway.web.encode import Json
-from gateway.web.guard import COOKIE, origin_of
+from gateway.web.guard import COOKIE, bearer_of, origin_of
 from gateway.web.problems import Problem
 from gateway.web.routes.commands import Body, execute, validated
 from gateway.web.times import iso
@@ -91,11 +91,15 @@ async def session(caller: Anyone) -> Json:
 
 @router.delete("/session", response_model=None)
 async def sign_out(request: Request, context: Context, sid: Annotated[str, Cookie()] = "") -> Response:
-    """Ends the session of the cookie at once."""
+    """Ends the session of the cookie, or the token of a person that was sent instead, at once."""
+    origin = origin_of(request.scope)
+    left = await context.people.forget(bearer_of(request.headers) or "", origin)
     session = context.sessions.find(sid, touch=False)
     context.sessions.revoke(sid)
     if session is not None:
-        await context.people.left(Caller(session.user, session.role, origin_of(request.scope)), "by the user")
+        left = Caller(session.user, session.role, origin)
+    if left is not None:
+        await context.people.left(left, "by the user")
     answer = Response(status_code=204)
     answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
     return answer
