@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.simulation.distributions import Distribution, drawn
-from gateway.simulation.process.model import Array, Model, ModelError, finite, step_of, unknown
+from gateway.simulation.process.model import Array, Model, ModelError, Parameter, column, finite, step_of, unknown
 from gateway.simulation.trajectories import Divergence, Trajectories, joined, mean_interval
 
 BOUND: Final = 1e15
@@ -51,7 +51,7 @@ def simulate(
     generator: np.random.Generator,
     runs: int = 1,
     *,
-    overrides: Mapping[str, float] | None = None,
+    overrides: Mapping[str, Parameter] | None = None,
     varied: Mapping[str, Distribution] | None = None,
     antithetic: bool = False,
     process_noise: bool = True,
@@ -61,9 +61,9 @@ def simulate(
     """`runs` runs of `steps` steps from x0: by name, or (states,) or (runs, states).
 
     inputs: each a number, (steps,) or (runs, steps); those not named are what x0 says of them, else 0. overrides and varied name
-    parameters, inputs and initial states; an input of them is held. antithetic: the second half of the runs has the
-    negated noise of the first.
-    Raises ModelError for unknown names, no numbers, and sizes that cannot be. Neither x0 nor inputs are changed.
+    parameters, inputs and initial states, with one value or (runs,); an input of them is held. antithetic: the second half of the runs
+    has the negated noise of the first. Raises ModelError for unknown names, no numbers, and sizes that cannot be. Neither x0 nor inputs
+    are changed.
     """
     _sizes(model, steps, runs, antithetic)
     variation, process, measurement = generator.spawn(3)
@@ -84,7 +84,7 @@ def simulate_until(
     steps: int,
     generator: np.random.Generator,
     *,
-    overrides: Mapping[str, float] | None = None,
+    overrides: Mapping[str, Parameter] | None = None,
     varied: Mapping[str, Distribution] | None = None,
     antithetic: bool = False,
     progress: Progress | None = None,
@@ -152,7 +152,7 @@ def prepared(
     dt_s: float,
     steps: int,
     runs: int,
-    changes: Mapping[str, float | Array],
+    changes: Mapping[str, Parameter],
 ) -> tuple[Model, Array, list[Array]]:
     """The model ready for its step, x (runs, states), and per step u (runs or 1, inputs). changes go to what has their name."""
     names = [*model.parameters, *model.inputs, *model.states, *model.outputs]
@@ -162,14 +162,14 @@ def prepared(
     rest = {name: value for name, value in changes.items() if name not in parameters}
     ready = (model.with_parameters(parameters) if parameters else model).at(dt_s)
     base = x0 if isinstance(x0, Mapping) else None
-    held = {name: value for name, value in rest.items() if name in model.inputs}
+    held = {name: column(value) for name, value in rest.items() if name in model.inputs}
     plan = {name: base[name] for name in model.inputs if base and name in base} | dict(inputs) | held
     u = _inputs(model, plan, steps, runs)
     x = _start(ready, x0, rest, runs)
     return ready, x, u
 
 
-def _start(ready: Model, x0: State, rest: Mapping[str, float | Array], runs: int) -> Array:
+def _start(ready: Model, x0: State, rest: Mapping[str, Parameter], runs: int) -> Array:
     if isinstance(x0, Mapping):
         plain = {name: float(np.ravel(value)[0]) for name, value in rest.items() if name not in ready.inputs}
         x = ready.initial({**x0, **plain}, runs)
