@@ -1,0 +1,147 @@
+"""simulate and scenario: golden tables, files, exit codes, without a daemon."""
+
+import csv
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from cli.conftest import run
+
+SITE = """version: 1
+gateway: {name: nobody, data_dir: data}
+tags:
+  - {name: line.t, unit: Cel, range: [0, 60]}
+  - {name: line.sp, unit: Cel, range: [0, 60], writable: {min: 18, max: 30}}
+  - {name: line.energy, unit: kW.h}
+alarms: [{tag: line.t, lo: 18, hi: 25}]
+models:
+  hall: {kind: first_order_dead_time, output: line.t, inputs: {u: line.sp}, parameters: {tau: 100s, theta: 20s}}
+  meter: {kind: energy_register, output: line.energy, inputs: {power: 80}}
+scenarios:
+  warm: {description: a warm hall, parameters: {line.sp: 26}, runs: 4}
+"""
+STATE = {"timestamp": "2026-11-20T08:00:00Z", "line": {"t": 22.5, "sp": 22.5, "energy": 120, "word": "x"}}
+NOISE = "parameters: {tau: 100s, theta: 20s}"
+
+
+@pytest.fixture
+def site(tmp_path, folder):
+    """A configuration and a state whose gateway does not run."""
+    (tmp_path / "site.yaml").write_text(SITE)
+    (tmp_path / "state.json").write_text(json.dumps(STATE))
+    return tmp_path / "site.yaml", tmp_path / "state.json"
+
+
+def simulated(site, *args):
+    return run("simulate", site[0], "--from", site[1], *args)
+
+
+def test_a_table_of_bands_and_limits(site):
+    """Step of the setpoint by 3.5 K: 22.5 + 3.5 (1 - exp(-(t - 20) / 100)) at 150, 300, 450 and 600 s."""
+    said = simulated(site, "--set", "line.sp=26", "--runs", "4")
+    assert said.code == 0
+    assert said.out.splitlines() == [
+        "tag          unit   0 s  2.5 min  5 min  7.5 min  10 min",
+        "line.t       Cel   22.5    25.05  25.79    25.95   25.99",
+        "line.energy  kW.h   120    123.3  126.7      130   133.3",
+        "p50 (p05 to p95) of 4 runs of 600 steps, seed 0",
+        "",
+        "limit      at  reached             95 %  after, p50",
+        "line.t HI  25   100.0%  51.0% to 100.0%    2.43 min",
+        "line.t LO  18     0.0%    0.0% to 49.0%           -",
+    ]
+
+
+def test_as_many_states_as_steps_and_one_more(site, tmp_path):
+    """A03: 5 steps give 6 states; CSV, Parquet and JSON say the same."""
+    args = ("--horizon", "5s", "--runs", "2")
+    for ending in ("csv", "parquet", "json"):
+        assert simulated(site, *args, "--out", tmp_path / f"out.{ending}").code == 0
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert report["time_s"] == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    with (tmp_path / "out.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    table = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    assert [(row["tag"], float(row["mean"])) for row in rows] == [(row["tag"], row["mean"]) for row in table]
+    assert [row["mean"] for row in table if row["tag"] == "line.t"] == report["outputs"]["line.t"]["mean"]
+
+
+def test_the_same_seed_gives_the_same_bytes_in_two_processes(site):
+    """And another seed something else."""
+    site[0].write_text(SITE.replace(NOISE, NOISE + ", noise: {process: 0.05}"))
+    first, second, third = (simulated(site, "--runs", "20", "--json", "--seed", seed).out for seed in (7, 7, 8))
+    assert first == second
+    assert json.loads(first)["outputs"] != json.loads(third)["outputs"]
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("--set", "line.x=5"), "there is no tag or parameter in the models 'line.x' (did you mean line.t?)"),
+        (("--set", "line.sp=31"), "line.sp = 31 is outside its range [18, 30]"),
+        (("--set", "line.sp=nan"), "line.sp is nan"),
+        (("--set", "hall.tau=0"), "parameter tau is 0.0 and must be positive"),
+        (("--set", "line.sp"), "--set line.sp: write TAG=VALUE"),
+        (("--horizon", "0"), "a horizon of 0 s is none: it must be positive"),
+        (("--horizon", "soon"), "--horizon: 'soon' is not a duration"),
+        (("--step", "11min"), "the step of 660 s is longer than the horizon of 600 s"),
+        (("--step", "1ms", "--horizon", "365d"), "steps are too many"),
+        (("--runs", "0"), "0 runs cannot be: 1 to 100000"),
+        (("--uncertainty", "2"), "an uncertainty of 2 is none: 0 to 1"),
+        (("--out", "a.txt"), "a.txt: end the name in .csv or .json or .parquet"),
+        (("--plot", "a.gif"), "a.gif: end the name in .png or .svg"),
+    ],
+)
+def test_what_cannot_work_is_named_and_ends_with_2(site, args, words):
+    said = simulated(site, *args)
+    assert (said.code, said.out) == (2, "")
+    assert words in said.err
+
+
+def test_a_state_without_a_number_is_refused_and_a_missing_one_is_told(site):
+    site[1].write_text('{"line": {"t": NaN, "sp": 22.5}}')
+    assert "line.t is nan: no finite number" in simulated(site).err
+    site[1].write_text("[")
+    assert (simulated(site).code, "is not JSON" in simulated(site).err) == (2, True)
+    site[1].write_text('{"line": {"sp": 22.5}}')
+    said = simulated(site, "--runs", "2")
+    assert (said.code, "nothing is known of line.t, line.energy: the models' own start is taken" in said.err) == (0, True)
+
+
+def test_a_step_longer_than_the_fastest_time_constant_is_warned_of(site):
+    said = simulated(site, "--set", "hall.tau=1min", "--step", "90s", "--runs", "2")
+    assert said.code == 0
+    assert "warning: the step of 90 s is longer than the fastest time constant, 60 s" in said.err
+
+
+def test_a_picture_is_the_same_for_the_same_seed(site, tmp_path):
+    for name in ("a.svg", "b.svg", "c.png"):
+        assert simulated(site, "--runs", "3", "--plot", tmp_path / name).code == 0
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_site_without_models_has_nothing_to_simulate(site):
+    site[0].write_text("version: 1\ntags: [{name: a}]\n")
+    assert "has no section `models`" in simulated(site).err
+
+
+def test_scenarios_are_kept_and_compared_without_a_daemon(site):
+    """Saved in the data directory, with a record of each change in the audit."""
+    where = ("--config", site[0])
+    assert run("scenario", "save", "hot", "--set", "line.sp=28", "--description", "as hot as may be", "--runs", "4", *where).code == 0
+    listed = run("scenario", "list", *where)
+    assert [line.split()[:2] for line in listed.out.splitlines()] == [["scenario", "changes"], ["hot", "line.sp"], ["warm", "line.sp"]]
+    assert run("scenario", "show", "hot", "--json", *where).json["parameters"] == {"line.sp": 28.0}
+    said = run("scenario", "compare", "warm", "hot", "--seed", "1", "--from", site[1], *where)
+    assert said.code == 0
+    assert said.out.splitlines()[1].split() == ["hot", "line.t", "Cel", "+1.994", "0", "*"]
+    done = run("scenario", "run", "warm", "--from", site[1], "--json", *where).json
+    assert (done["state"], done["asked"]["runs"], done["asked"]["parameters"]) == ("done", 4, {"line.sp": 26.0})
+    assert run("scenario", "delete", "hot", *where).code == 0
+    refused = run("scenario", "delete", "warm", *where)
+    assert (refused.code, "belongs to the configuration" in refused.err) == (1, True)
+    assert run("scenario", "run", "hot", *where).code == 1
+    records = run("audit", "list", "--json", *where).json["records"]
+    assert [(one["command"], one["status"]) for one in records][-1] == ("scenario.save", "Good")
