@@ -132,7 +132,6 @@ async def unrecorded(_command: Command, _outcome: Outcome) -> None:
 @dataclass(frozen=True, slots=True)
 class SinkContext:
     """figures(): the gateway's own, cheap to ask: {"Twin": {"SyncMode": ...}, "Gateway": {"Ready": ...}}; names and types never change.
-
     A key with a slash, as "Gateway/AlarmPerformance", is an Object below the one before it.
     """
 
@@ -307,17 +306,11 @@ class TwinView(Protocol):
     def ruled(self) -> list[int]:
         """The tags that have rules, each once, ascending."""
 
-    def retained(self) -> list[Condition]:
-        """The conditions of interest now (Part 9, 5.5.2, Retain)."""
-
     def each_retained(self) -> Iterator[Condition]:
-        """Those of interest now, as they stand when they are taken; it ends where a reload changes the rules. Never long at a time."""
-
-    def silenced(self) -> list[Condition]:
-        """The conditions that are kept from people: shelved, suppressed, out of service or disabled."""
+        """The conditions of interest (Part 9, 5.5.2), as they stand when they are taken; it ends where a reload changes the rules."""
 
     def each_silenced(self) -> Iterator[Condition]:
-        """The same, as `each_retained`."""
+        """Likewise those that are kept from people: shelved, suppressed, out of service or disabled."""
 
     def standing(self) -> tuple[int, int]:
         """How many conditions are active, and how many are not acknowledged. Cheap to ask."""

@@ -168,27 +168,11 @@ class Conditions:
         else:
             columns = [getattr(self, name)[rules].tolist() for name in _SHOWN]
         found = []
-        for (
-            row,
-            active,
-            acked,
-            since,
-            shown,
-            status,
-            enabled,
-            confirmed,
-            latched,
-            shelved,
-            until,
-            suppressed,
-            out,
-            level,
-            begun,
-            serial,
-            raised,
-            told,
-            last_severity,
-        ) in zip(rules.tolist(), *columns, strict=True):
+        for row, state in zip(rules.tolist(), zip(*columns, strict=True), strict=True):
+            (
+                active, acked, since, shown, status, enabled, confirmed, latched, shelved, until, suppressed, out, level, begun, serial,
+                raised, told, last_severity,
+            ) = state  # fmt: skip
             rule, note = self.rules[row], self.notes.get(row, _NOBODY)
             severity, limit = rule.severity, None
             if active and self.limits.wide[row]:

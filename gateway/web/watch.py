@@ -120,7 +120,7 @@ class Encoder:
 
     def _alarms(self) -> bytes:
         """Those of interest, and those that were silenced: what is kept from people is said to them."""
-        shown = {one.rule.condition: one for one in (*self._view.retained(), *self._view.silenced())}
+        shown = {one.rule.condition: one for one in (*self._view.each_retained(), *self._view.each_silenced())}
         rows = [condition_row(condition) for condition in shown.values()]
         return dumps({"type": "alarms", "seq": self._updates.seq, "conditions": rows})
 
