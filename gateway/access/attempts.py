@@ -73,15 +73,15 @@ class Thrift:
         self._room, self._at_s = float(burst), 0.0
         self._left_out = 0
 
-    def take(self, now_s: float) -> int | None:
-        """How many were left out since the last record, or None: leave this one out too."""
+    def take(self, now_s: float, more: int = 0) -> int | None:
+        """How many were left out since the last record, or None: leave this one out too. more: left out elsewhere, for its sake."""
         self._room = min(self._burst, self._room + (now_s - self._at_s) / self._interval_s)
         self._at_s = now_s
         if self._room < 1.0:
-            self._left_out += 1
+            self._left_out += 1 + more
             return None
         self._room -= 1.0
-        before, self._left_out = self._left_out, 0
+        before, self._left_out = self._left_out + more, 0
         return before
 
 

@@ -73,7 +73,7 @@ class People:
         self.users.on_revoked(self.tokens.end)
         self._backoff = Backoff()
         self._good, self._gone = (Thrifts(burst=30, interval_s=60.0) for _ in range(2))  # by user and address
-        self._bad = Thrift(burst=30, interval_s=60.0)
+        self._bad, self._all_bad = Thrifts(burst=30, interval_s=60.0), Thrift(burst=300, interval_s=6.0)  # by address, and of all
         self._known: dict[tuple[str, str], None] = {}
         self._turn = asyncio.Lock()
         self._tries: set[asyncio.Task[User | SignInRefused]] = set()
@@ -261,7 +261,9 @@ class People:
             await self._record(SignIn(sign_in.user, sign_in.role, sign_in.origin, sign_in.by, "", left_out))
 
     async def _tell_bad(self, user: str, origin: str, by: str, why: str) -> None:
-        left_out = self._bad.take(self._clock())
+        left_out = self._bad.take(address_of(origin), self._clock())
+        if left_out is not None:
+            left_out = self._all_bad.take(self._clock(), left_out)
         if left_out is not None:
             await self._record(SignIn(user[:_TOLD], "", origin, by, why, left_out))
 

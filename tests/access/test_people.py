@@ -109,12 +109,23 @@ async def test_many_at_once_are_tried_one_by_one_and_the_guesses_among_them_meet
 
 
 async def test_a_flood_of_failures_leaves_few_records_that_say_how_many_there_were(site):
-    for n in range(100):
-        await site.people.told(Caller("", "", f"web:10.1.{n}.1"), "link", "no such link, or not any more")
+    """Of one address, and of all together: neither fills the disk."""
+    for _ in range(100):
+        await site.people.told(Caller("", "", HERE), "link", "no such link, or not any more")
     assert len(site.records) == 30
+    for n in range(400):
+        await site.people.told(Caller("", "", f"web:10.1.{n // 250}.{n % 250}"), "link", "no such link, or not any more")
+    assert len(site.records) == 300
     site.clock_s += 60.0
-    await site.refused()
-    assert site.records[-1].left_out == 70
+    await site.refused(origin=HERE)
+    assert site.records[-1].left_out == 70 + 130
+
+
+async def test_whoever_guesses_is_seen_whatever_a_flood_from_elsewhere_does(site):
+    for _ in range(1000):
+        assert await site.people.bearer("edgetwin_old", THERE) is None
+    await site.refused("root", origin=HERE)
+    assert (site.records[-1].user, site.records[-1].origin) == ("root", HERE)
 
 
 async def test_disabling_a_new_password_another_role_and_removal_sign_out_everywhere(site):
