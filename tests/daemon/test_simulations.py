@@ -1,0 +1,178 @@
+"""What-ifs in the daemon: begun by a command, worked on beside the loop, read by REST."""
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from gateway.launch import running
+from gateway.model import quality
+from gateway.model.command import Caller, Command
+from gateway.model.event import Category
+from gateway.model.process import RunState
+from support.ports import free_port
+from support.waiting import eventually
+
+OPERATOR, VIEWER, ADMIN = (Caller(role, role, "test") for role in ("operator", "viewer", "admin"))
+SITE = """
+tags:
+  - {name: line.t, unit: Cel, range: [0, 60]}
+  - {name: line.sp, unit: Cel, range: [0, 60], writable: {min: 18, max: 30}}
+alarms: [{tag: line.t, lo: 18, hi: 25}]
+models:
+  hall: {kind: first_order, output: line.t, inputs: {u: line.sp}, parameters: {tau: 100s}, noise: {process: 0.02}}
+scenarios:
+  warm: {parameters: {line.sp: 26}, horizon: 5min, runs: 50}
+"""
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    path = tmp_path / "site.yaml"
+    head = f"version: 1\ngateway: {{name: t{free_port()}, data_dir: {tmp_path / 'data'}}}\nweb: {{port: {free_port()}}}\n"
+    path.write_text(head + SITE)
+    return path
+
+
+@asynccontextmanager
+async def gateway_of(site):
+    """A gateway at 22 Cel."""
+    async with running(site) as gateway:
+        for tag, number in (("line.t", 22.0), ("line.sp", 22.0)):
+            await do(gateway, "tag.override", ADMIN, tag=tag, value=number)
+        yield gateway
+
+
+async def do(gateway, kind, caller=OPERATOR, **args):
+    return await gateway.door.execute(Command(kind, args, caller))
+
+
+async def ended(gateway, run_id):
+    """The run, once it has ended."""
+
+    async def looked():
+        return (await gateway.store.runs.run(run_id)).state is not RunState.RUNNING
+
+    async with asyncio.timeout(30):
+        while not await looked():  # noqa: ASYNC110  another process works on it
+            await asyncio.sleep(0.02)
+    return await gateway.store.runs.run(run_id)
+
+
+async def test_a_scenario_runs_from_the_present_state_in_a_worker(site):
+    """Its end is an event; the same seed gives the same results; the twin and the setpoint stay as they are."""
+    async with gateway_of(site) as gateway:
+        seen = gateway.events.subscribe([Category.PROCESS])
+        first, second = [(await do(gateway, "scenario.run", name="warm", seed=5)).result["run"] for _ in range(2)]
+        one, other = await ended(gateway, first), await ended(gateway, second)
+        assert (one.state, one.steps, one.user, tuple(one.scenarios)) == (RunState.DONE, 300, "operator", ("warm",))
+        assert one.results == other.results
+        found = one.results["outputs"]["line.t"]["p50"]
+        assert (found[0], 25.5 < found[-1] < 26.1) == (22.0, True)
+        assert [(row["limit"], row["probability"]) for row in one.results["limits"]] == [("HI", 1.0), ("LO", 0.0)]
+        event = await anext(aiter(seen))
+        assert (event.message, event.details["run"]) == ("simulation of warm done", first)
+        assert gateway.engine.view.value[gateway.site.tags.index["line.sp"]] == 22.0
+        assert gateway.report.status()["workers"]["alive"] >= 1
+
+
+async def test_a_comparison_is_paired(site):
+    """Under the same chance a linear model differs by exactly what was changed."""
+    async with gateway_of(site) as gateway:
+        begun = await do(gateway, "scenario.compare", names="warm", seed=1)
+        found = (await ended(gateway, begun.result["run"])).results
+        difference = found["differences"]["warm"]["outputs"]["line.t"]
+        assert found["base"] == "now"
+        assert difference["mean"][-1] == pytest.approx(4 * (1 - 2.718281828459045**-3), abs=1e-9)
+        assert difference["half_width"][-1] < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("kind", "args", "status", "words"),
+    [
+        ("simulation.run", {"parameters": {"line.x": 1}}, quality.BAD_OUT_OF_RANGE, "there is no tag or parameter in the models 'line.x'"),
+        ("simulation.run", {"parameters": {"line.sp": 31}}, quality.BAD_OUT_OF_RANGE, "line.sp = 31 is outside its range [18, 30]"),
+        ("simulation.run", {"parameters": {"line.sp": float("nan")}}, quality.BAD_OUT_OF_RANGE, "'line.sp' is a finite number"),
+        ("simulation.run", {"parameters": {"line.sp": "26"}}, quality.BAD_TYPE_MISMATCH, "'line.sp' is a number"),
+        ("simulation.run", {"parameters": [1]}, quality.BAD_TYPE_MISMATCH, "'parameters' is a map"),
+        ("simulation.run", {"horizon_s": 0}, quality.BAD_OUT_OF_RANGE, "a horizon of 0 s is none"),
+        ("simulation.run", {"horizon_s": 1e9}, quality.BAD_OUT_OF_RANGE, "steps are too many"),
+        ("simulation.run", {"runs": 0}, quality.BAD_OUT_OF_RANGE, "0 runs cannot be"),
+        ("simulation.run", {"deadline_s": 1e4}, quality.BAD_OUT_OF_RANGE, "at most 600"),
+        ("simulation.run", {"horizon": 5}, 0x80AB_0000, "there is no argument 'horizon'"),
+        ("scenario.run", {"name": "none"}, quality.BAD_NODE_ID_UNKNOWN, "there is no scenario 'none'"),
+        ("scenario.compare", {"names": ["now"]}, quality.BAD_OUT_OF_RANGE, "1 to 8 scenarios"),
+        ("scenario.save", {"name": "a b"}, quality.BAD_OUT_OF_RANGE, "'a b' is not a name for a scenario"),
+        ("scenario.save", {"name": "warm"}, quality.BAD_INVALID_STATE, "belongs to the configuration"),
+        ("scenario.save", {"name": "x", "parameters": {"line.x": 1}}, quality.BAD_OUT_OF_RANGE, "'line.x'"),
+        ("scenario.delete", {"name": "x"}, quality.BAD_NODE_ID_UNKNOWN, "there is no scenario 'x'"),
+        ("simulation.cancel", {"run": "x"}, quality.BAD_NODE_ID_UNKNOWN, "no run 'x' is under way"),
+    ],
+)
+async def test_what_cannot_work_is_refused_by_name(refusing, kind, args, status, words):
+    outcome = await do(refusing, kind, **args)
+    assert (hex(outcome.status), words in outcome.message) == (hex(status), True), outcome.message
+
+
+@pytest.fixture
+async def refusing(site):
+    async with gateway_of(site) as gateway:
+        yield gateway
+
+
+async def test_a_viewer_runs_nothing(refusing):
+    assert (await do(refusing, "simulation.run", VIEWER)).status == quality.BAD_USER_ACCESS_DENIED
+
+
+async def test_the_loop_does_not_wait_for_a_long_run_which_can_be_ended(site):
+    """Steps go on meanwhile; a run beyond its deadline, a cancelled one and one that a stop cuts off have failed, each by name."""
+    async with gateway_of(site) as gateway:
+        long = {"horizon_s": 500_000, "runs": 30}
+        begun = await do(gateway, "simulation.run", **long)
+        run_id = begun.result["run"]
+        await eventually(lambda: gateway.foreseeing.progress(run_id))
+        began_s = time.monotonic()
+        await do(gateway, "tag.override", ADMIN, tag="line.t", value=23.0)
+        assert time.monotonic() - began_s < 1.0
+        assert (await do(gateway, "simulation.cancel", run=run_id)).status == quality.GOOD
+        assert (await gateway.store.runs.run(run_id)).why == "cancelled"
+        late = await do(gateway, "simulation.run", deadline_s=0.5, **long)
+        assert (await ended(gateway, late.result["run"])).why == "deadline: it was not done within 0.5 s"
+        cut = (await do(gateway, "simulation.run", **long)).result["run"]
+    async with running(site) as gateway:
+        assert (await gateway.store.runs.run(cut)).state is RunState.FAILED
+
+
+async def test_scenarios_and_runs_by_rest(site):
+    async with (
+        gateway_of(site) as gateway,
+        httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(gateway.page.socket)), base_url="http://localhost/api/v1") as client,
+    ):
+        saved = await client.put("/scenarios/hot", json={"description": "hot", "parameters": {"line.sp": 28}, "runs": 20})
+        assert saved.status_code == 200
+        listed = (await client.get("/scenarios")).json()["scenarios"]
+        assert [(one["name"], one["configured"]) for one in listed] == [("hot", False), ("warm", True)]
+        assert (await client.get("/scenarios/hot")).json()["parameters"] == {"line.sp": 28.0}
+        begun = await client.post("/runs", json={"scenario": "hot", "seed": 3, "horizon_s": 60})
+        assert (begun.status_code, begun.json()["seed"]) == (202, 3)
+        await ended(gateway, begun.json()["run"])
+        whole = (await client.get(f"/runs/{begun.json()['run']}")).json()
+        assert (whole["state"], whole["progress"], len(whole["results"]["time_s"])) == ("done", None, 61)
+        compared = (await client.post("/runs", json={"compare": ["warm", "hot"], "horizon_s": 60})).json()["run"]
+        assert (await ended(gateway, compared)).results["base"] == "warm"
+        assert (await ended(gateway, (await client.post("/runs", json={"parameters": {"line.sp": 20}})).json()["run"])).steps == 600
+        assert [one["kind"] for one in (await client.get("/runs")).json()["runs"]] == ["simulate", "compare", "simulate"]
+        faults = [
+            (await client.post("/runs", json={"scenario": "none"})).status_code,
+            (await client.post("/runs", json={"horizon_s": -1})).status_code,
+            (await client.post("/runs", json={"parameters": {"line.sp": 99}})).status_code,
+            (await client.get("/runs/none")).status_code,
+            (await client.get("/scenarios/none")).status_code,
+            (await client.delete("/runs/none")).status_code,
+            (await client.put("/scenarios/warm", json={})).status_code,
+        ]
+        assert faults == [404, 422, 422, 404, 404, 404, 409]
+        assert (await client.delete("/scenarios/hot")).status_code == 200
