@@ -2,8 +2,7 @@
 
 What wanders (rate of return 0): first passage of drifted Brownian motion with the mean and sd of each horizon; exact for a level and
 for a straight drift whose variance grows with time (Cox and Miller 1965, 5.7).
-What returns to a mean (rate theta): the first-passage integral of a Gauss-Markov process by Durbin's tangent approximation (1985), exact
-for a limit at the mean.
+What returns to a mean (rate theta): fortet.passage.
 """
 
 from typing import Final
@@ -11,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from gateway.model.forecast import Crossing
-from gateway.simulation.forecast import normal
+from gateway.simulation.forecast import fortet, normal
 from gateway.simulation.forecast.forecaster import Array, Mask, Normal
 
 NODES: Final = 40
@@ -36,7 +35,9 @@ def crossing(start: Array, ahead: Normal, horizon_s: Array, limits: Array, *, up
     wide = np.broadcast_to(sd[:, None, :], moved.shape)
     chance = brownian(distance[:, :, None], moved, wide)
     if (returns := rate > 0).any():
-        chance[returns] = returning(distance[returns][:, :, None] - moved[returns], wide[returns], time, rate[returns])
+        own, beyond = start[returns], sign[returns] * distance[returns] + start[returns][:, None]
+        variance = np.maximum(ahead.sd[returns], 1e-12) ** 2
+        chance[returns] = fortet.passage(own, ahead.mean[returns], variance, horizon_s, beyond, sign[returns], rate[returns], time)
     chance = np.clip(np.maximum.accumulate(chance, axis=2), 0.0, 1.0)
     chance[passed] = 1.0
     return _times(chance, time, passed)
@@ -50,24 +51,6 @@ def brownian(distance: Array, moved: Array, sd: Array) -> Array:
     mirrored = np.where(b < 0, np.exp(np.minimum((b - a) * (b + a) / 2, 0.0)) - far, far)
     tail = bell * normal.mills(np.abs(a))
     return np.asarray(np.where(a > 0, 1 - tail, tail) + mirrored)
-
-
-def returning(gap: Array, sd: Array, time_s: Array, rate: Array) -> Array:
-    """P(passed by then), gap = limit - mean (n, m, nodes) in the direction of the limit, sd (n, m, nodes).
-
-    With z = gap/sd and tau = sd^2 exp(2 theta t) the tangent approximation is Phi(-z) + 1/2 integral of z phi(z) d ln tau; ln tau is taken
-    as straight in z between nodes, and the limit as flat before the first one.
-    """
-    z = gap / sd
-    bell = normal.density(z)
-    ln_tau = 2 * np.log(sd) + 2 * rate[:, None, None] * time_s
-    dz, dtau, middle = np.diff(z), np.diff(ln_tau), (z[..., 1:] + z[..., :-1]) / 2
-    steep = np.abs(dz) > 1e-6
-    slope = np.divide(dtau, dz, out=np.zeros_like(dz), where=steep)
-    parts = np.where(steep, -0.5 * slope * np.diff(bell), 0.5 * dtau * middle * normal.density(middle))
-    tail = normal.distribution(-z)
-    rest = np.concatenate([tail[..., :1], np.maximum(parts, 0.0)], axis=-1).cumsum(-1)
-    return np.asarray(tail + rest)
 
 
 def _nodes(steps: int) -> "np.ndarray[tuple[int], np.dtype[np.intp]]":
