@@ -158,3 +158,16 @@ async def test_who_waits_for_a_swap_is_not_woken_by_an_older_commit():
     assert not waiting.done()
     wake(2)
     await asyncio.wait_for(waiting, 1)
+
+
+async def test_a_wait_that_ends_sooner_than_the_one_before_is_kept():
+    """All waits share one timer; a batch may end a long one, whose time has then not come when a short one begins."""
+    inbox = Inbox()
+    inbox.put_now(batch(1))
+    assert await inbox.get(60.0) is not None
+    long = asyncio.create_task(inbox.get(60.0))
+    await asyncio.sleep(0)
+    inbox.put_now(batch(1))
+    assert await long is not None
+    assert await asyncio.wait_for(inbox.get(0.01), 5) is None
+    assert await asyncio.wait_for(inbox.get(0.01), 5) is None
