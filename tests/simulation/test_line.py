@@ -108,3 +108,16 @@ def test_every_key_of_the_configuration_has_its_default_and_no_other_is_taken():
 def test_the_target_moves_by_the_temperature_increment():
     runs = simulate(pv_line(), START, {"production_line.setpoint": 25.0}, 60, 6, chance(1))
     assert runs.of("production_line.target")[0] == pytest.approx([22.5, 23, 23.5, 24, 24.5, 25, 25])
+
+
+def test_the_keys_of_the_configuration_are_parameters_too():
+    """One may vary from run to run; a part's own parameter goes before what the keys say of it."""
+    regulation = np.array([0.1, 0.2])
+    line = pv_line().with_parameters({"temperature_regulation": regulation})
+    assert line.parameters["temperature.tau"] == pytest.approx(-60 / np.log(1 - regulation))
+    start = {**START, TEMPERATURE: 25.0, "production_line.target": 22.5}
+    runs = simulate(pv_line(), start, {}, 60, 1, chance(1), 2, overrides={"temperature_regulation": regulation}, process_noise=False)
+    assert runs.of(TEMPERATURE)[:, -1] == pytest.approx([24.75, 24.5])
+    own = line.with_parameters({"temperature.tau": 100.0}).with_parameters({"target_temperature": 21.0})
+    assert own.parameters["temperature.tau"] == 100.0
+    assert own.parameters["quality.best"] == 21.0

@@ -93,11 +93,7 @@ class Line:
     def with_parameters(self, parameters: Mapping[str, Parameter]) -> Self:
         """Each to its part."""
         unknown(parameters, self.parameters, "parameter")
-        changed = []
-        for part in self.parts:
-            own = {name: parameters[f"{part.name}.{name}"] for name in part.model.parameters if f"{part.name}.{name}" in parameters}
-            changed.append(replace(part, model=part.model.with_parameters(own)) if own else part)
-        return type(self)(changed)
+        return type(self)(changed(self.parts, parameters))
 
     def initial(self, given: Mapping[str, float], runs: int) -> Array:
         """Each part's start; what feeds a part is, where not given, what the parts before it show at their start."""
@@ -149,6 +145,15 @@ class Line:
         board = np.empty((u.shape[0], len(self.inputs) + len(self.outputs)))
         board[:, : len(self.inputs)] = u
         return board
+
+
+def changed(parts: Sequence[Part], parameters: Mapping[str, Parameter]) -> list[Part]:
+    """The parts with those of the parameters <part>.<parameter> that are theirs."""
+    found = []
+    for part in parts:
+        own = {name: parameters[f"{part.name}.{name}"] for name in part.model.parameters if f"{part.name}.{name}" in parameters}
+        found.append(replace(part, model=part.model.with_parameters(own)) if own else part)
+    return found
 
 
 def _check_names(parts: Sequence[Part]) -> None:

@@ -4,18 +4,18 @@ Its configuration is SIMULATION_PARAMETERS, whose figures are per step of the li
 time constants, so that any step of a simulation means the same process. Nothing is rounded on the way.
 """
 
-import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from gateway.simulation.process.arrhenius import ArrheniusConversion
 from gateway.simulation.process.balance import MaterialBalance
-from gateway.simulation.process.line import Line, Part
+from gateway.simulation.process.line import Line, Part, changed
 from gateway.simulation.process.linear import FirstOrder
-from gateway.simulation.process.model import MEASUREMENT_NOISE, Array, ModelError, Process, finite, unknown
+from gateway.simulation.process.model import MEASUREMENT_NOISE, Array, ModelError, Parameter, Process, finite, step_of, unknown
 from gateway.simulation.process.power import HOUR_S, STATES, StatePower
 from gateway.simulation.process.thermal import Room
 
@@ -126,25 +126,59 @@ class Quality(Process):
         return np.clip(np.stack([p["defects"] + worse, p["efficiency"] - worse], axis=1), 0.0, 1.0)
 
 
-def pv_line(config: Mapping[str, float] | None = None) -> Line:
+def plain(value: npt.ArrayLike) -> Parameter:
+    """A number, or one for each run."""
+    found = np.asarray(value, np.float64)
+    return found if found.ndim else float(found)
+
+
+class PvLine(Line):
     """The line of a configuration; what is not named has its default. Raises ModelError for an unknown key or a figure that cannot be.
 
+    Its parameters are the keys of the configuration and those of its parts, <part>.<parameter>, which go before what the keys say of them.
     Inputs: production_line.{status, setpoint, target_rate}, environment.{heat, moisture}, materials.<material>_feed (per second). Outputs:
     production_line.{temperature (Cel), production_rate (units/min), power (kW), energy (kW.h), defect_rate, efficiency, reaction_progress},
     materials.{silicon_wafer, solar_glass, good, scrap, ...}, environment.{temperature (Cel), humidity (%)}.
     """
-    unknown(config or {}, DEFAULTS, "key of SIMULATION_PARAMETERS")
-    c = {**DEFAULTS, **(config or {})}
-    finite(c, "SIMULATION_PARAMETERS")
-    if not (0 < c["temperature_regulation"] < 1 and c["step_s"] > 0):
-        raise ModelError("temperature_regulation lies between 0 and 1, and step_s is positive")
-    return Line([*_process(c), *_flows(c)])
+
+    defaults = DEFAULTS
+
+    def __init__(self, parameters: Mapping[str, Parameter] | None = None) -> None:
+        given = dict(parameters or {})
+        self._keys = {name: value for name, value in given.items() if "." not in name}
+        self._own = {name: value for name, value in given.items() if name not in self._keys}
+        unknown(self._keys, DEFAULTS, "key of SIMULATION_PARAMETERS")
+        c: dict[str, Parameter] = {**DEFAULTS, **self._keys}
+        finite(c, "SIMULATION_PARAMETERS")
+        if not (np.all(np.asarray(c["temperature_regulation"]) > 0) and np.all(np.asarray(c["temperature_regulation"]) < 1)):
+            raise ModelError("temperature_regulation lies between 0 and 1")
+        if not np.all(np.asarray(c["step_s"]) > 0):
+            raise ModelError("step_s is a length of time and must be positive")
+        parts = [*_process(c), *_flows(c)]
+        super().__init__(changed(parts, self._own))
+        unknown(self._own, self.parameters, "parameter")
+        self.parameters = MappingProxyType({**c, **self.parameters})
+
+    def at(self, dt_s: float) -> Line:
+        """Itself: it has no dead time."""
+        step_of(dt_s)
+        return self
+
+    def with_parameters(self, parameters: Mapping[str, Parameter]) -> Self:
+        """Keys of the configuration, parameters of the parts, or both."""
+        unknown(parameters, self.parameters, "parameter")
+        return type(self)({**self._keys, **self._own, **parameters})
 
 
-def _process(c: Mapping[str, float]) -> list[Part]:
+def pv_line(config: Mapping[str, float] | None = None) -> PvLine:
+    """The line of a configuration, SIMULATION_PARAMETERS by key. Raises ModelError."""
+    return PvLine(config)
+
+
+def _process(c: Mapping[str, Parameter]) -> list[Part]:
     step_s, keep = c["step_s"], 1 - c["temperature_regulation"]
-    tau = -step_s / math.log(keep)
-    noise = c["temperature_noise"] / math.sqrt(tau / 2 * (1 - keep**2))
+    tau = plain(-step_s / np.log(keep))
+    noise = plain(c["temperature_noise"] / np.sqrt(tau / 2 * (1 - keep**2)))
     name = "production_line"
     regulated = FirstOrder({"tau": tau, "process_noise": noise, MEASUREMENT_NOISE: c["measurement_noise"]})
     quality = Quality(
@@ -169,7 +203,7 @@ def _process(c: Mapping[str, float]) -> list[Part]:
     ]
 
 
-def _flows(c: Mapping[str, float]) -> list[Part]:
+def _flows(c: Mapping[str, Parameter]) -> list[Part]:
     step_s, name = c["step_s"], "production_line"
     running = c["energy_consumption_increment"] * HOUR_S / step_s
     power = StatePower(STATES, {"running": running, "idle": c["idle_share"] * running, "wobble": c["energy_noise"], "wobble_tau": step_s})
