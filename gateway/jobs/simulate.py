@@ -8,9 +8,10 @@ import numpy as np
 from gateway.jobs.table import Impossible
 from gateway.model.process import ProcessModel
 from gateway.simulation.process.model import ModelError
+from gateway.simulation.sensitivity import sensitivity as of_output
 from gateway.simulation.tied import held, tied, varied
 from gateway.simulation.trajectories import Trajectories
-from gateway.simulation.whatif import POINTS, Ask, Limit, difference, document, run
+from gateway.simulation.whatif import POINTS, Ask, Limit, difference, document, run, spread_of
 from gateway.work import Column, Progress
 
 Found = tuple[dict[str, Any], dict[str, Column]]
@@ -31,6 +32,29 @@ def compare(args: Mapping[str, Any], _arrays: Mapping[str, Column], generator: n
     differences = {name: difference(found, ensembles[0], points) for name, found in zip(names[1:], ensembles[1:], strict=True)}
     partial = next((part["partial"] for part in parts.values() if part["partial"]), "")
     return {"base": names[0], "scenarios": parts, "differences": differences, "partial": partial}, {}
+
+
+def sensitivity(args: Mapping[str, Any], _arrays: Mapping[str, Column], generator: np.random.Generator, progress: Progress) -> Found:
+    """Sobol's indices of each output of args["outputs"] at the horizon: which parameter its spread comes from. args: as simulate, points.
+
+    points is a power of two, 256 unless said otherwise.
+    """
+    rules, ask, found = [ProcessModel(**rule) for rule in args["models"]], Ask(**args["asks"][0]), {}
+    try:
+        model, start = tied(rules), held(rules) | args["start"]
+        spread = spread_of(model, ask, varied(rules))
+        fixed = {name: value for name, value in ask.parameters.items() if name not in spread}
+        ready = model.with_parameters({name: value for name, value in fixed.items() if name in model.parameters})
+        x0 = {name: value for name, value in (start | fixed).items() if name in {*model.inputs, *model.outputs, *model.states}}
+        for place, output in enumerate(args["outputs"]):
+            one = of_output(ready, x0, {}, ask.step_s, ask.steps, spread, output, generator, points=args.get("points", 256))
+            shares = zip(one.first.tolist(), one.total.tolist(), one.first_error.tolist(), one.total_error.tolist(), strict=True)
+            rows = [dict(zip(("first", "total", "first_error", "total_error"), row, strict=True)) for row in shares]
+            found[output] = {"variance": one.variance, "parameters": dict(zip(one.names, rows, strict=True))}
+            progress((place + 1) / len(args["outputs"]))
+    except ModelError as fault:
+        raise Impossible(str(fault)) from None
+    return {"outputs": found}, {}
 
 
 def _ensembles(args: Mapping[str, Any], generator: np.random.Generator, progress: Progress) -> list[Trajectories]:

@@ -17,6 +17,7 @@ Work = Callable[[Mapping[str, Any], Mapping[str, Column], np.random.Generator, P
 KINDS: Final[dict[str, str]] = {
     "simulate": "gateway.jobs.simulate:simulate",
     "compare": "gateway.jobs.simulate:compare",
+    "sensitivity": "gateway.jobs.simulate:sensitivity",
 }
 
 

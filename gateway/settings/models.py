@@ -10,13 +10,14 @@ from gateway.settings.faults import Faults, quote
 from gateway.settings.fields import Fields
 from gateway.settings.node import BROKEN, Node
 from gateway.settings.sections import NAME
-from gateway.simulation.kinds import KINDS, Kind, build
+from gateway.simulation.kinds import EQUATIONS, KINDS, Kind, build, of_equations
 from gateway.simulation.process.line import Line
 from gateway.simulation.process.model import Model, ModelError
 from gateway.simulation.tied import tied
 from gateway.simulation.whatif import MOST_RUNS
 
-MODEL_KEYS: Final = frozenset({"kind", "output", "outputs", "inputs", "parameters", "noise"})
+MODEL_KEYS: Final = frozenset({"kind", "output", "outputs", "inputs", "parameters", "noise", "equations"})
+EQUATION_KEYS: Final = frozenset({"states", "outputs"})
 SCENARIO_KEYS: Final = frozenset({"description", "parameters", "horizon", "step", "runs"})
 UNCERTAIN: Final = frozenset({"value", "sd"})
 _NUMBERS: Final = frozenset({TagType.FLOAT, TagType.INT, TagType.BOOL, TagType.ENUM})
@@ -47,23 +48,51 @@ class Models:
 
     def _model(self, name: str, fields: Fields) -> None:
         fields.allow(MODEL_KEYS)
-        fields.require("kind", f"known: {', '.join(sorted(KINDS))}")
+        known = (*KINDS, EQUATIONS)
+        fields.require("kind", f"known: {', '.join(sorted(known))}")
         word = fields.text("kind")
-        kind = KINDS.get(word)
-        if word and kind is None:
-            fields.fault("kind", f"there is no kind of model {quote(word)}", self._faults.nearest(word, KINDS))
-        if kind is None:
+        if word not in known:
+            if word:
+                fields.fault("kind", f"there is no kind of model {quote(word)}", self._faults.nearest(word, known))
             self._sound = False
             return
         before = len(self._faults.found)
+        equations = self._equations(word, fields)
+        kind = of_equations(_inner(fields, "parameters").map) if word == EQUATIONS else KINDS[word]
         parameters, spread = self._parameters(kind, word, fields)
-        plain = build(word, {}, {})
+        plain = self._plain(word, parameters, equations, fields)
+        if plain is None:
+            self._sound = False
+            return
         outputs = self._outputs(name, plain, fields)
         inputs = self._inputs(word, plain, fields)
         if any(not fault.warning for fault in self._faults.found[before:]):
             self._sound = False
         else:
-            self.models.append(ProcessModel(name, word, outputs, inputs, parameters, spread))
+            self.models.append(ProcessModel(name, word, outputs, inputs, parameters, spread, equations))
+
+    def _equations(self, word: str, fields: Fields) -> dict[str, dict[str, str]]:
+        """`equations: {states: {name: text}, outputs: {name: text}}`."""
+        if word != EQUATIONS:
+            if "equations" in fields.map:
+                fields.fault("equations", f"{word} has none", f"write kind: {EQUATIONS}")
+            return {}
+        fields.require("equations", "write equations: {states: {level: inflow - outflow}}")
+        both = _inner(fields, "equations")
+        both.allow(EQUATION_KEYS)
+        parts = {key: _inner(both, key) for key in ("states", "outputs") if key in both.map}
+        return {key: {name: part.text(name) for name in part.map} for key, part in parts.items()}
+
+    def _plain(
+        self, word: str, parameters: Mapping[str, float], equations: Mapping[str, Mapping[str, str]], fields: Fields
+    ) -> Model | None:
+        """The model itself; None where its equations cannot be, with the fault listed."""
+        try:
+            return build(word, parameters if word == EQUATIONS else {}, equations)
+        except ModelError as fault:
+            if "equations" in fields.map:
+                fields.fault("equations", str(fault))
+            return None
 
     # --- parameters ----------------------------------------------------------------------------------------------------------------
 
@@ -80,13 +109,12 @@ class Models:
                     hint = self._faults.nearest(key, names) if names else "it has none"
                     self._faults.add(node.key, inner.key(key), f"{word} has no {what} {quote(key)}", hint)
                     continue
-                self._value(kind, word, names[key], key, node, inner, values, spread)
+                self._value(kind, names[key], key, node, inner, values, spread)
         return values, spread
 
     def _value(
         self,
         kind: Kind,
-        word: str,
         name: str,
         key: str,
         node: Node,
@@ -110,7 +138,8 @@ class Models:
         if value is None:
             return
         try:
-            build(word, {name: value}, {})
+            if kind.own is None:  # equations are looked at as a whole
+                kind.make({name: value})
         except ModelError as fault:
             self._faults.add(node.place, path, str(fault).removeprefix(f"parameter {name} "), "")
         else:
@@ -246,7 +275,7 @@ class Models:
 
     def _is_time(self, name: str) -> bool:
         model, _, parameter = name.partition(".")
-        kinds = {one.name: KINDS[one.kind] for one in self.models}
+        kinds = {one.name: KINDS[one.kind] for one in self.models if one.kind in KINDS}
         return model in kinds and parameter in kinds[model].seconds
 
 

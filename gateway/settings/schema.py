@@ -14,7 +14,7 @@ from gateway.settings.sections import Events, Gateway, Kpi
 from gateway.settings.site import Plugins
 from gateway.settings.tags import DERIVED_KEYS, ROLES, TYPES
 from gateway.settings.units import read_units
-from gateway.simulation.kinds import KINDS, Kind, build
+from gateway.simulation.kinds import EQUATIONS, KINDS, Kind, build
 from gateway.simulation.whatif import MOST_RUNS
 
 Schema = dict[str, Any]
@@ -199,7 +199,23 @@ def _alarm() -> Schema:
 
 def _model() -> Schema:
     """One branch for each kind, with its own parameters."""
-    return {"oneOf": [_model_of(word, kind) for word, kind in KINDS.items()]}
+    return {"oneOf": [*(_model_of(word, kind) for word, kind in KINDS.items()), _equations()]}
+
+
+def _equations() -> Schema:
+    """The kind whose states and outputs are texts."""
+    texts, tags = {"type": "object", "additionalProperties": _TEXT}, {"type": "object", "additionalProperties": _NAME}
+    either = {"anyOf": [_NUMBER, _DURATION]}
+    keys = {
+        "kind": {"const": EQUATIONS},
+        "equations": _object({"states": texts, "outputs": texts}, "states"),
+        "output": _NAME,
+        "outputs": tags,
+        "inputs": {"type": "object", "additionalProperties": {"anyOf": [_NAME, _NUMBER]}},
+        "parameters": {"type": "object", "additionalProperties": _uncertain(either)},
+        "noise": _object({word: _uncertain(_NUMBER) for word in ("process", "measurement")}),
+    }
+    return {**_object(keys, "kind", "equations"), "anyOf": [{"required": ["output"]}, {"required": ["outputs"]}]}
 
 
 def _model_of(word: str, kind: Kind) -> Schema:

@@ -1,12 +1,13 @@
 """The kinds of process models that `models:` knows: a name, and what makes one from parameters."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from gateway.simulation.process.arrhenius import ArrheniusConversion
 from gateway.simulation.process.balance import EnergyRegister, Integrator, Inventory
+from gateway.simulation.process.equations import FASTEST, Equations
 from gateway.simulation.process.linear import FirstOrder, FirstOrderDeadTime, OrnsteinUhlenbeck, SecondOrder
 from gateway.simulation.process.model import MEASUREMENT_NOISE, Model, ModelError, Process, unknown
 from gateway.simulation.process.power import StatePower
@@ -15,16 +16,20 @@ from gateway.simulation.process.thermal import NewtonCooling, Room
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """seconds: parameters that are times; noise: the parameter that process noise is, where the model has one of that name."""
+    """seconds: parameters that are times; noise: the parameter that process noise is, where the model has one of that name.
+
+    own: of a model of equations, all its parameters.
+    """
 
     make: Callable[[Mapping[str, float]], Process]
     seconds: frozenset[str] = frozenset()
     noise: str = "process_noise"
+    own: frozenset[str] | None = None
 
     @property
     def parameters(self) -> Mapping[str, float]:
         """With their defaults."""
-        return self.make({}).defaults
+        return self.make({}).defaults if self.own is None else dict.fromkeys(self.own, 0.0)
 
     @property
     def noises(self) -> Mapping[str, str]:
@@ -54,9 +59,21 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
 )
 
 
+EQUATIONS: Final = "equations"
+"""The kind whose states and outputs stand in the configuration."""
+
+
+def of_equations(names: Collection[str]) -> Kind:
+    """The kind of a model with equations and parameters of its own; each of them may be a time."""
+    own = frozenset({*names, FASTEST})
+    return Kind(FirstOrder, own, own=own | {"process_noise", MEASUREMENT_NOISE})
+
+
 def build(kind: str, parameters: Mapping[str, float], equations: Mapping[str, Mapping[str, str]]) -> Model:
-    """The model. Raises ModelError that names what is wrong."""
-    unknown([kind], KINDS, "kind of model")
+    """The model; equations: `states` and, where there are, `outputs`. Raises ModelError that names what is wrong."""
+    if kind == EQUATIONS:
+        return Equations(equations.get("states", {}), equations.get("outputs"), parameters=parameters)
+    unknown([kind], [*KINDS, EQUATIONS], "kind of model")
     if equations:
         raise ModelError(f"a model of kind {kind} has no equations")
     return KINDS[kind].make(parameters)

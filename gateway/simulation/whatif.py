@@ -104,14 +104,18 @@ def run(
 ) -> Trajectories:
     """The ensemble. What start says of tags that no model has is left out. Raises ModelError."""
     known = {*model.inputs, *model.outputs, *model.states}
-    spread = {name: one for name, one in varied.items() if name not in ask.parameters}
-    if ask.uncertainty:
-        spread = relative({**model.parameters, **_plain(model, ask)}, ask.uncertainty) | spread
+    spread = spread_of(model, ask, varied)
     fixed = {name: value for name, value in ask.parameters.items() if name not in spread}
     x0 = {name: value for name, value in start.items() if name in known}
     return simulate(
         model, x0, {}, ask.step_s, ask.steps, generator, ask.runs, overrides=fixed, varied=spread, measured=False, progress=progress
     )
+
+
+def spread_of(model: Model, ask: Ask, varied: Mapping[str, Distribution]) -> dict[str, Distribution]:
+    """What varies between runs: what is not known for sure, and with an uncertainty all parameters."""
+    spread = {name: one for name, one in varied.items() if name not in ask.parameters}
+    return relative({**model.parameters, **_plain(model, ask)}, ask.uncertainty) | spread if ask.uncertainty else spread
 
 
 def _plain(model: Model, ask: Ask) -> dict[str, float]:

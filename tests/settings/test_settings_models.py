@@ -47,6 +47,14 @@ def test_models_are_tied_to_tags_and_times_are_seconds(folder):
     }
 
 
+def test_a_model_may_be_equations(folder):
+    """States and outputs as text, parameters of its own, some of them times."""
+    tank = "  tank: {kind: equations, equations: {states: {level: (inflow - level) / fill}}, output: oven.t, inputs: {inflow: line.t}, parameters: {fill: 2min}, noise: {process: 0.1}}"
+    (model,) = folder.load(f"{TAGS}\nmodels:\n{tank}\n").models
+    assert model.equations == {"states": {"level": "(inflow - level) / fill"}}
+    assert (model.parameters, model.outputs) == ({"fill": 120.0, "process_noise": 0.1}, {"level": "oven.t"})
+
+
 HEATER = "models:\n  heater: {kind: first_order, output: line.t, inputs: {u: line.sp}, "
 
 
@@ -55,6 +63,10 @@ HEATER = "models:\n  heater: {kind: first_order, output: line.t, inputs: {u: lin
     [
         ("models: [a]\n", "8:9: models: should be a map of keys, not a list"),
         ("models:\n  heater: {kind: first_odrer}\n", "9:18: models.heater.kind: there is no kind of model 'first_odrer'"),
+        ("models:\n  t: {kind: equations, output: oven.t}\n", "9:6: models.t.equations: is missing"),
+        ("models:\n  t: {kind: equations, output: oven.t, equations: {states: {x: 1 +}}}\n", "9:51: models.t.equations: the equation of x: character 4: "),
+        ("models:\n  t: {kind: equations, output: oven.t, equations: {stats: {x: 1}}}\n", "9:52: models.t.equations.stats: is not a known key"),
+        (HEATER + "equations: {}}\n", "9:80: models.heater.equations: first_order has none (write kind: equations)"),
         ("models:\n  heater: {output: line.t}\n", "9:11: models.heater.kind: is missing (known: "),
         ("models:\n  line: {kind: first_order, output: line.t, inputs: {u: 1}}\n", "9:3: models.line: line is also the beginning"),
         ("models:\n  a b: {}\n", "9:3: models.a b: 'a b' is not a name (1 to 64 letters, digits, _ or -)"),
@@ -90,7 +102,7 @@ def test_every_fault_has_its_place_and_its_hint(folder, text, fault):
 
 def test_the_schema_knows_each_kind_with_its_parameters(plugins):
     kinds = {one["properties"]["kind"]["const"]: one for one in schema(plugins)["properties"]["models"]["additionalProperties"]["oneOf"]}
-    assert set(kinds) == set(KINDS)
+    assert set(kinds) == {*KINDS, "equations"}
     heater = kinds["first_order_dead_time"]["properties"]
     assert set(heater["parameters"]["properties"]) == {"K", "tau", "theta", "bias"}
     assert heater["parameters"]["properties"]["tau"]["anyOf"][0] == {"$ref": "#/$defs/duration"}
