@@ -27,7 +27,7 @@ alarms:
   - {{tag: line.level, hi: 50, confirm: true}}
 opcua: {{port: {port}, insecure: true, anonymous: operator, max_sessions: 20}}
 """
-GAP_S = 1.0
+GAP_S = 1.5
 
 
 @dataclass

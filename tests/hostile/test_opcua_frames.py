@@ -60,7 +60,7 @@ async def flooded(raw, chunk, count):
         for _ in range(count):
             raw.writer.write(raw.message(chunk, b"MSGC"))
             raw.request -= 1
-            await raw.writer.drain()
+            await asyncio.wait_for(raw.writer.drain(), 15)
         await raw.frame()
     except Ended as ended:
         return ended.code
