@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import log_ndtr, ndtr
 
 from gateway.simulation.forecast.crossing import crossing
 from gateway.simulation.forecast.forecaster import Normal
+from gateway.simulation.passage import brownian, ou
 
 UP = np.array([True])
 
@@ -59,10 +59,9 @@ def test_t3_a_limit_looked_at_every_second():
 
 @given(v=st.floats(-0.2, 0.5), d=st.floats(0.1, 10), s=st.floats(0.05, 2), t=st.integers(5, 400))
 @settings(max_examples=60, deadline=None)
-def test_t1_at_any_drift_distance_and_noise(v, d, s, t):
+def test_what_wanders_agrees_with_the_closed_form_of_the_process_models(v, d, s, t):
     time_s = np.arange(1.0, t + 1)
-    spread = s * math.sqrt(t)
-    expected = ndtr((v * t - d) / spread) + math.exp(2 * v * d / s**2 + log_ndtr((-d - v * t) / spread))
+    expected = float(brownian(d, v, s, float(t)))
     assert through(d, drifted(v, s, time_s), time_s).probability[0, 0] == pytest.approx(expected, abs=1e-9)
 
 
@@ -87,6 +86,18 @@ def test_what_returns_passes_a_limit_off_its_mean_as_often_as_simulated(limit, t
     time_s = np.arange(1.0, t + 1)
     found = through(limit, returning(0.3, theta, s, time_s), time_s, start=0.3, theta=theta).probability[0, 0]
     assert found == pytest.approx(hit.mean(), abs=0.015)
+
+
+@given(start=st.floats(-0.5, 0.5), limit=st.floats(-1.0, 1.0), theta=st.floats(0.01, 0.3))
+@settings(max_examples=15, deadline=None)
+def test_what_returns_agrees_with_the_integral_equation_of_the_process_models(start, limit, theta):
+    if abs(limit - start) < 0.02:
+        return
+    time_s = np.arange(1.0, 601)
+    expected = ou(start, 0.0, theta, 0.1, limit, 600.0).probability[-1]
+    ahead = returning(start, theta, 0.1, time_s)
+    found = through(limit, ahead, time_s, start=start, upper=np.array([limit > start]), theta=theta)
+    assert found.probability[0, 0] == pytest.approx(expected, abs=0.015)
 
 
 def test_a_limit_that_is_passed_already_and_one_that_is_none():

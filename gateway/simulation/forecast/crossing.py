@@ -12,9 +12,9 @@ import numpy as np
 from gateway.model.forecast import Crossing
 from gateway.simulation.forecast import fortet, normal
 from gateway.simulation.forecast.forecaster import Array, Mask, Normal
+from gateway.simulation.passage import SAMPLED
 
 NODES: Final = 40
-SAMPLED: Final = 0.5826  # -zeta(1/2)/sqrt(2 pi): a limit that is looked at every h seconds lies further off by so many s sqrt(h)
 
 
 def crossing(start: Array, ahead: Normal, horizon_s: Array, limits: Array, *, upper: Array, rate: Array, scan_s: float = 0.0) -> Crossing:
