@@ -1,16 +1,17 @@
 """The kinds of process models that `models:` knows: a name, and what makes one from parameters."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
+from gateway.simulation.plugged import model_class, places
 from gateway.simulation.process.arrhenius import ArrheniusConversion
-from gateway.simulation.process.balance import EnergyRegister, Integrator, Inventory
+from gateway.simulation.process.balance import EnergyRegister, Integrator, Inventory, MaterialBalance
 from gateway.simulation.process.equations import FASTEST, Equations
 from gateway.simulation.process.linear import FirstOrder, FirstOrderDeadTime, OrnsteinUhlenbeck, SecondOrder
 from gateway.simulation.process.model import MEASUREMENT_NOISE, Model, ModelError, Process, unknown
 from gateway.simulation.process.power import StatePower
+from gateway.simulation.process.pv_line import PvLine
 from gateway.simulation.process.thermal import NewtonCooling, Room
 
 
@@ -21,7 +22,7 @@ class Kind:
     own: of a model of equations, all its parameters.
     """
 
-    make: Callable[[Mapping[str, float]], Process]
+    make: Callable[[Mapping[str, float]], Process | PvLine]
     seconds: frozenset[str] = frozenset()
     noise: str = "process_noise"
     own: frozenset[str] | None = None
@@ -42,7 +43,32 @@ def _state_power(parameters: Mapping[str, float]) -> Process:
     return StatePower(parameters=parameters)
 
 
-KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
+def _material_balance(parameters: Mapping[str, float]) -> Process:
+    return MaterialBalance(parameters=parameters)
+
+
+class _Kinds(Mapping[str, Kind]):
+    """The product's own kinds, and those of others by entry point, which are loaded when they are asked for."""
+
+    def __init__(self, own: Mapping[str, Kind]) -> None:
+        self._own = own
+
+    def __getitem__(self, word: str) -> Kind:
+        if word in self._own:
+            return self._own[word]
+        if word not in places():
+            raise KeyError(word)
+        made = model_class(word)
+        return Kind(made, made.seconds)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self._own, *(word for word in places() if word not in self._own)])
+
+    def __len__(self) -> int:
+        return len({*self._own, *places()})
+
+
+KINDS: Final[Mapping[str, Kind]] = _Kinds(
     {
         "first_order": Kind(FirstOrder, frozenset({"tau"})),
         "first_order_dead_time": Kind(FirstOrderDeadTime, frozenset({"tau", "theta"})),
@@ -55,6 +81,8 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         "arrhenius_conversion": Kind(ArrheniusConversion),
         "room": Kind(Room, frozenset({"temperature_tau", "humidity_tau"})),
         "state_power": Kind(_state_power, frozenset({"wobble_tau"}), "wobble"),
+        "material_balance": Kind(_material_balance, frozenset({"rate_s"})),
+        "pv_line": Kind(PvLine, frozenset({"step_s"})),
     }
 )
 

@@ -103,6 +103,7 @@ class Process:
     defaults: ClassVar[Mapping[str, float]] = MappingProxyType({})
     positive: ClassVar[frozenset[str]] = frozenset()
     not_negative: ClassVar[frozenset[str]] = frozenset()
+    seconds: ClassVar[frozenset[str]] = frozenset()  # parameters that are times, for who reads "5min"
     start: ClassVar[Mapping[str, float]] = MappingProxyType({})
 
     def __init__(self, parameters: Mapping[str, Parameter] | None = None) -> None:
