@@ -29,10 +29,13 @@ class Discrete:
     def step(self, x: Array, u: Array, noise: Array | None, *, constant: bool = False) -> Array:
         """x' (runs, n). constant: the last row of b is a bias."""
         after = _times(x, self.a)
-        if u.shape[1]:
-            after += _times(u, self.b[..., :-1, :] if constant else self.b)
-        if constant:
-            after += self.b[..., -1, :]
+        b = self.b[..., :-1, :] if constant else self.b
+        row = self.b[..., -1, :] if constant else 0.0
+        if u.shape[1] and b.ndim == 2 and (u == u[:1]).all():  # mostly: one plan for all runs
+            row = row + u[0] @ b
+        elif u.shape[1]:
+            after += _times(u, b)
+        after += row
         if noise is not None and self.noisy:
             after += _times(noise, self.root)
         return after
