@@ -213,6 +213,11 @@ class _Normals:
         self._all = np.empty((runs, columns))
         self._half = self._all[: runs // 2] if antithetic else None
 
+    @property
+    def paired(self) -> bool:
+        """Whether runs k and k + runs/2 belong together."""
+        return self._half is not None
+
     def next(self) -> Array | None:
         if self._generator is None:
             return None
@@ -261,16 +266,11 @@ def _run(
         x,
         model.states,
         draws,
-        noise_pairs(noise),
+        noise.paired,
         diverged,
         partial,
         warnings_of(model, dt_s),
     )
-
-
-def noise_pairs(noise: _Normals) -> bool:
-    """Whether runs k and k + runs/2 belong together."""
-    return noise._half is not None
 
 
 def _divergence(model: Model, x: Array, step: int) -> Divergence:

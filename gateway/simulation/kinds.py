@@ -6,6 +6,7 @@ from typing import Final
 
 from gateway.simulation.plugged import model_class, places
 from gateway.simulation.process.arrhenius import ArrheniusConversion
+from gateway.simulation.process.arx import NamedArx
 from gateway.simulation.process.balance import EnergyRegister, Integrator, Inventory, MaterialBalance
 from gateway.simulation.process.equations import FASTEST, Equations
 from gateway.simulation.process.linear import FirstOrder, FirstOrderDeadTime, OrnsteinUhlenbeck, SecondOrder
@@ -82,6 +83,7 @@ KINDS: Final[Mapping[str, Kind]] = _Kinds(
         "room": Kind(Room, frozenset({"temperature_tau", "humidity_tau"})),
         "state_power": Kind(_state_power, frozenset({"wobble_tau"}), "wobble"),
         "material_balance": Kind(_material_balance, frozenset({"rate_s"})),
+        "arx": Kind(NamedArx, NamedArx.seconds),
         "pv_line": Kind(PvLine, frozenset({"step_s"})),
     }
 )

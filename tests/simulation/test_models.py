@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.simulation.ensemble import chance, simulate
 from gateway.simulation.process.arrhenius import ArrheniusConversion, rate
-from gateway.simulation.process.arx import Arx
+from gateway.simulation.process.arx import Arx, NamedArx
 from gateway.simulation.process.balance import EnergyRegister, Integrator, Inventory, MaterialBalance
 from gateway.simulation.process.linear import FirstOrder, FirstOrderDeadTime, Linear, OrnsteinUhlenbeck, SecondOrder
 from gateway.simulation.process.model import ModelError
@@ -128,6 +128,8 @@ def test_d5_zero_order_hold_arx_is_d4_sampled_at_ten_seconds():
     u = np.random.default_rng(4).choice([0.0, 1.0], 60)
     one = simulate(arx, {"y": 0, "u": 0}, {"u": u}, 10, 60, chance(1)).y
     assert one == pytest.approx(simulate(plant, {"y": 0, "u": 0}, {"u": u}, 10, 60, chance(1)).y, abs=1e-12)
+    named = NamedArx({"a1": a, "b1": b, "period": 10, "delay": 2})
+    assert simulate(named, {"y": 0, "u": 0}, {"u": u}, 10, 60, chance(1)).y == pytest.approx(one)
     with pytest.raises(ModelError, match="makes no steps of 5 s"):
         simulate(arx, {}, {}, 5, 1, chance(1))
 

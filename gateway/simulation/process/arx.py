@@ -3,11 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 
 from gateway.simulation.process.model import MEASUREMENT_NOISE, Array, ModelError, Parameter, Process, column, finite, step_of, unknown
+
+ORDER: Final = 5
+"""Of a model by named coefficients."""
 
 
 class Arx(Process):
@@ -82,3 +85,27 @@ class Arx(Process):
         if noise is not None:
             y += p["process_noise"] * noise[:, 0]
         return np.concatenate([column(y), x[:, : ny - 1], past[:, : self._past_u]], axis=1)
+
+
+class NamedArx(Arx):
+    """The same from named numbers alone, for a configuration: a1..a5, b1..b5 (0 where not given), period s, delay in periods."""
+
+    seconds = frozenset({"period"})
+
+    def __init__(self, parameters: Mapping[str, Parameter] | None = None) -> None:
+        given = dict(parameters or {})
+        period, delay = (given.pop(name, default) for name, default in (("period", 1.0), ("delay", 0.0)))
+        if isinstance(period, np.ndarray) or isinstance(delay, np.ndarray) or delay != round(delay):
+            raise ModelError("period and delay are one number for all runs, and delay is a whole number of periods")
+        self._timing = MappingProxyType({"period": float(period), "delay": float(delay)})
+        super().__init__([0.0] * ORDER, [0.0] * ORDER, float(period), delay=round(delay), parameters=given)
+        self.parameters = MappingProxyType({**self.parameters, **self._timing})
+
+    @property
+    def defaults(self) -> Mapping[str, float]:  # type: ignore[override] # with its timing
+        """The coefficients, noises and timing."""
+        return MappingProxyType({**self._known, "period": 1.0, "delay": 0.0})
+
+    def with_parameters(self, parameters: Mapping[str, Parameter]) -> Self:
+        """The same with these changed."""
+        return type(self)({**self.parameters, **parameters})
