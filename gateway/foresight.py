@@ -6,6 +6,8 @@ from contextlib import suppress
 from typing import Any, Final
 from uuid import uuid4
 
+import numpy as np
+
 from gateway.contracts import TwinView
 from gateway.jobs.workers import Workers
 from gateway.model.alarm import Limit as AlarmLimit
@@ -14,7 +16,9 @@ from gateway.model.process import Run, RunState, Scenario
 from gateway.model.tag import TagTable
 from gateway.operations.simulations import Foresight, Simulations
 from gateway.settings import Site
-from gateway.simulation.whatif import Limit
+from gateway.simulation.tied import held, tied, varied
+from gateway.simulation.trajectories import Trajectories
+from gateway.simulation.whatif import Ask, Limit, checked, run
 from gateway.store.errors import StoreUnavailable
 from gateway.store.store import Store
 
@@ -83,6 +87,14 @@ def foresight(site: Site, start: Mapping[str, float]) -> Foresight:
     return Foresight(site.models, site.scenarios, limits, ranges(site.tags, named), start)
 
 
+def ensemble(present: Foresight, ask: Ask, seed: int | None) -> Trajectories:
+    """A what-if here and now, for notebooks. Without a seed there is no noise. Raises ModelError."""
+    model, start = tied(present.models), held(present.models) | dict(present.start)
+    checked(model, start, ask, present.ranges)
+    spread = {} if seed is None else varied(present.models)
+    return run(model, start, ask, spread, np.random.default_rng(seed or 0), noise=seed is not None)
+
+
 def names_of(site: Site) -> set[str]:
     """The tags that models give or take."""
     return {tag for model in site.models for tag in (*model.outputs.values(), *model.inputs.values()) if isinstance(tag, str)}
@@ -99,12 +111,12 @@ def ranges(tags: TagTable, named: set[str]) -> dict[str, tuple[float, float]]:
     return found
 
 
-def run_event(run: Run, now_ns: int) -> Event:
+def run_event(ended: Run, now_ns: int) -> Event:
     """A run has ended: which one, and what became of it."""
-    done = run.state is RunState.DONE
-    which = f" of {', '.join(run.scenarios)}" if run.scenarios else ""
-    partial = run.results.get("partial", "")
-    message = f"simulation{which} {'ended early: ' + partial if partial else run.state.value}" + (f": {run.why}" if run.why else "")
+    done = ended.state is RunState.DONE
+    which = f" of {', '.join(ended.scenarios)}" if ended.scenarios else ""
+    partial = ended.results.get("partial", "")
+    message = f"simulation{which} {'ended early: ' + partial if partial else ended.state.value}" + (f": {ended.why}" if ended.why else "")
     level = Severity.INFO.level if done and not partial else Severity.WARNING.level
-    details: dict[str, Any] = {"run": run.run_id, "kind": run.kind, "user": run.user, "steps": run.steps, "seconds": run.seconds}
+    details: dict[str, Any] = {"run": ended.run_id, "kind": ended.kind, "user": ended.user, "steps": ended.steps, "seconds": ended.seconds}
     return Event(str(uuid4()), now_ns, Category.PROCESS, level, "simulation", message, details)

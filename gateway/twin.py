@@ -1,10 +1,13 @@
 """The twin offline: for notebooks and tests, without sources, sinks or disk."""
 
+import copy
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from gateway.engine.engine import Engine
+from gateway.foresight import ensemble, foresight, names_of
 from gateway.launch import load_site
 from gateway.model import instant, quality
 from gateway.model.alarm import Transition
@@ -12,6 +15,8 @@ from gateway.model.batch import Origin, SampleBatch
 from gateway.model.reading import read
 from gateway.model.tag import Tag
 from gateway.settings import Site
+from gateway.simulation.trajectories import Trajectories
+from gateway.simulation.whatif import STEPS, Ask
 
 
 class Twin:
@@ -73,6 +78,56 @@ class Twin:
     def clear_history(self) -> None:
         """Forget the committed states; the present one stays."""
         self.engine.view.clear_history()
+
+    def simulate(
+        self, steps: int | None = None, parameters: Mapping[str, float] | None = None, *, step_s: float = 1.0, seed: int | None = None
+    ) -> list[dict[str, Any]]:
+        """The present state and one after each of `steps` (10 without it), by the site's models; the present state stays as it is.
+
+        parameters by tag or model.parameter. Without a seed there is no noise. Raises ValueError that names what cannot work.
+        """
+        runs = self.monte_carlo(steps, parameters, iterations=1, uncertainty=0.0, step_s=step_s, seed=seed)
+        states: list[dict[str, Any]] = runs[0]["states"]
+        return states
+
+    def monte_carlo(
+        self,
+        steps: int | None = None,
+        parameters: Mapping[str, float] | None = None,
+        *,
+        iterations: int = 100,
+        uncertainty: float = 0.1,
+        step_s: float = 1.0,
+        seed: int | None = 0,
+    ) -> list[dict[str, Any]]:
+        """`[{iteration, parameters, states}]`: runs whose parameters are drawn with that relative standard deviation."""
+        snapshot = self.engine.view.snapshot()
+        index, tree = self.site.tags.index, snapshot.tree(self.site.tags)
+        start = {name: float(snapshot.value[index[name]]) for name in names_of(self.site)}
+        known = {name: value for name, value in start.items() if math.isfinite(value)}
+        asked = Ask(dict(parameters or {}), (STEPS if steps is None else steps) * step_s, step_s, iterations, uncertainty)
+        found = ensemble(foresight(self.site, known), asked, seed)
+        return [
+            {
+                "iteration": run,
+                "parameters": {**asked.parameters, **{name: float(values[run]) for name, values in found.draws.items()}},
+                "states": [self._simulated(tree, found, run, k, snapshot.at_ns) for k in range(found.steps + 1)],
+            }
+            for run in range(found.runs)
+        ]
+
+    def _simulated(self, tree: dict[str, Any], found: Trajectories, run: int, k: int, at_ns: int) -> dict[str, Any]:
+        """The present state with what the models say of instant k in its place."""
+        state = copy.deepcopy(tree)
+        state["timestamp"] = instant.iso(at_ns + round(float(found.time_s[k]) * 1e9))
+        for output, value in zip(found.outputs, found.y[run, k].tolist(), strict=True):
+            if output in self.site.tags.index:
+                *levels, last = output.split(".")
+                inner = state
+                for level in levels:
+                    inner = inner.setdefault(level, {})
+                inner[last] = value
+        return state
 
     def validate(self, state: object) -> tuple[bool, str]:
         """Whether a hierarchical state could be applied, and why not: shape, timestamp, known tags, types and ranges."""

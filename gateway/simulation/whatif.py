@@ -18,6 +18,7 @@ from gateway.simulation.trajectories import Trajectories, mean_interval
 
 QUANTILES: Final = (0.05, 0.5, 0.95)
 WORDS: Final = ("p05", "p50", "p95")
+STEPS: Final = 10  # where nobody says how many
 POINTS: Final = 121  # instants of a document
 MOST_STEPS: Final = 1_000_000
 MOST_RUNS: Final = 100_000
@@ -101,6 +102,8 @@ def run(
     varied: Mapping[str, Distribution],
     generator: np.random.Generator,
     progress: Progress | None = None,
+    *,
+    noise: bool = True,
 ) -> Trajectories:
     """The ensemble. What start says of tags that no model has is left out. Raises ModelError."""
     known = {*model.inputs, *model.outputs, *model.states}
@@ -108,8 +111,9 @@ def run(
     fixed = {name: value for name, value in ask.parameters.items() if name not in spread}
     x0 = {name: value for name, value in start.items() if name in known}
     return simulate(
-        model, x0, {}, ask.step_s, ask.steps, generator, ask.runs, overrides=fixed, varied=spread, measured=False, progress=progress
-    )
+        model, x0, {}, ask.step_s, ask.steps, generator, ask.runs,
+        overrides=fixed, varied=spread, process_noise=noise, measured=False, progress=progress,
+    )  # fmt: skip
 
 
 def spread_of(model: Model, ask: Ask, varied: Mapping[str, Distribution]) -> dict[str, Distribution]:

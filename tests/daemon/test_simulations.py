@@ -6,7 +6,10 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from gateway import local
+from gateway.cli import app
 from gateway.launch import running
 from gateway.model import quality
 from gateway.model.command import Caller, Command
@@ -176,3 +179,26 @@ async def test_scenarios_and_runs_by_rest(site):
         ]
         assert faults == [404, 422, 422, 404, 404, 404, 409]
         assert (await client.delete("/scenarios/hot")).status_code == 200
+
+
+async def test_scenarios_on_the_command_line_of_a_running_gateway(site, tmp_path, monkeypatch):
+    """The daemon's own: saved there, run from its present state, units of its tags."""
+    monkeypatch.setattr(local, "SYSTEM", tmp_path / "nowhere")
+
+    async def edgetwin(*args):
+        said = await asyncio.to_thread(CliRunner().invoke, app, [*map(str, args)])
+        return said.exit_code, said.stdout, said.stderr
+
+    async with gateway_of(site) as gateway:
+        assert (await edgetwin("scenario", "save", "hot", "--set", "line.sp=28", "--runs", "5"))[0] == 0
+        assert [line.split()[0] for line in (await edgetwin("scenario", "list"))[1].splitlines()] == ["scenario", "hot", "warm"]
+        code, out, _ = await edgetwin("scenario", "run", "hot", "--horizon", "20s", "--plot", tmp_path / "hot.svg")
+        assert (code, out.splitlines()[1].split()[:3]) == (0, ["line.t", "Cel", "22"])
+        assert (tmp_path / "hot.svg").stat().st_size > 1000
+        code, out, _ = await edgetwin("scenario", "compare", "warm", "hot", "--horizon", "5min")
+        assert (code, out.splitlines()[1].split()) == (0, ["hot", "line.t", "Cel", "+1.9", *out.splitlines()[1].split()[4:]])
+        code, _, err = await edgetwin("simulate", site, "--runs", "2", "--horizon", "5s")
+        assert (code, f"from the present state of {gateway.site.gateway.name}" in err) == (0, True)
+        assert (await edgetwin("scenario", "delete", "hot"))[0] == 0
+        code, _, err = await edgetwin("scenario", "run", "hot")
+        assert (code, "there is no scenario 'hot'" in err) == (1, True)

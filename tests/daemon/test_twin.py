@@ -1,5 +1,7 @@
 """The twin offline: the face for notebooks and tests."""
 
+import math
+
 import pytest
 
 from gateway import Twin
@@ -94,3 +96,53 @@ def test_a_faulty_file_lists_its_faults(tmp_path):
     path.write_text(SITE.replace("hi: 27", "hii: 27"))
     with pytest.raises(SettingsError, match="hi"):
         Twin.from_config(path)
+
+
+MODELS = """
+models:
+  hall: {kind: first_order, output: production_line.temperature, inputs: {u: 24}, parameters: {tau: 10s}, noise: {process: 0.1}}
+"""
+
+
+@pytest.fixture
+def modelled(tmp_path):
+    path = tmp_path / "modelled.yaml"
+    path.write_text(SITE + MODELS)
+    made = Twin.from_config(path)
+    made.update({"production_line": {"temperature": 20.0, "status": "running"}}, at(0))
+    return made
+
+
+def test_a_simulation_gives_the_present_state_and_one_for_each_step(modelled):
+    """5 steps give 6 states; ten without a number; the present state is not touched; 24 - 4 exp(-t/10) without noise."""
+    before = modelled.state()
+    states = modelled.simulate(5)
+    assert len(states) == 6
+    assert len(modelled.simulate()) == 11
+    assert modelled.state() == before
+    assert states[0] == before
+    assert states[5]["production_line"] == {
+        "temperature": pytest.approx(24 - 4 * math.exp(-0.5)),
+        "status": before["production_line"]["status"],
+    }
+    assert states[5]["timestamp"] == "2026-01-01T00:00:05.000Z"
+
+
+def test_parameters_are_given_by_dotted_path(modelled):
+    states = modelled.simulate(1, {"production_line.temperature": 23.0, "hall.tau": 5.0})
+    assert states[1]["production_line"]["temperature"] == pytest.approx(24 - math.exp(-0.2))
+    with pytest.raises(ValueError, match=r"there is no tag or parameter in the models 'hall.tua' \(did you mean hall.tau\?\)"):
+        modelled.simulate(1, {"hall.tua": 5.0})
+    with pytest.raises(ValueError, match="a horizon of 0 s is none"):
+        modelled.simulate(0)
+
+
+def test_monte_carlo_draws_its_parameters(modelled):
+    """[{iteration, parameters, states}], the same for the same seed."""
+    runs = modelled.monte_carlo(3, iterations=20, uncertainty=0.1)
+    assert [run["iteration"] for run in runs] == list(range(20))
+    drawn = [run["parameters"]["hall.tau"] for run in runs]
+    assert len(set(drawn)) == 20
+    assert 7 < min(drawn) < max(drawn) < 13
+    assert all(len(run["states"]) == 4 for run in runs)
+    assert runs == modelled.monte_carlo(3, iterations=20, uncertainty=0.1)
