@@ -125,6 +125,19 @@ def test_bad_samples_and_gaps_teach_nothing_and_score_nothing():
     assert np.isfinite(holed.scores().crps).all()
 
 
+def test_a_model_that_falls_silent_between_two_issues_leaves_no_hole():
+    """ARX has nothing to say after a gap: what is asked for before the next issue is persistence's."""
+    rolling = rolled(processes(400, np.random.default_rng(3))["sine"], 30.0, every_s=50.0)
+    rolling.model[:] = rolling.names.index("arx")
+    for at in (401.0, 402.0, 403.0):
+        rolling.step(at, np.zeros(EACH), np.zeros(EACH, bool))
+    rolling.members[-1].run[:] = 0
+    rolling.model[:] = rolling.names.index("arx")
+    forecast = rolling.forecast(0)
+    assert (forecast.mean == rolling.last[:, None]).all()
+    assert (forecast.sd > 0).all()
+
+
 def test_a_tag_without_any_sample_has_no_forecast_and_disturbs_none():
     rolling = Rolling.of(2, 10.0, 1.0)
     for at in range(200):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from gateway.model.forecast import QUANTILES, Codes, Crossing, Forecast, Scores
 from gateway.simulation.forecast import normal, score
@@ -24,6 +25,7 @@ from gateway.simulation.forecast.lags import SLOTS
 from gateway.simulation.forecast.ou import ornstein_uhlenbeck
 from gateway.simulation.forecast.persistence import Persistence
 
+Rows = npt.NDArray[np.intp]
 KNOTS: Final = (1 / 600, 1 / 120, 1 / 60, 1 / 20, 1 / 10, 1 / 5, 1 / 2, 1.0)
 WORST: Final = 20.0  # a conformal score, in sd: one that was wild says no more than that
 HELD: Final = 0.1  # share of a horizon that the sample which scores it may be older than its time
@@ -178,10 +180,10 @@ class Rolling:
         mean, variance = np.zeros((self.last.size, count)), np.zeros((self.last.size, count))
         for number in np.unique(self.model).tolist():
             row = np.flatnonzero((self.model == number).any(1))
-            said = self.members[number].predict(horizon_s)
+            said = self._said(number, horizon_s, row)
             part = (self.model[row][:, low] == number) * (1 - share) + (self.model[row][:, high] == number) * share
-            mean[row] += np.where(part > 0, part * said.mean[row], 0.0)
-            variance[row] += np.where(part > 0, part * said.sd[row] ** 2, 0.0)
+            mean[row] += np.where(part > 0, part * said.mean, 0.0)
+            variance[row] += np.where(part > 0, part * said.sd**2, 0.0)
         width = (self.adaptive.width[:, low] * (1 - share) + self.adaptive.width[:, high] * share) / _Z95
         known = ~np.isnan(self.last)[:, None]
         sd = np.where(known, np.sqrt(variance) * width, np.nan)
@@ -190,9 +192,16 @@ class Rolling:
         nearer = self.model[:, np.where(share > 0.5, high, low)]
         return Forecast(at_ns, round(self.step_s * 1e9), mean, sd, bands, nearer, self.names)
 
-    def _between(
-        self, horizon_s: Array
-    ) -> tuple[np.ndarray[tuple[int], np.dtype[np.intp]], np.ndarray[tuple[int], np.dtype[np.intp]], Array]:
+    def _said(self, number: int, horizon_s: Array, row: Rows) -> Normal:
+        """A model's word on some tags; persistence's where it fell silent since it was chosen."""
+        own = Normal(*(part[row] for part in self.members[number].predict(horizon_s)))
+        silent = np.isnan(own.sd) | np.isnan(own.mean)
+        if number == 0 or not silent.any():
+            return own
+        still = self.members[0].predict(horizon_s)
+        return Normal(np.where(silent, still.mean[row], own.mean), np.where(silent, still.sd[row], own.sd))
+
+    def _between(self, horizon_s: Array) -> tuple[Rows, Rows, Array]:
         """Knots below and above each horizon, and the share of the upper one."""
         last = self.knots_s.size - 1
         low = np.clip(np.searchsorted(self.knots_s, horizon_s + 1e-9, "right") - 1, 0, last)
