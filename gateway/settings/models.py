@@ -58,7 +58,10 @@ class Models:
             return
         before = len(self._faults.found)
         equations = self._equations(word, fields)
-        kind = of_equations(_inner(fields, "parameters").map) if word == EQUATIONS else KINDS[word]
+        kind = self._kind(word, fields)
+        if kind is None:
+            self._sound = False
+            return
         parameters, spread = self._parameters(kind, word, fields)
         plain = self._plain(word, parameters, equations, fields)
         if plain is None:
@@ -70,6 +73,14 @@ class Models:
             self._sound = False
         else:
             self.models.append(ProcessModel(name, word, outputs, inputs, parameters, spread, equations))
+
+    def _kind(self, word: str, fields: Fields) -> Kind | None:
+        """None where it is somebody else's and cannot be loaded, with the fault listed."""
+        try:
+            return of_equations(_inner(fields, "parameters").map) if word == EQUATIONS else KINDS[word]
+        except ModelError as fault:
+            fields.fault("kind", str(fault))
+            return None
 
     def _equations(self, word: str, fields: Fields) -> dict[str, dict[str, str]]:
         """`equations: {states: {name: text}, outputs: {name: text}}`."""

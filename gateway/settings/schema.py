@@ -14,7 +14,7 @@ from gateway.settings.sections import Events, Gateway, Kpi
 from gateway.settings.site import Plugins
 from gateway.settings.tags import DERIVED_KEYS, ROLES, TYPES
 from gateway.settings.units import read_units
-from gateway.simulation.kinds import EQUATIONS, KINDS, Kind, build
+from gateway.simulation.kinds import EQUATIONS, Kind, build, loadable
 from gateway.simulation.whatif import MOST_RUNS
 
 Schema = dict[str, Any]
@@ -199,7 +199,7 @@ def _alarm() -> Schema:
 
 def _model() -> Schema:
     """One branch for each kind, with its own parameters."""
-    return {"oneOf": [*(_model_of(word, kind) for word, kind in KINDS.items()), _equations()]}
+    return {"oneOf": [*(_model_of(word, kind) for word, kind in loadable().items()), _equations()]}
 
 
 def _equations() -> Schema:

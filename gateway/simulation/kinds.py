@@ -1,6 +1,7 @@
 """The kinds of process models that `models:` knows: a name, and what makes one from parameters."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -87,6 +88,15 @@ KINDS: Final[Mapping[str, Kind]] = _Kinds(
         "pv_line": Kind(PvLine, frozenset({"step_s"})),
     }
 )
+
+
+def loadable() -> dict[str, Kind]:
+    """All kinds but those of others that cannot be loaded; who names one of these in a configuration is told why."""
+    found = dict[str, Kind]()
+    for word in KINDS:
+        with suppress(ModelError):
+            found[word] = KINDS[word]
+    return found
 
 
 EQUATIONS: Final = "equations"

@@ -34,6 +34,8 @@ try:
     KINDS["broken"]
 except ModelError as fault:
     print(fault)
+from gateway.simulation.kinds import loadable
+assert "doubling" in loadable() and "broken" not in loadable()
 """
 
 
