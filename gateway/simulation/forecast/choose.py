@@ -9,8 +9,8 @@ from gateway.model.forecast import Codes
 from gateway.simulation.forecast.forecaster import Array
 
 FORGET: Final = 0.997  # per score
-LEAST: Final = 24.0  # scores before anything but persistence may speak
-DOUBT: Final = 1.0  # standard errors by which a model's absolute error must lie below persistence's
+LEAST: Final = 10.0  # scores before anything but persistence may speak
+DOUBT: Final = 1.0  # standard errors by which a model's absolute error must lie below persistence's, twice as many after LEAST scores
 
 
 @dataclass(slots=True)
@@ -45,6 +45,6 @@ class Choice:
         weight = np.maximum(self.weight, 1.0)
         gain, crps = self.gain / weight, self.crps / weight
         doubt = np.sqrt(np.maximum(self.square / weight - gain * gain, 0.0) / np.maximum(weight / self.overlap, 1.0))
-        fit = (self.weight >= LEAST) & (gain > DOUBT * doubt)
+        fit = (self.weight >= LEAST) & (gain > DOUBT * (1 + LEAST / weight) * doubt)
         fit[0] = True
         return np.asarray(np.argmin(np.where(fit, crps, np.inf), axis=0).astype(np.int8))
