@@ -43,7 +43,7 @@ class Persistence:
         self.weight = keep * self.weight + due
 
     def variance(self) -> Array:
-        """(tags, knots): the errors' mean square, and while they are few also what a random walk would make of the next shorter horizon.
+        """(tags, knots): the errors' mean square, and while they are few also how they grew up to the next shorter horizon.
 
         NaN before any error. Errors of one horizon share their time: SLOTS of them tell about as much as one.
         """
@@ -52,11 +52,19 @@ class Persistence:
         known = self.weight[:, 0] > 0
         found[known, 0] = self.square[known, 0] / self.weight[known, 0]
         for knot in range(1, self.knots_s.size):
-            walk = found[:, knot - 1] * (self.knots_s[knot] / self.knots_s[knot - 1])
+            walk = found[:, knot - 1] * (self.knots_s[knot] / self.knots_s[knot - 1]) ** self._growth(found, knot)
             square, weight, share = self.square[:, knot], self.weight[:, knot], prior[:, knot]
             alone = np.divide(square, weight, out=np.full(square.size, np.nan), where=weight > 0)
             found[:, knot] = np.where(np.isnan(walk), alone, (share * np.nan_to_num(walk) + square) / (share + weight))
         return found
+
+    def _growth(self, found: Array, knot: int) -> Array:
+        """The power of time with which the mean square grew between the two shorter knots: 0 noise, 1 a random walk, 2 a ramp."""
+        if knot < 2:
+            return np.ones(len(found))
+        short, long = found[:, knot - 2], found[:, knot - 1]
+        ratio = np.divide(long, short, out=np.ones(len(found)), where=(short > 0) & (long > 0))
+        return np.clip(np.log(ratio) / np.log(self.knots_s[knot - 1] / self.knots_s[knot - 2]), 0.0, 2.0)
 
     def predict(self, horizon_s: Array) -> Normal:
         """The last sample; sd from the squared errors, which grow with the age of that sample. Before the first error the sd is 0."""
