@@ -64,7 +64,7 @@ class Persistence:
             return np.ones(len(found))
         short, long = found[:, knot - 2], found[:, knot - 1]
         ratio = np.divide(long, short, out=np.ones(len(found)), where=(short > 0) & (long > 0))
-        return np.clip(np.log(ratio) / np.log(self.knots_s[knot - 1] / self.knots_s[knot - 2]), 0.0, 2.0)
+        return np.asarray(np.clip(np.log(ratio) / np.log(self.knots_s[knot - 1] / self.knots_s[knot - 2]), 0.0, 2.0))
 
     def predict(self, horizon_s: Array) -> Normal:
         """The last sample; sd from the squared errors, which grow with the age of that sample. Before the first error the sd is 0."""
