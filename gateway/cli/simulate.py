@@ -63,17 +63,21 @@ def simulate(
     warnings = looked_over(present, ask)
     args = job_args(present, [ask]) | {"points": ask.steps + 1 if out else POINTS}
     found = work("simulate", args, seed)
+    _tell({"seed": seed, "asked": ask_row(ask), **found, "warnings": warnings}, site, out, plot, as_json=as_json)
+
+
+def _tell(report: dict[str, Any], site: Site, out: Path | None, plot: Path | None, *, as_json: bool) -> None:
+    """Files first, then what a person reads."""
     units = {tag.name: tag.unit for tag in site.tags}
-    report = {"seed": seed, "asked": ask_row(ask), **found, "warnings": warnings}
-    for warning in warnings:
+    for warning in report["warnings"]:
         show.note(f"warning: {warning}")
     bands.write(report, units, out, plot)
     if as_json:
         show.document(report)
     else:
         bands.told(report, units)
-    if found["partial"]:
-        raise Failure(FAILED, f"the simulation ended early: {found['partial']}", "what was made until then is shown")
+    if report["partial"]:
+        raise Failure(FAILED, f"the simulation ended early: {report['partial']}", "what was made until then is shown")
 
 
 def looked_over(present: Foresight, ask: Ask) -> list[str]:

@@ -64,18 +64,14 @@ def checked(model: Model, start: Mapping[str, float], ask: Ask, ranges: Mapping[
     _sizes(model, ask)
     changed = model.with_parameters({name: value for name, value in ask.parameters.items() if name in model.parameters})
     known, fastest = {*start, *ask.parameters}, changed.fastest_s
-    silent = [name for name in (*model.inputs, *model.outputs) if name not in known and not _inner(name, model)]
+    parts = {name.partition(".")[0] for name in model.parameters}  # names that begin so are the models' own, and no tags
+    silent = [name for name in (*model.inputs, *model.outputs) if name not in known and name.partition(".")[0] not in parts]
     warnings = [f"nothing is known of {', '.join(silent)}: the models' own start is taken"] if silent else []
     if ask.step_s > fastest:
         warnings.append(
             f"the step of {ask.step_s:g} s is longer than the fastest time constant, {fastest:g} s: what is between is not seen"
         )
     return tuple(warnings)
-
-
-def _inner(name: str, model: Model) -> bool:
-    """Whether it is a name of a model's own, and no tag."""
-    return any(parameter.startswith(f"{name.partition('.')[0]}.") for parameter in model.parameters)
 
 
 def _sizes(model: Model, ask: Ask) -> None:

@@ -55,6 +55,15 @@ def test_a_model_may_be_equations(folder):
     assert (model.parameters, model.outputs) == ({"fill": 120.0, "process_noise": 0.1}, {"level": "oven.t"})
 
 
+def test_a_whole_line_is_a_model_with_the_keys_of_its_configuration(folder):
+    """SIMULATION_PARAMETERS by key; its outputs and inputs have dots of their own."""
+    line = "{kind: pv_line, outputs: {production_line.temperature: line.t}, inputs: {production_line.setpoint: line.sp, production_line.status: 1}, parameters: {temperature_regulation: 0.2, step_s: 1min}}"
+    site = folder.load(f"{TAGS}\nmodels:\n  pv: {line}\nscenarios: {{a: {{parameters: {{pv.target_temperature: 23, pv.step_s: 30s}}}}}}\n")
+    assert site.models[0].parameters == {"temperature_regulation": 0.2, "step_s": 60.0}
+    assert site.models[0].inputs == {"production_line.setpoint": "line.sp", "production_line.status": 1.0}
+    assert site.scenarios["a"].parameters == {"pv.target_temperature": 23.0, "pv.step_s": 30.0}
+
+
 HEATER = "models:\n  heater: {kind: first_order, output: line.t, inputs: {u: line.sp}, "
 
 
