@@ -100,7 +100,7 @@ class Simulations:
             raise Refused(quality.BAD_INVALID_STATE, f"the scenario {name!r} belongs to the configuration: choose another name")
         horizon, step, runs = _number(args, "horizon_s"), _number(args, "step_s"), _whole(args, "runs")
         scenario = Scenario(name, description, _changes(args), horizon, step, runs, now_ns, now_ns)
-        self._checked(present, _ask(scenario, {}))
+        await asyncio.to_thread(_checked, present, [_ask(scenario, {})])
         kept = await self._store.scenarios()
         if len(kept) >= SCENARIOS and all(one.name != name for one in kept):
             raise Refused(BAD_TOO_MANY_OPERATIONS, f"{SCENARIOS} scenarios are kept already: delete some")
@@ -159,7 +159,7 @@ class Simulations:
     async def _begin(
         self, kind: str, names: Sequence[str], present: Foresight, asks: Sequence[Ask], args: Args, caller: Caller
     ) -> Mapping[str, Any]:
-        warnings = list(dict.fromkeys(warning for ask in asks for warning in self._checked(present, ask)))
+        warnings = await asyncio.to_thread(_checked, present, asks)  # the models of a large site take a tenth of a second
         seed = _whole(args, "seed")
         deadline_s = _number(args, "deadline_s") or DEADLINE_S
         if not 0 < deadline_s <= LONGEST_S:
@@ -174,14 +174,6 @@ class Simulations:
         task = asyncio.create_task(self._work(run, job, asks[0].steps), name=f"run {run_id}")
         self._under_way[run_id] = task
         return {"run": run_id, "seed": seed, "warnings": warnings}
-
-    def _checked(self, present: Foresight, ask: Ask) -> tuple[str, ...]:
-        if not present.models:
-            raise Refused(quality.BAD_INVALID_STATE, "the configuration has no section `models`: there is nothing to simulate")
-        try:
-            return checked(tied(present.models), held(present.models) | dict(present.start), ask, present.ranges)
-        except ModelError as fault:
-            raise Refused(quality.BAD_OUT_OF_RANGE, str(fault)) from None
 
     async def _work(self, run: Run, job: Job, steps: int) -> None:
         """One run to its end, which is kept and told, whatever it is."""
@@ -219,6 +211,17 @@ class Simulations:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+
+def _checked(present: Foresight, asks: Sequence[Ask]) -> list[str]:
+    """Warnings. Raises Refused that names what cannot work."""
+    if not present.models:
+        raise Refused(quality.BAD_INVALID_STATE, "the configuration has no section `models`: there is nothing to simulate")
+    try:
+        model, start = tied(present.models), held(present.models) | dict(present.start)
+        return list(dict.fromkeys(warning for ask in asks for warning in checked(model, start, ask, present.ranges)))
+    except ModelError as fault:
+        raise Refused(quality.BAD_OUT_OF_RANGE, str(fault)) from None
 
 
 def job_args(present: Foresight, asks: Sequence[Ask], names: Sequence[str] = ()) -> dict[str, Any]:
