@@ -10,7 +10,6 @@ import struct
 import time
 from contextlib import suppress
 
-import pytest
 from asyncua import ua
 
 from support.gateway import GatewayProcess
@@ -82,8 +81,8 @@ async def come_and_go(port, chance, heard, until, polite):
     return visits
 
 
-@pytest.mark.parametrize("seed", [int(os.environ.get("SEED", time.time_ns() % 2**32))])
-async def test_clients_that_come_and_go_disturb_nobody(tmp_path, seed):
+async def test_clients_that_come_and_go_disturb_nobody(tmp_path):
+    seed = int(os.environ.get("SEED", time.time_ns() % 2**32))
     port = free_port()
     tags = "\n".join(f"  - {{name: line.x{number}, source: plant, address: x{number}, sampling_interval: 1s}}" for number in range(ITEMS))
     site = SITE.format(file=recording(tmp_path), tags=tags, port=port, sessions=CLIENTS + 10)

@@ -86,6 +86,7 @@ def test_each_kind_of_details_is_what_the_library_writes():
         (struct.pack("<BBHBi", 1, 0, 9999, 1, 0) + tail(), ua.StatusCodes.BadHistoryOperationInvalid),
         (struct.pack("<BBHBii", 1, 0, 655, 1, 4, limits.HISTORY_TIMES + 1) + tail(), ua.StatusCodes.BadTooManyOperations),
     ],
+    ids=["nothing", "too many nodes", "too many nodes for events", "a list too short", "no details", "unknown details", "too many times"],
 )
 def test_a_request_that_cannot_be_is_refused_as_a_whole(body, code):
     with pytest.raises(ServiceError) as fault:
