@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet
 MODULES := tests/node/node_modules
+WORKERS ?= 3
 
 .PHONY: install run test lint format bench soak kills churn lock clean
 .DELETE_ON_ERROR:
@@ -13,7 +14,7 @@ run: .venv/run.stamp  ## virtual plant, broker, gateway and web page on 127.0.0.
 	$(BIN)/edgetwin demo $(ARGS)
 
 test: install
-	$(BIN)/python -m pytest -m "not long" $(ARGS)
+	$(BIN)/python -m pytest -m "not long" -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
