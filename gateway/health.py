@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from gateway.latency import Latency
 
@@ -105,7 +105,13 @@ class Health:
         return not reasons, reasons
 
     def ready(self) -> tuple[bool, list[str]]:
-        """Started, alive, and able to keep what it takes in. Sources that are away are named, but the gateway is ready without them."""
+        """Able to work, and every face listens. Sources that are away are named, but the gateway is ready without them."""
+        _, reasons = self.able()
+        reasons += [_in_words(unit) for unit in self.of_kind("sink") if unit.name in FACES and unit.state in _NOT_WELL]
+        return not reasons, reasons
+
+    def able(self) -> tuple[bool, list[str]]:
+        """Started, alive, and able to keep what it takes in."""
         alive, reasons = self.live()
         if self.ready_after_s is None:
             reasons.append("starting")
@@ -123,12 +129,15 @@ class Health:
     def degraded(self) -> list[str]:
         """Units that are not up, and what else is wrong, in words."""
         notes = [f"{subject}: {why}" for subject, why in self.notes.items()]
-        return notes + [
-            f"{unit.kind} {unit.name}: {unit.state.value}, {unit.reason}" for unit in self.units.values() if unit.state in _NOT_WELL
-        ]
+        return notes + [_in_words(unit) for unit in self.units.values() if unit.state in _NOT_WELL]
 
 
-_NOT_WELL = (State.DOWN, State.FAILED)
+FACES: Final = frozenset({"opcua", "web", "local"})  # the sinks that listen
+_NOT_WELL: Final = (State.DOWN, State.FAILED)
+
+
+def _in_words(unit: Unit) -> str:
+    return f"{unit.kind} {unit.name}: {unit.state.value}, {unit.reason}"
 
 
 def notify(*lines: str) -> None:

@@ -76,7 +76,7 @@ class Report:
     def status(self) -> dict[str, Any]:
         """JSON values. `state` is ok, degraded (something is away or full) or not_ready, with reasons."""
         now_ns = self.now_ns()
-        ready, reasons = self.health.ready()
+        able, reasons = self.health.able()  # a face that does not listen is no more than degraded: it comes by itself
         degraded = self.health.degraded() + [
             f"outbox {fill['stream']}: {fill['dropped']} rows given up" for fill in self._outbox(now_ns) if fill["dropped"]
         ]
@@ -88,7 +88,7 @@ class Report:
             "time": iso(now_ns),
             "uptime_s": round((now_ns - self.health.started_ns) / 1e9, 1),
             "ready_after_s": self.health.ready_after_s,
-            "state": "not_ready" if not ready else "degraded" if degraded else "ok",
+            "state": "not_ready" if not able else "degraded" if degraded else "ok",
             "reasons": reasons + degraded,
             "urls": dict(self.urls()),
             "twin": self._twin(),

@@ -137,10 +137,12 @@ def find(url: str | None, name: str | None) -> Daemon:
         raise Failure(UNREACHABLE, f"{which} has its socket in {' or '.join(map(str, local.folders()))}", _HINT)
     if len(found) > 1:
         alive = [path for path in found if _answers(path)]
-        if len(alive) != 1:
-            raise Failure(
-                WRONG, f"several gateways run here: {', '.join(sorted({path.stem for path in found}))}", "say which one with --name"
-            )
+        if len(alive) > 1:
+            names = ", ".join(sorted({path.stem for path in alive}))
+            raise Failure(WRONG, f"several gateways run here: {names}", "say which one with --name")
+        if not alive:
+            where = ", ".join(sorted({str(path.parent) for path in found}))
+            raise Failure(UNREACHABLE, f"no gateway answers on any of the {len(found)} sockets in {where}", _HINT)
         found = alive
     return Daemon(found[0], "http://localhost")
 

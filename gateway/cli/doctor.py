@@ -1,5 +1,6 @@
 """What is wrong here, and what to do about it: findings from the configuration, the daemon's status and the twin's tags. Pure."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -34,7 +35,9 @@ class Finding:
 def of_status(report: Mapping[str, Any]) -> Iterator[Finding]:
     """What the daemon's status tells."""
     level = {"ok": FINE, "degraded": WARNING}.get(report["state"], FAULT)
-    yield Finding(level, "gateway", "; ".join(report.get("reasons", [])) or f"{report['state']}, version {report['version']}")
+    units = tuple(f"{kind[:-1]} {name}: " for kind in ("sources", "sinks") for name in report.get(kind, {}))
+    reasons = [reason for reason in report.get("reasons", []) if not reason.startswith(units)]  # each unit speaks for itself below
+    yield Finding(level, "gateway", "; ".join(reasons) or f"{report['state']}, version {report['version']}")
     for kind in ("sources", "sinks"):
         for name, unit in report.get(kind, {}).items():
             yield from _of_unit(f"{kind[:-1]} {name}", unit)
@@ -50,8 +53,7 @@ def of_status(report: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _of_unit(subject: str, unit: Mapping[str, Any]) -> Iterator[Finding]:
     if unit["state"] != "up":
-        hint = "look at the address, the network and the other side; it is tried again by itself" if unit["state"] == "down" else ""
-        yield Finding(FAULT, subject, f"{unit['state']}: {unit.get('reason', '')}", hint)
+        yield Finding(FAULT, subject, f"{unit['state']}: {unit.get('reason', '')}", _unit_hint(unit))
     else:
         yield Finding(FINE, subject, "up")
     skew_s = unit.get("clock_skew_s")
@@ -62,6 +64,16 @@ def _of_unit(subject: str, unit: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(WARNING, f"{subject}: {name}", why)
     if len(problems) > _LISTED:
         yield Finding(WARNING, subject, f"{len(problems) - _LISTED} more problems: edgetwin status --json lists them")
+
+
+def _unit_hint(unit: Mapping[str, Any]) -> str:
+    """What to do about a unit that is not up."""
+    if unit["state"] != "down":
+        return ""
+    taken = re.search(r"cannot listen on \S*:(\d+): .*address (?:already )?in use", unit.get("reason", ""), re.IGNORECASE)
+    if taken:
+        return f"another program holds the port: `ss -ltnp 'sport = :{taken[1]}'` shows which; it is tried again by itself"
+    return "look at the address, the network and the other side; it is tried again by itself"
 
 
 def _of_outbox(fill: Mapping[str, Any]) -> Iterator[Finding]:

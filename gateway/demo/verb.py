@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.resources import as_file
@@ -73,7 +73,10 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(config: Path | None, seconds: float | None, data: Path | None, json_output: bool, extra: int = 0) -> int:
-    """Runs until the seconds are over, SIGINT or SIGTERM; the exit code. Addresses and reasons go to stderr where stdout is for JSON."""
+    """Runs until the seconds are over, SIGINT, SIGTERM or SIGHUP; the exit code.
+
+    Addresses and reasons go to stderr where stdout is for JSON.
+    """
     from gateway import logs
     from gateway.contracts import ConfigError
     from gateway.demo.extra import write_site
@@ -170,10 +173,13 @@ def _told_to_stop(stop: asyncio.Event) -> Iterator[None]:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, once, number)
+    closes = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN  # nohup: it stays when its terminal goes
+    if closes:
+        loop.add_signal_handler(signal.SIGHUP, stop.set)  # shell and kernel may each send one
     try:
         yield
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if closes else ())):
             loop.remove_signal_handler(number)
 
 
@@ -265,8 +271,9 @@ async def _quiet(gateway: "Gateway", deadline: float) -> None:
 
 
 def _say(talk: IO[str], *lines: str) -> None:
-    for line in lines:
-        print(line, file=talk, flush=True)
+    with suppress(OSError):  # the terminal is closed: the end is in order all the same
+        for line in lines:
+            print(line, file=talk, flush=True)
 
 
 def _welcome(gateway: "Gateway", plant: PlantProcess, login: str, seconds: float | None) -> list[str]:

@@ -75,6 +75,25 @@ async def test_doctor_finds_dead_tags_and_problems(room):
     assert said.out.splitlines()[0].startswith("fault    source plc1: down: connection refused")
 
 
+@pytest.mark.parametrize(
+    "why",
+    [
+        "web: cannot listen on 127.0.0.1:8080: Address already in use; set web.port to a free port",
+        "OPC UA server: cannot listen on 127.0.0.1:8080: error while attempting to bind on address (...): address already in use (...)",
+    ],
+)
+def test_doctor_says_once_that_another_program_holds_the_port(why):
+    report = {
+        "state": "degraded",
+        "version": "1",
+        "reasons": [f"sink web: down, {why}", "outbox hq: 3 rows given up"],
+        "sinks": {"web": {"state": "down", "reason": why}},
+    }
+    gateway, web = list(doctor.of_status(report))[:2]
+    assert (gateway.what, web.what) == ("outbox hq: 3 rows given up", f"down: {why}")
+    assert "another program holds the port: `ss -ltnp 'sport = :8080'` shows which" in web.hint
+
+
 def test_doctor_says_when_a_clock_is_off_and_the_disk_will_be_full():
     report = {
         "state": "ok",
@@ -208,6 +227,27 @@ def test_a_socket_that_nobody_answers_on_is_no_gateway(folder):
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(folder / "dead.sock"))
     assert run("status").code == 3
+
+
+def test_sockets_that_nobody_answers_on_are_not_several_gateways(folder):
+    left_behind(folder, "test-1", "test-2")
+    said = run("status")
+    assert said.code == 3
+    assert "no gateway answers on any of the 2 sockets" in said.err
+
+
+async def test_sockets_that_were_left_behind_are_passed_over(room, folder):
+    left_behind(folder, "bench-1", "demo")
+    assert (await edgetwin("status")).code == 0
+
+
+def left_behind(folder, *names):
+    """As kill -9 leaves them."""
+    import socket
+
+    for name in names:
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(folder / f"{name}.sock"))
 
 
 async def test_of_several_gateways_one_must_be_named(room, folder):

@@ -28,6 +28,19 @@ def test_an_absent_source_leaves_the_gateway_ready_and_is_named():
     assert health.degraded() == ["source plc1: down, connection refused"]
 
 
+@pytest.mark.parametrize("name", ["opcua", "web", "local"])
+def test_a_face_that_does_not_listen_is_not_ready_and_is_named_yet_the_gateway_works(name):
+    health = Health(lambda: 0)
+    health.ready_after_s = 0.5
+    unit = health.fresh("sink", name)
+    health.keep(unit)
+    unit.turn(State.DOWN, "cannot listen")
+    assert health.ready() == (False, [f"sink {name}: down, cannot listen"])
+    assert (health.able(), health.live()) == ((True, []), (True, []))
+    unit.turn(State.UP)
+    assert health.ready() == (True, [])
+
+
 def test_a_stuck_loop_and_a_commit_that_does_not_end_are_not_alive():
     now = 0
     health = Health(lambda: now)

@@ -57,6 +57,28 @@ async def test_its_addresses_answer_and_ctrl_c_ends_it(start_demo):
 
 
 @pytest.mark.live
+async def test_a_terminal_that_is_closed_ends_it_in_order(start_demo, tmp_path):
+    """SIGHUP, also more than one of them, leaves exit code 0 and neither socket nor folder."""
+    (tmp_path / "edgetwin").mkdir()
+    demo = start_demo(env={"XDG_RUNTIME_DIR": str(tmp_path), "TMPDIR": str(tmp_path), "PYTHONPATH": ":".join(sys.path)})
+    local = re.compile(r"OPC UA +opc.tcp://127.0.0.1:(\d+)")
+    port = (await eventually(lambda: local.search(demo.output()), within=40))[1]
+    demo.signal(signal.SIGHUP)
+    demo.signal(signal.SIGHUP)
+    assert demo.wait(within=30) == 0, demo.errors()
+    name = "demo.sock" if port == "4840" else f"demo-{port}.sock"
+    assert not [folder / name for folder in folders(tmp_path) if (folder / name).exists()]
+    assert not list(tmp_path.glob("edgetwin-*"))
+
+
+def folders(runtime):
+    """Where its socket may have lain."""
+    from gateway import local
+
+    return [local.SYSTEM, runtime / "edgetwin"]
+
+
+@pytest.mark.live
 def test_a_configuration_that_is_wrong_ends_with_2_and_says_where(start_demo, tmp_path):
     wrong = tmp_path / "site.yaml"
     wrong.write_text("version: 1\ngateway: {nam: x}\n")
