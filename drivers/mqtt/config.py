@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from gateway.contracts import Duration
-from gateway.wire.mqtt.endpoint import NO_FILES, Endpoint, Protocol, Tls, filter_error, parse_url, topic_error
+from gateway.wire.mqtt.endpoint import NO_FILES, Endpoint, Protocol, Tls, filter_error, matches, parse_url, topic_error
 
 
 class Config(BaseModel):
@@ -51,6 +51,11 @@ class Config(BaseModel):
         host, port, encrypted = parse_url(self.url)
         password = self.password.get_secret_value() if self.password else None
         return Endpoint(host, port, encrypted, self.protocol, self.user, password, self.tls, round(self.keepalive))
+
+    def address_warning(self, address: str) -> str | None:
+        """Why a tag of a good address would never get a value, or None."""
+        topic = address.partition("#")[0]
+        return None if any(matches(pattern, topic) for pattern in self.topics) else f"no topic filter of this source covers {topic}"
 
     @staticmethod
     def address_error(address: str) -> str | None:

@@ -24,6 +24,7 @@ ALARM_KEYS: Final = frozenset({"tag", "exclusive"}) | KINDS | SHARED
 SEVERITY: Final = {Limit.HIHI: 800, Limit.LOLO: 800, Limit.BAD: 300}
 USUAL: Final = 500  # of all others
 _SLACK: Final = frozenset({*LIMITS.values(), Limit.LEVEL, Limit.DEV, Limit.ROC})
+_UNKNOWN: Final = -1  # of a tag that there is not: its alarm is read for its other faults, and makes no rule
 _SHORTEST_NS: Final = 1_000_000_000  # of a re-alarm
 _ORDER: Final = (Limit.LOLO, Limit.LO, Limit.HI, Limit.HIHI)
 _WORDS: Final = {
@@ -56,8 +57,7 @@ class Alarms:
                 hint = "add hihi, hi, lo, lolo, state, bad_quality, deviation, rate or discrepancy"
                 self._faults.add(node.place, fields.path, "names no limit", hint)
             tag = self._tag(fields.get("tag"), fields.key("tag"))
-            if tag is not None:
-                self._entry(tag, fields)
+            self._entry(Tag(_UNKNOWN, fields.text("tag") or fields.path) if tag is None else tag, fields)
 
     def read_thresholds(self, section: Node) -> None:
         """Takes the short form `thresholds: {tag: [low, high]}`: a LO and a HI alarm."""
@@ -82,7 +82,7 @@ class Alarms:
                     why = f"{above.limit} {above.threshold:g} is not above {below.limit} {below.threshold:g}"
                     self._faults.add(place, key, why, "lolo < lo < hi < hihi")
             for rule, place, key in limits:
-                span = self._tags[rule.tag_id].eu_range
+                span = None if rule.tag_id == _UNKNOWN else self._tags[rule.tag_id].eu_range
                 if span and not span[0] <= rule.threshold <= span[1]:
                     self._faults.warn(place, key, f"{rule.threshold:g} lies outside the range {span[0]:g} to {span[1]:g} of {tag}")
 
@@ -98,7 +98,10 @@ class Alarms:
         shared = Fields(
             Node({key: node for key, node in fields.map.items() if key in SHARED}, fields.node.place), fields.path, self._faults
         )
+        self._manner(shared)
         limits = {key: fields.get(key) for key in LIMITS}
+        if any(limits.values()) or "deviation" in fields.map:
+            self._hysteresis(Limit.HI, 0.0, shared)
         if fields.flag("exclusive"):
             self._exclusive(tag, {key: node for key, node in limits.items() if node is not None}, shared, fields)
         else:
@@ -199,7 +202,7 @@ class Alarms:
         within_ns, tolerance = fields.duration_ns("within", None), fields.number("tolerance") or 0.0
         if tolerance < 0:
             fields.fault("tolerance", f"{tolerance:g} is negative", "write 0 or more, in engineering units")
-        kinds = {tag.type, target.type} if target is not None else {tag.type}
+        kinds = {each.type for each in (tag, target) if each is not None and each.tag_id != _UNKNOWN}
         if TagType.TEXT in kinds or (len(kinds) > 1 and not kinds <= NUMBERS):
             words = " and ".join(sorted(kind.name.lower() for kind in kinds))
             fields.fault("of", f"a discrepancy of {words} cannot be told", "command and feedback are of one type, and no text")
@@ -214,6 +217,7 @@ class Alarms:
             return Fields(node, key, self._faults)  # which lists that it should be a map
         fields = Fields(Node({**shared.map, **node.map}, node.place), key, self._faults)
         fields.allow(known)
+        self._manner(fields)
         return fields
 
     def _limited(self, fields: Fields) -> bool:
@@ -243,31 +247,42 @@ class Alarms:
 
     def _add(self, rule: AlarmRule, place: Place, key: str) -> None:
         self._at[rule.tag, rule.limit] = rule, place, key
-        self.rules.append(rule)
+        if rule.tag_id != _UNKNOWN:
+            self.rules.append(rule)
 
     def _usual(self, limit: Limit) -> int:
         return self._severity or SEVERITY.get(limit, USUAL)
 
     def _build(self, tag: Tag, limit: Limit, threshold: float, fields: Fields, target: Tag | None = None) -> AlarmRule:
+        return replace(
+            self._manner(fields, limit),
+            tag_id=tag.tag_id,
+            tag=tag.name,
+            threshold=threshold,
+            hysteresis=self._hysteresis(limit, threshold, fields),
+            message=fields.text("message") or self._message(tag, limit, threshold, target, fields),
+            target_id=-1 if target is None else target.tag_id,
+            target="" if target is None else target.name,
+        )
+
+    def _manner(self, fields: Fields, limit: Limit = Limit.BAD) -> AlarmRule:
+        """The keys that limits share, as a rule of no tag yet. Read of every alarm, so that a wrong limit hides none of their faults."""
         again_ns = fields.duration_ns("re_alarm", 0) or 0
         if 0 < again_ns < _SHORTEST_NS:
             fields.fault("re_alarm", "is less than a second", "write 15min, or leave it out")
         shelve_ns = fields.duration_ns("shelve_max", 8 * HOUR_NS)
         return AlarmRule(
-            tag_id=tag.tag_id,
-            tag=tag.name,
+            tag_id=_UNKNOWN,
+            tag="",
             limit=limit,
-            threshold=threshold,
-            hysteresis=self._hysteresis(limit, threshold, fields),
+            threshold=0.0,
             on_delay_ns=fields.duration_ns("on_delay", 0) or 0,
             off_delay_ns=fields.duration_ns("off_delay", 0) or 0,
             severity=fields.integer("severity", 1, 1000, self._usual(limit)),
-            message=fields.text("message") or self._message(tag, limit, threshold, target, fields),
+            message=fields.text("message"),
             cause=fields.text("cause"),
             consequence=fields.text("consequence"),
             action=fields.text("action"),
-            target_id=-1 if target is None else target.tag_id,
-            target="" if target is None else target.name,
             latch=fields.flag("latch"),
             confirm=fields.flag("confirm"),
             re_alarm_ns=again_ns,
@@ -294,6 +309,8 @@ class Alarms:
 
     def _state(self, tag: Tag, node: Node, key: str) -> float | None:
         """The number of a state, from its label or its number."""
+        if tag.tag_id == _UNKNOWN:
+            return None
         if tag.type not in {TagType.ENUM, TagType.BOOL}:
             self._faults.add(node.place, key, f"{tag.name} is {tag.type.name.lower()} and has no states", "only bool and enum have states")
             return None

@@ -1,6 +1,8 @@
 """Expressions of derived tags and interlocks: parsed once here, so that their faults carry a place."""
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
 from gateway.model.derived import DerivedRule
 from gateway.model.expression import ExpressionError, parse
@@ -8,6 +10,9 @@ from gateway.model.tag import TagType
 from gateway.settings.faults import Faults
 from gateway.settings.node import Node
 from gateway.settings.tags import Draft
+
+_WORD: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.]*")
+"""What may be a tag's name in an expression that cannot be parsed: a fault in it hides no cycle."""
 
 
 def read_expressions(draft: Draft) -> tuple[DerivedRule, ...]:
@@ -17,7 +22,9 @@ def read_expressions(draft: Draft) -> tuple[DerivedRule, ...]:
     rules = list[DerivedRule]()
     for tag, node, key in draft.expressions:
         names = _parse(node, key, types, draft.faults, stateful=True)
-        if names is not None:
+        if names is None:
+            inputs[tag.name] = tuple(name for name in _WORD.findall(node.text) if name in types)
+        else:
             inputs[tag.name] = names
             rules.append(DerivedRule(tag.tag_id, tag.name, node.text))
     for _, node, key in draft.interlocks:

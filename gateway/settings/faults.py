@@ -49,6 +49,7 @@ class Faults:
     found: list[Fault] = field(default_factory=list)
     fatal: bool = False
     more: int = 0  # faults beyond the first LISTED
+    _seen: set[tuple[Place, str, str]] = field(default_factory=set)
 
     def add(self, place: Place, key: str, why: str, hint: str = "") -> None:
         self.fatal = True
@@ -58,7 +59,12 @@ class Faults:
         self._keep(Fault(place, key, why, hint, warning=True))
 
     def _keep(self, fault: Fault) -> None:
+        """Once for each key of the file: one that several limits share is read for each of them."""
+        seen = fault.place, fault.key.rpartition(".")[2], fault.why
+        if seen in self._seen:
+            return
         if len(self.found) < LISTED:
+            self._seen.add(seen)
             self.found.append(fault)
         else:
             self.more += 1

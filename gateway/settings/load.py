@@ -74,8 +74,9 @@ class _Loader:
         sections = {name: self._filled(name, model) for name, model in self.models.items() if self._wanted(name)}
         self._ports(sections)
         sources, checks = self._sources()
+        doubts = {name: getattr(unit.config, "address_warning", None) for name, unit in sources.items()}
         upstream = self._upstream()
-        draft = Draft(self.faults, read_units(), checks, self.previous)
+        draft = Draft(self.faults, read_units(), checks, self.previous, doubts)
         draft.read_tags(self._section("tags"))
         draft.read_derived(self._section("derived"))
         tags = draft.table()

@@ -54,11 +54,26 @@ class Filler:
         try:
             return model.model_validate(_plain(resolved, frozenset({model})))
         except ValidationError as error:
-            for one in error.errors(include_url=False):
-                self._fault(one, resolved, model, path)
+            self._listed(error, resolved, model, path)
         except (ArithmeticError, RecursionError) as error:
             self.faults.add(node.place, path, f"holds a value out of all bounds: {error}")
         return None
+
+    def _listed(self, error: ValidationError, node: Node, model: Model, path: str) -> None:
+        """Its faults; with those between keys, which pydantic looks for only once each key is good: the bad ones are left out for that."""
+        found = error.errors(include_url=False)
+        for one in found:
+            self._fault(one, node, model, path)
+        bad = {str(one["loc"][0]) for one in found if one["loc"]}
+        rest = Node({name: child for name, child in node.map.items() if name not in bad}, node.place, key=node.key)
+        if not bad & node.map.keys():
+            return
+        try:
+            model.model_validate(_plain(rest, frozenset({model})))
+        except ValidationError as again:
+            for one in again.errors(include_url=False):
+                if not one["loc"] and not any(re.search(rf"\b{re.escape(name)}\b", one["msg"]) for name in bad):
+                    self._fault(one, node, model, path)
 
     def _resolved(self, node: Node, models: frozenset[Model], path: str, *, relative: bool) -> Node:
         """The map with its secrets fetched; those in clear are warned of."""

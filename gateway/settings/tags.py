@@ -27,12 +27,13 @@ AddressCheck = Callable[[str], str | None]
 
 @dataclass(slots=True)
 class Draft:
-    """Tags as they are read. place of a name: its node and key path."""
+    """Tags as they are read. declared: of a name its node and key path; doubts: what a source warns of in an address."""
 
     faults: Faults
     units: Mapping[str, Unit]
     sources: Mapping[str, AddressCheck | None]
     previous: TagTable | None = None
+    doubts: Mapping[str, AddressCheck | None] = field(default_factory=dict)
     tags: list[Tag] = field(default_factory=list)
     declared: dict[str, tuple[Node, str]] = field(default_factory=dict)
     expressions: list[tuple[Tag, Node, str]] = field(default_factory=list)
@@ -147,6 +148,8 @@ class Draft:
             fields.require("address", f"where {source} finds it")
         elif check is not None and address and (why := check(address)):
             fields.fault("address", why)
+        elif address and (doubt := self.doubts.get(source)) and (why := doubt(address)):
+            fields.warn("address", why)
         return source
 
     def _quantity(self, fields: Fields, kind: TagType) -> tuple[str, tuple[float, float] | None, float]:

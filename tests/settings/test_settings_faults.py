@@ -4,6 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from drivers.mqtt.config import Config
+from gateway.settings.faults import Faults, Place
+from gateway.settings.node import Node
+from gateway.settings.plugin import Filler
+
 GOLDEN = Path(__file__).with_name("faults.golden")
 
 
@@ -68,6 +73,47 @@ def test_ten_faults_are_listed_at_once_in_the_order_of_the_file(folder):
     )
     assert [fault.split(":")[1] for fault in faults] == ["2", "4", "6", "7", "8", "9", "11", "12", "13", "14"]
     assert all(fault.startswith("site.yaml:") for fault in faults)
+
+
+def test_no_fault_hides_another(folder):
+    """An unknown tag, a wrong limit, a wrong port and a broken expression leave the rest to be looked at; a shared key is told once."""
+    faults = folder.faults(
+        "version: 1\n"
+        "web: {port: 99999}\n"
+        "tags: [{name: a}, {name: b}]\n"
+        "derived:\n"
+        "  - {name: d, expr: e + }\n"
+        "  - {name: e, expr: d + 1}\n"
+        "alarms:\n"
+        "  - {tag: nope, hysteresis: abc, on_delay: 5 parsecs, lo: 30, hi: 18}\n"
+        "  - {tag: a, hi: {limit: x, off_delay: 5 par}, lo: {limit: 4, severity: 0}, hysteresis: abc}\n"
+        "  - {tag: b, hi: 5, lo: 4, on_delay: 4 parsecs}\n"
+    )
+    assert [fault.split(": ")[0].rsplit(":", 1)[0] + " " + fault.split(": ")[1] for fault in faults] == [
+        "site.yaml:2 web.port",
+        "site.yaml:5 derived[0].expr", "site.yaml:5 derived[0].expr",
+        "site.yaml:8 alarms[0].tag", "site.yaml:8 alarms[0].hysteresis", "site.yaml:8 alarms[0].on_delay", "site.yaml:8 alarms[0].hi",
+        "site.yaml:9 alarms[1].hi.limit", "site.yaml:9 alarms[1].hi.off_delay", "site.yaml:9 alarms[1].lo.severity",
+        "site.yaml:9 alarms[1].hysteresis",
+        "site.yaml:10 alarms[2].on_delay",
+    ]  # fmt: skip
+
+
+def test_a_number_out_of_bounds_does_not_hide_what_is_wrong_between_keys():
+    place, faults = Place("site.yaml", 1, 1), Faults()
+    given = {"url": "mqtt://127.0.0.1", "topics": "a", "password": "b", "keepalive": "99999"}
+    entries = {key: Node([Node(text, place, text)] if key == "topics" else text, place, text, key=place) for key, text in given.items()}
+    assert Filler({}, faults).fill(Config, Node(entries, place), "sources.m", frozenset({"driver"})) is None
+    assert [fault.why for fault in faults.found if not fault.warning] == [
+        "should be less than or equal to 3600, not '99999'",
+        "password without user",
+    ]
+
+
+def test_an_address_that_no_topic_of_its_source_covers_is_warned_of():
+    config = Config(url="mqtt://127.0.0.1", topics=("cell/#",))
+    assert config.address_warning("cell/1#/x") is None
+    assert config.address_warning("other/1#/x") == "no topic filter of this source covers other/1"
 
 
 def test_a_million_mistakes_are_a_list_that_ends(folder):
