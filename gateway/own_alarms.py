@@ -152,8 +152,9 @@ class OwnAlarms:
         now_ns = self._now_ns()
         found = wrong(self._health, self._site(), self._outbox.share, expires_ns, now_ns)
         for condition, active, why in self._edges.look(found, time.monotonic_ns()):
-            update = self._engine.system(condition, active, now_ns, why)
-            self._commanded("system", update, condition=condition, active=active, message=why)
+            message = f"{self._engine.view.condition(condition).rule.message}: {why}" if active else ""
+            update = self._engine.system(condition, active, now_ns, message)
+            self._commanded("system", update, condition=condition, active=active, message=message)
 
 
 class Certificate:

@@ -1,5 +1,6 @@
 """The documentation of the API as one plain page, made from the OpenAPI document: no script, no address outside the gateway."""
 
+import re
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -16,7 +17,7 @@ def page(document: Mapping[str, Any], stream: str, openapi_url: str, style_url: 
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<title>{title}</title><link rel="stylesheet" href="{escape(style_url)}"></head><body class="docs"><main><h1>{title}</h1>'
-        f'<p>{escape(document["info"].get("description", ""))} As a document: <a href="{escape(openapi_url)}">OpenAPI</a>. '
+        f'<p>{_prose(document["info"].get("description", ""))} As a document: <a href="{escape(openapi_url)}">OpenAPI</a>. '
         "Live values: WebSocket <code>/api/v1/stream</code>. Errors are problem documents (RFC 9457).</p>"
         f"{operations}<section><h2>Stream</h2><pre>{escape(stream)}</pre></section></main></body></html>"
     )
@@ -28,7 +29,7 @@ def _operation(verb: str, path: str, operation: Mapping[str, Any]) -> str:
     required = body.get("required", ())
     fields += [_field(name, "body", schema, name in required) for name, schema in body.get("properties", {}).items()]
     table = f'<div class="scroll"><table><tr><th>name<th>in<th>type<th>meaning</tr>{"".join(fields)}</table></div>' if fields else ""
-    meaning = escape(operation.get("description", ""))
+    meaning = _prose(operation.get("description", "") or operation.get("summary", ""))
     return f"<section><h2><b>{verb.upper()}</b> <code>{escape(path)}</code></h2><p>{meaning}</p>{table}</section>"
 
 
@@ -39,7 +40,7 @@ def _parameter(parameter: Mapping[str, Any]) -> str:
 def _field(name: str, place: str, schema: Mapping[str, Any], required: bool) -> str:
     need = " *" if required else ""
     return (
-        f"<tr><td><code>{escape(name)}</code>{need}<td>{place}<td>{escape(_type(schema))}<td>{escape(schema.get('description', ''))}</tr>"
+        f"<tr><td><code>{escape(name)}</code>{need}<td>{place}<td>{escape(_type(schema))}<td>{_prose(schema.get('description', ''))}</tr>"
     )
 
 
@@ -51,3 +52,8 @@ def _type(schema: Mapping[str, Any]) -> str:
     if schema.get("type") == "array":
         return f"{_type(schema.get('items', {}))}, repeatable"
     return str(schema.get("type") or schema.get("$ref", "any").rpartition("/")[2])
+
+
+def _prose(text: str) -> str:
+    """Words as HTML: what stands between backticks is code."""
+    return re.sub(r"(`+)(.+?)\1", r"<code>\2</code>", escape(text), flags=re.DOTALL)

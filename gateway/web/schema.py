@@ -60,12 +60,14 @@ class Alarm(Shape):
     out_of_service: bool
     retained: bool = Field(description="active, not acknowledged or not confirmed")
     holds: str | None = Field(description="which limit holds, of a condition with several")
-    value: float | None
+    value: float | None = Field(description="at the last change of active or of the limit that holds")
     status: str
     since: str | None = Field(description="of the last transition")
-    active_since: str | None
+    change: str | None = Field(description="the last transition, for example acknowledged; null before the first")
+    raised: str | None = Field(description="when it became active last")
+    active_since: str | None = Field(description="the same, while it is active")
     serial: int = Field(description="counts the transitions")
-    user: str = Field(description="who acted last")
+    user: str = Field(description="who acted last; empty where time or the process did")
     comment: str = Field(description="what was said last")
     comment_user: str
     comment_time: str | None

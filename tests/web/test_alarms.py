@@ -12,10 +12,11 @@ from web.test_stream import local as stream_of
 from web.test_stream import serving, subscribe, until
 
 HOT, OVEN, COUNT = "line.temperature/Alarms/HI", "oven.temperature/Alarms/HIHI", "line.count/Alarms/LO"
+WHY = {"cause": "the fan is off", "consequence": "glass breaks", "action": "switch the fan on"}
 RULES = (
     AlarmRule(0, "line.temperature", Limit.HI, 27.0, hysteresis=0.5, severity=500, message="too warm"),
     AlarmRule(1, "line.count", Limit.LO, 10.0, severity=300, shelve_max_ns=1800 * S),
-    AlarmRule(4, "oven.temperature", Limit.HIHI, 100.0, severity=900, message="oven too hot", confirm=True),
+    AlarmRule(4, "oven.temperature", Limit.HIHI, 100.0, severity=900, message="oven too hot", confirm=True, **WHY),
 )
 
 
@@ -88,7 +89,8 @@ async def test_an_alarm_carries_all_of_its_state(caller, alarmed):
     assert (found["shelving"], found["unshelve_at"], found["shelve_max_s"]) == ("timed", "2027-01-15T08:10:01.000Z", 28800.0)
     assert (found["severity"], found["level"], found["status"], found["user"]) == ("critical", 900, "Good", "local:1000")
     assert found["serial"] == alarmed.engine.view.condition(OVEN).serial == 3
-    assert found["active_since"] == "2027-01-15T08:00:01.000Z"
+    assert found["active_since"] == found["raised"] == "2027-01-15T08:00:01.000Z"
+    assert found["change"] == "shelved"
 
 
 async def test_each_verb_has_its_address_and_its_refusal_the_status_of_its_kind(caller):
@@ -180,11 +182,26 @@ async def test_an_operator_confirms_and_shelves_on_the_page_and_sees_what_is_sil
                     await page.shows(text)
                     await page.evaluate(f"[...document.querySelectorAll('button')].find((one) => one.textContent === '{text}').click()")
 
+                async def unfolded(text):
+                    async def there():
+                        await page.evaluate("document.querySelectorAll('#alarms .menu').forEach((one) => { one.open = true; })")
+                        return text in await page.text()
+
+                    await eventually(there, 20, text)
+
                 await page.shows("No alarm is active")
                 await room.feed({"oven.temperature": 120.0})
+                await page.shows("■ critical 900")
                 await press("Acknowledge")
+                await page.shows("acknowledged 08:00:01 UTC by anonymous")
+                await page.evaluate("document.querySelector('#alarms details').open = true")
+                await page.shows("the fan is off", "glass breaks", "switch the fan on")
+                await room.feed({"oven.temperature": 131.23456789})
+                await page.shows("120 °C", "131.23 °C")
+                assert await page.evaluate("document.querySelector('#alarms details').open")
                 await press("Confirm")
                 await eventually(lambda: room.engine.view.condition(OVEN).confirmed)
+                await unfolded("Shelve 10 min")
                 await press("Shelve 10 min")
                 text = await page.shows("Shelved, suppressed, out of service, disabled: 1")
                 assert "oven too hot" not in text.partition("Live values")[0].partition("Shelved,")[0]
@@ -192,7 +209,7 @@ async def test_an_operator_confirms_and_shelves_on_the_page_and_sees_what_is_sil
                 await page.shows("oven too hot", "shelved until")
                 assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
                 await press("Unshelve")
-                await page.shows("Shelve 1 h")
+                await unfolded("Shelve 1 h")
                 await room.feed({"line.count": 5})
                 await page.shows("line.count/Alarms/LO")
                 await page.shows("2 in a day, 2 standing, 0 stale")

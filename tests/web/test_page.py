@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import httpx
 from websockets.asyncio.client import connect
 
+from gateway.model import quality
 from gateway.web.config import WebConfig
 from gateway.web.server import WebServer
 from support.missing import missing
@@ -127,6 +128,41 @@ async def test_a_viewer_sees_symbols_labels_reasons_and_whole_numbers_but_no_but
         assert "Acknowledge" not in text
 
 
+async def test_what_a_person_entered_is_said_to_be_by_hand_and_other_statuses_by_name(tmp_path):
+    async with serving(tmp_path, insecure=True, anonymous="viewer") as (room, _, url), looking(url, tmp_path / "profile") as page:
+        await room.feed({"line.temperature": 21.123456789}, status=quality.GOOD_LOCAL_OVERRIDE)
+        await room.feed({"line.count": 7}, status=0x00BA_0000)
+        await page.shows("by hand GoodLocalOverride", "good GoodResultsMayBeIncomplete", "21.12")
+        assert await page.evaluate("document.querySelector('#tags .number').title") == "21.123456789"
+
+
+async def test_the_page_finds_the_gateway_again_by_itself_and_keeps_no_error(tmp_path):
+    async with serving(tmp_path) as (room, server, url), looking(url, tmp_path / "profile") as page:
+        await room.people.users.add("ann", "operator", "kettle-drum-seven")
+        await page.shows("unknown: not signed in")
+        await page.evaluate(_SIGN_IN.replace("PASSWORD", "kettle-drum-seven"))
+        await page.shows("ann (operator)", "line.temperature")
+        await server.stop()
+        await page.shows("the gateway does not answer")
+        room.sessions.revoke_user("ann")
+        again = WebServer(room.app, "127.0.0.1", server.port)
+        await again.start()
+        try:
+            text = await page.shows("sign in again", "Password")
+            assert "line.temperature" not in text
+            assert "does not answer" not in text
+        finally:
+            await again.stop()
+
+
+async def test_a_spent_link_is_told_to_a_person_as_a_page_and_to_a_program_as_a_problem(local):
+    answer = await local.get("/login", params={"link": "no"}, headers={"Accept": "text/html"})
+    assert (answer.status_code, answer.headers["content-type"]) == (401, "text/html; charset=utf-8")
+    assert "used before" in answer.text
+    assert 'href="/"' in answer.text
+    assert (await local.get("/login", params={"link": "no"})).headers["content-type"] == "application/problem+json"
+
+
 async def test_no_alarm_is_said_only_while_the_gateway_says_so(tmp_path):
     async with serving(tmp_path, insecure=True, anonymous="viewer") as (_, server, url), looking(url, tmp_path / "profile") as page:
         await page.shows("No alarm is active")
@@ -147,5 +183,6 @@ async def test_who_may_acknowledge_reaches_the_button_on_a_phone(tmp_path):
 
 async def test_the_documentation_fits_a_phone(tmp_path):
     async with serving(tmp_path) as (_, _server, url), looking(f"{url}/api/docs", tmp_path / "profile") as page:
-        await page.shows("RFC 9457", "/api/v1/history")
+        text = await page.shows("RFC 9457", "/api/v1/history", "at most so many")
+        assert "`" not in text
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")

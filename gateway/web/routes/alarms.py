@@ -60,8 +60,8 @@ async def alarms(
     suppressed: Annotated[bool | None, Query(description="suppressed or out of service")] = None,
     tag: Annotated[list[str] | None, Query(max_length=200)] = None,
     severity: Annotated[list[Severity] | None, Query(max_length=20)] = None,
-    offset: Annotated[int, Query(ge=0)] = 0,
-    limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
+    offset: Annotated[int, Query(ge=0, description="so many of those that match are left out first")] = 0,
+    limit: Annotated[int, Query(ge=1, le=10_000, description="at most so many")] = 10_000,
 ) -> Json:
     """Conditions as they stand, the most severe first; total says how many match."""
     flags = (active, unacknowledged, shelved, suppressed)
@@ -179,6 +179,8 @@ def condition_row(condition: Condition) -> dict[str, Any]:
         "value": condition.value,
         "status": quality.name(condition.status),
         "since": iso(condition.since_ns),
+        "change": None if condition.change is None else condition.change.value,
+        "raised": iso(condition.active_ns) if condition.active_ns else None,
         "active_since": iso(condition.active_ns) if condition.active else None,
         "serial": condition.serial,
         "user": condition.user,

@@ -43,7 +43,7 @@ async def records(
     caller: AuditReader,  # noqa: ARG001 - asked for its permission
     before: Annotated[int | None, Query(ge=1, description="only records with a smaller seq")] = None,
     user: Annotated[str | None, Query(max_length=100)] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    limit: Annotated[int, Query(ge=1, le=1000, description="at most so many")] = 100,
 ) -> Json:
     """The newest records, newest first, page by page."""
     found = await context.audit.audit_log(limit, before, user)

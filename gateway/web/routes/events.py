@@ -25,7 +25,7 @@ async def events(
     since: Annotated[str | None, Query(description="ISO 8601, milliseconds since 1970, or now-1h")] = None,
     until: str | None = None,
     acknowledged: bool | None = None,
-    limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
+    limit: Annotated[int, Query(ge=1, le=10_000, description="at most so many, the newest first")] = 100,
 ) -> Json:
     """The newest events that match, newest first. Those of category user: who did what, with the permission audit:read."""
     wanted = audible(caller.role).intersection(category or Category)

@@ -27,7 +27,13 @@ page = APIRouter(include_in_schema=False)
 _SIGNED_IN = (
     '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=/"><title>Edgetwin</title><a href="/">Signed in</a>'
 )
-
+_NO_LINK: Final = "this link was used before or is too old: ask the gateway for a new one"
+_SPENT = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+    '<title>Edgetwin</title><link rel="stylesheet" href="/static/start.css"><main><section><h1>This link signs nobody in</h1>'
+    "<p>It was used before, or it is too old: ask the gateway for a new one with <code>edgetwin login</code>.</p>"
+    '<p><a href="/">To the page, and its sign-in</a></p></section></main></html>'
+)
 
 TOKEN_DAYS: Final = 30.0
 
@@ -128,7 +134,9 @@ async def sign_in(request: Request, context: Context, link: Annotated[str, Query
         await context.people.told(Caller(session.user, session.role, origin), "link")
     if sid is None or session is None:
         await context.people.told(Caller("", "", origin), "link", "no such link, or not any more")
-        raise Problem(401, "this link was used before or is too old: ask the gateway for a new one")
+        if "text/html" in request.headers.get("accept", ""):
+            return HTMLResponse(_SPENT, 401)
+        raise Problem(401, _NO_LINK)
     answer = HTMLResponse(_SIGNED_IN)
     answer.set_cookie(COOKIE, sid, max_age=int(ABSOLUTE_S), path="/", httponly=True, samesite="strict")
     return answer

@@ -150,7 +150,7 @@ async def delete(name: str, context: Context, caller: Anyone) -> Json:
 async def runs(
     context: Context,
     caller: TwinReader,  # noqa: ARG001 - asked for its permission
-    limit: Annotated[int, Query(ge=1, le=100)] = 100,
+    limit: Annotated[int, Query(ge=1, le=100, description="at most so many")] = 100,
 ) -> Json:
     """The last runs, newest first, without their results."""
     view = _view(context)

@@ -24,8 +24,8 @@ async def tags(
     caller: TwinReader,  # noqa: ARG001 - asked for its permission
     prefix: Annotated[str, Query(description="names that begin with it")] = "",
     name: Annotated[list[str] | None, Query(max_length=PAGE, description="just these, in this order")] = None,
-    limit: Annotated[int, Query(ge=1, le=10_000)] = PAGE,
-    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+    limit: Annotated[int, Query(ge=1, le=10_000, description="at most so many")] = PAGE,
+    offset: Annotated[int, Query(ge=0, le=10_000_000, description="so many of those that match are left out first")] = 0,
 ) -> Json:
     """Tags with their present values, in order of the table; `total` counts all that match."""
     found = [tag_named(each, context) for each in name] if name else _beginning(prefix, context)

@@ -5,15 +5,19 @@ const ROWS = 500;
 const RETRY_MS = [500, 1000, 2000, 5000, 10000];
 const STATUS_MS = 5000;
 const SILENCE_MS = 15000;
+const SIGNED_OUT_MS = 10000;
 const SHELVES = [["10 min", 600], ["1 h", 3600]];
 
 const at = (id) => document.getElementById(id);
 const tags = new Map();       // tag_id -> {name, symbol, labels, type, value, status, time, row}
 const named = new Map();      // name -> the same
 const alarms = new Map();     // condition -> record
+const rows = new Map();       // condition -> the row it is drawn in
+const opened = new Set();     // conditions whose details are open
 const reasons = new Map();    // StatusCode -> its name
 let attempt = 0;
 let permissions = [];
+let described = 0;            // how often units, ranges and labels were read
 let unknown = "connecting";   // why the list of alarms says nothing of the present; empty while it does
 
 function cell(row, text, name) {
@@ -24,7 +28,8 @@ function cell(row, text, name) {
 }
 
 async function ask(path, options) {
-  const answer = await fetch("/api/v1" + path, { ...options, signal: AbortSignal.timeout(10000) });
+  const answer = await fetch("/api/v1" + path, { ...options, signal: AbortSignal.timeout(10000) })
+    .catch(() => { throw new Error("the gateway does not answer"); });
   const content = answer.status === 204 ? null : await answer.json();
   if (!answer.ok) throw Object.assign(new Error(content.detail), { status: answer.status });
   return content;
@@ -50,8 +55,14 @@ function lost(text, why) {
 
 // --- values ---------------------------------------------------------------------------------------------------------------------------
 
-function number(value) {
-  return String(Number.isInteger(value) ? value : Number(value.toPrecision(12)));
+// As many digits as say something: a ten-thousandth of the range, five digits where there is none. Whole numbers are whole.
+function number(value, range) {
+  if (Number.isInteger(value)) return String(value);
+  const span = range ? range[1] - range[0] : 0;
+  const size = Math.floor(Math.log10(Math.abs(value)));
+  const places = span > 0 && Number.isFinite(span) ? 4 - Math.ceil(Math.log10(span)) : 4 - size;
+  if (size < -places || size < -4) return String(Number(value.toPrecision(2)));
+  return String(Number(value.toFixed(Math.min(20, Math.max(0, places)))));
 }
 
 // A value as its tag would show it; tag may be undefined: then it is a number.
@@ -59,26 +70,44 @@ function shown(value, tag) {
   if (value === null || value === undefined) return "–";
   if (typeof value === "string") return value;
   if (tag?.type === "bool" || tag?.type === "enum") return tag.labels?.[Number(value)] ?? (tag.type === "bool" ? String(Boolean(value)) : String(value));
-  return number(value);
+  return number(value, tag?.range);
+}
+
+// The same with its unit; the whole number is what the cursor over it says.
+function show(place, value, tag) {
+  const known = value !== null && value !== undefined;
+  place.textContent = [shown(value, tag), known ? symbol(tag) : ""].join(" ").trim();
+  place.title = known && typeof value === "number" ? String(value) : "";
+}
+
+// A name that may be broken after its dots and slashes, and nowhere else.
+function breakable(place, text) {
+  for (const part of text.split(/(?<=[./_])/)) place.append(part, document.createElement("wbr"));
 }
 
 function symbol(tag) {
-  return !tag || tag.unit === "1" ? "" : tag.symbol ?? tag.unit ?? "";
+  const found = !tag || tag.unit === "1" ? "" : tag.symbol ?? tag.unit ?? "";
+  return found === "1" ? "" : found;
 }
 
 function quality(status) {
   return ["good", "uncertain", "bad", "bad"][status >>> 30];
 }
 
+// The status of what a person entered in place of the measurement.
+const BY_HAND = "GoodLocalOverride";
+
 function draw(tag) {
+  for (const place of tag.places ?? []) show(place, tag.value, tag);
   if (!tag.row) return;
   const [, value, , state, time] = tag.row.cells;
   const word = quality(tag.status);
-  const reason = word === "good" ? "" : reasons.get(tag.status) ?? "";
+  const reason = reasons.get(tag.status) ?? "", byHand = reason === BY_HAND;
   value.textContent = shown(tag.value, tag);
-  state.textContent = word;
+  value.title = typeof tag.value === "number" ? String(tag.value) : "";
+  state.textContent = byHand ? "✎ by hand" : word;
   if (reason && reason.toLowerCase() !== word) state.append(" ", Object.assign(document.createElement("small"), { textContent: reason }));
-  state.dataset.state = word;
+  state.dataset.state = byHand ? "hand" : word;
   time.textContent = tag.time > 0 ? new Date(tag.time).toISOString().slice(11, 23) : "–";
 }
 
@@ -90,7 +119,7 @@ function list() {
   for (const tag of tags.values()) tag.row = null;
   for (const tag of found.slice(0, ROWS)) {
     tag.row = body.insertRow();
-    cell(tag.row, tag.name);
+    breakable(cell(tag.row, ""), tag.name);
     cell(tag.row, "", "number");
     cell(tag.row, symbol(tag));
     cell(tag.row, "");
@@ -124,11 +153,12 @@ async function describe() {
     const page = await ask(`/tags?limit=1000&offset=${offset}`);
     for (const row of page.tags) {
       const tag = tags.get(row.tag_id);
-      if (tag) Object.assign(tag, { unit: row.unit, symbol: row.symbol, type: row.type, labels: row.labels });
+      if (tag) Object.assign(tag, { unit: row.unit, symbol: row.symbol, type: row.type, labels: row.labels, range: row.range });
     }
     offset += page.tags.length;
     if (!page.tags.length || offset >= page.total) break;
   }
+  described += 1;
   list();
   drawAlarms();
 }
@@ -169,32 +199,102 @@ function actions(alarm) {
   return found;
 }
 
-function drawAlarm(body, alarm) {
-  const row = body.insertRow();
-  cell(row, `${alarm.severity} ${alarm.level}`);
-  cell(row, alarm.message || alarm.condition).title = alarm.condition;
-  cell(row, state(alarm)).dataset.state = alarm.active && !silenced(alarm) ? "bad" : "";
+const SHAPES = { critical: "\u25a0", error: "\u25b2", warning: "\u25c6", info: "\u25cb" };
+
+// Severity by shape, word and number, and by colour last.
+function badge(place, alarm) {
+  const made = document.createElement("span");
+  made.className = "severity";
+  made.dataset.severity = alarm.severity;
+  made.textContent = `${SHAPES[alarm.severity] ?? ""} ${alarm.severity} ${alarm.level}`.trim();
+  place.append(made);
+}
+
+// What it is, and once it is opened: why it comes, what follows, what to do, and who did what last.
+function explain(place, alarm) {
+  const made = document.createElement("details"), list = document.createElement("dl");
+  const title = document.createElement("summary");
+  if (alarm.message) title.textContent = alarm.message;
+  else breakable(title, alarm.condition);
+  const said = alarm.comment ? [alarm.comment, alarm.comment_user && `(${alarm.comment_user}, ${clock(alarm.comment_time)})`].filter(Boolean).join(" ") : "";
+  const facts = [["condition", alarm.condition], ["cause", alarm.cause], ["consequence", alarm.consequence], ["action", alarm.action],
+    ["last change", changed(alarm)], ["comment", said], ["limit", alarm.threshold === null ? "" : shown(alarm.threshold, named.get(alarm.tag))]];
+  for (const [word, text] of facts) {
+    if (!text) continue;
+    const fact = document.createElement("dd");
+    breakable(fact, text);
+    list.append(Object.assign(document.createElement("dt"), { textContent: word }), fact);
+  }
+  made.open = opened.has(alarm.condition);
+  made.addEventListener("toggle", () => (made.open ? opened.add(alarm.condition) : opened.delete(alarm.condition)));
+  made.append(title, list);
+  place.append(made);
+}
+
+// The last transition: which, when, by whom.
+function changed(alarm) {
+  return `${(alarm.change ?? "changed").replaceAll("_", " ")} ${clock(alarm.since)}${alarm.user ? " by " + alarm.user : ""}`;
+}
+
+// One button for what is next, one menu for the rest.
+function control(place, alarm) {
+  const made = actions(alarm).map(([text, verb, args]) => [verb, button(text, (one) => operate(one, alarm.condition, verb, args))]);
+  const menu = made.filter(([verb]) => verb === "shelve").map(([, one]) => one);
+  place.append(...made.filter(([verb]) => verb !== "shelve").map(([, one]) => one));
+  if (!menu.length) return;
+  const more = document.createElement("details"), choices = document.createElement("div");
+  more.className = "menu";
+  choices.append(...menu);
+  more.append(Object.assign(document.createElement("summary"), { textContent: "Shelve" }), choices);
+  place.append(more);
+}
+
+// The row of an alarm: the same one until the alarm, or what may be done to it, is another.
+function rowOf(alarm) {
+  const key = [unknown, described, ...permissions].join();
+  const last = rows.get(alarm.condition);
   const tag = named.get(alarm.tag);
-  cell(row, [shown(alarm.value, tag), alarm.value === null ? "" : symbol(tag)].join(" ").trim(), "number");
-  cell(row, clock(alarm.since));
-  const last = cell(row, "");
-  if (!unknown) for (const [text, verb, args] of actions(alarm)) last.append(button(text, (made) => operate(made, alarm.condition, verb, args)), " ");
+  if (last && last.alarm === alarm && last.key === key && last.tag === tag) return last;
+  tag?.places?.delete(last?.place);
+  const row = Object.assign(document.createElement("tr"), { alarm, key, tag });
+  badge(cell(row, ""), alarm);
+  explain(cell(row, ""), alarm);
+  const words = cell(row, state(alarm));
+  words.dataset.state = alarm.active && !silenced(alarm) ? "bad" : "";
+  if (alarm.user) words.append(" ", Object.assign(document.createElement("small"), { textContent: changed(alarm) }));
+  show(cell(row, "", "number"), alarm.value, tag);
+  row.place = cell(row, "", "number");
+  if (tag) {
+    (tag.places ??= new Set()).add(row.place);
+    show(row.place, tag.value, tag);
+  }
+  cell(row, clock(alarm.raised ?? alarm.since)).title = alarm.raised ?? "";
+  const last_cell = cell(row, "", "do");
+  if (!unknown) control(last_cell, alarm);
+  rows.set(alarm.condition, row);
+  return row;
+}
+
+// Rows that stay where they are are not touched: neither focus nor an open menu is lost.
+function place(body, list) {
+  const wanted = list.map(rowOf);
+  if (wanted.length !== body.rows.length || wanted.some((row, n) => row !== body.rows[n])) body.replaceChildren(...wanted);
 }
 
 function drawAlarms() {
-  const all = [...alarms.values()].sort((a, b) => b.level - a.level || (a.since < b.since ? 1 : -1));
-  const rows = all.filter((alarm) => !silenced(alarm)), apart = all.filter(silenced);
-  at("alarms").replaceChildren();
-  for (const alarm of rows) drawAlarm(at("alarms"), alarm);
-  at("silenced-alarms").replaceChildren();
-  for (const alarm of apart) drawAlarm(at("silenced-alarms"), alarm);
+  const all = [...alarms.values()].sort((a, b) => b.level - a.level || ((a.raised ?? "") < (b.raised ?? "") ? 1 : -1));
+  const present = all.filter((alarm) => !silenced(alarm)), apart = all.filter(silenced);
+  for (const [condition, row] of rows)
+    if (!alarms.has(condition)) { row.tag?.places?.delete(row.place); rows.delete(condition); opened.delete(condition); }
+  place(at("alarms"), present);
+  place(at("silenced-alarms"), apart);
   at("silenced").hidden = !apart.length;
   at("silenced-count").textContent = String(apart.length);
-  at("alarm-count").textContent = rows.length ? String(rows.length) : "";
+  at("alarm-count").textContent = present.length ? String(present.length) : "";
   const known = at("alarms-known");
-  known.hidden = !unknown && rows.length > 0;
+  known.hidden = !unknown && present.length > 0;
   known.dataset.state = unknown ? "bad" : "";
-  known.textContent = unknown ? "unknown: " + unknown : rows.length ? "" : "No alarm is active or waits for acknowledgement.";
+  known.textContent = unknown ? "unknown: " + unknown : present.length ? "" : "No alarm is active or waits for acknowledgement.";
 }
 
 function button(text, action) {
@@ -270,14 +370,26 @@ async function start() {
     connect();
   } catch (error) {
     if (error.status === 401) {
-      lost("not signed in", "not signed in");
-      permissions = [];
-      known(null);
+      forget();
+      setTimeout(start, SIGNED_OUT_MS);  // who signs in beside this page is signed in here too
       return;
     }
     lost("the gateway does not answer", "the gateway does not answer");
     setTimeout(start, RETRY_MS[Math.min(attempt++, RETRY_MS.length - 1)]);
   }
+}
+
+// Nobody is signed in (any more): nothing of what was seen stays.
+function forget() {
+  if (at("sign-in").hidden) notice(tags.size ? "The session has ended, or the gateway was restarted: sign in again." : "");
+  permissions = [];
+  tags.clear();
+  named.clear();
+  alarms.clear();
+  list();
+  at("status").replaceChildren();
+  lost("not signed in", "not signed in");
+  known(null);
 }
 
 // Who is looking: null = nobody, until somebody signs in.
@@ -334,7 +446,7 @@ async function status() {
       body.append(Object.assign(document.createElement("dt"), { textContent: name }), Object.assign(document.createElement("dd"), { textContent: text ?? "" }));
     }
   } catch (error) {
-    if (error.status !== 401) at("status").textContent = error.message;
+    at("status").textContent = error.status === 401 ? "" : error.message;
   }
 }
 
