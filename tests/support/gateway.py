@@ -32,7 +32,7 @@ class GatewayProcess:
             f"web: {{port: {self.web}, insecure: true, anonymous: admin}}\n" + text
         )
 
-    def start(self, within: float = 10.0) -> float:
+    def start(self, within: float = 30.0) -> float:
         """Start it; seconds until it was ready. AssertionError with its log where it is not in time."""
         self._runs += 1
         began = time.monotonic()
