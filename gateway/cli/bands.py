@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 import time
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from gateway.cli import show
@@ -58,10 +59,12 @@ class Progress:
 
 
 def check(out: Path | None, plot: Path | None) -> None:
-    """Failure for an ending that is none, before anything is worked out."""
+    """Failure for an ending that is none and for a picture that cannot be drawn here, before anything is worked out."""
     for path, endings in ((out, _FILES), (plot, _PICTURES)):
         if path is not None and path.suffix.lower() not in endings:
             raise Failure(WRONG, f"{path}: end the name in {' or '.join(sorted(endings))}")
+    if plot is not None and find_spec("matplotlib") is None:
+        raise Failure(WRONG, "--plot needs matplotlib, which is not installed here: `pip install matplotlib`")
 
 
 def told(report: Mapping[str, Any], units: Mapping[str, str]) -> None:

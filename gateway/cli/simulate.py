@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gateway.simulation.whatif import Ask
 
 DEADLINE_S: Final = 600.0
+_METER: Final = "energy_register"
 Horizon = Annotated[str | None, typer.Option("--horizon", help="How far ahead: 90s, 10min, 8h.", show_default="10min")]
 Step = Annotated[str | None, typer.Option("--step", help="Length of a step.", show_default="1s")]
 Runs = Annotated[int | None, typer.Option("--runs", help="How many runs.", show_default="200")]
@@ -49,7 +50,7 @@ def simulate(
 ) -> None:
     """Simulate the models of a configuration: bands per tag, and how likely each alarm limit is reached.
 
-    It starts from --from, else from the running gateway of that configuration, else from the models' own start.
+    It starts from --from, else from the running gateway of that configuration, else in the middle of the tags' limits and ranges.
     """
     from gateway.cli.offline import site_of
     from gateway.foresight import foresight
@@ -60,6 +61,8 @@ def simulate(
     site = site_of(config)
     ask = asked(parsed(changes), horizon, step, runs, uncertainty)
     present = foresight(site, initial(site, state))
+    if state is None:
+        nothing_open(site, present, ask)
     warnings = looked_over(present, ask)
     args = job_args(present, [ask]) | {"points": ask.steps + 1 if out else POINTS}
     found = work("simulate", args, seed)
@@ -120,6 +123,8 @@ def length(option: str, text: str) -> float:
 
 def parsed(changes: list[str] | None) -> dict[str, float]:
     """`TAG=VALUE` as numbers; a duration of a model's parameter becomes seconds."""
+    from gateway.model.duration import seconds
+
     found = {}
     for text in changes or []:
         name, equals, value = text.partition("=")
@@ -128,16 +133,19 @@ def parsed(changes: list[str] | None) -> dict[str, float]:
         try:
             found[name] = float(value)
         except ValueError:
-            found[name] = length(f"--set {name}", value)
+            try:
+                found[name] = seconds(value)
+            except ValueError:
+                raise Failure(WRONG, f"--set {name}: {value!r} is no number (a time may be written as 500ms, 10s, 5min)") from None
     return found
 
 
 def initial(site: Site, state: Path | None) -> dict[str, float]:
-    """The initial state by tag: of the file, else of the gateway that runs on this configuration."""
+    """The initial state by tag: of the file, else of the gateway that runs on this configuration, else the middle of what is usual."""
     from gateway.foresight import names_of
 
     if state is None:
-        found = _live(site)
+        found = _live(site) or _usual(site)
     else:
         try:
             found = _flat(json.loads(state.read_text("utf-8")))
@@ -151,6 +159,35 @@ def initial(site: Site, state: Path | None) -> dict[str, float]:
         if not math.isfinite(value):
             raise Failure(WRONG, f"{state}: {name} is {value}: no finite number")
     return {name: float(value) for name, value in values.items()}
+
+
+def nothing_open(site: Site, present: Foresight, ask: Ask) -> None:
+    """Failure names the tags of which nothing is known: a plant does not begin at 0. A meter may."""
+    counts = {tag for model in site.models if model.kind == _METER for tag in model.outputs.values()}
+    needed = {tag for model in site.models for tag in (*model.outputs.values(), *model.inputs.values()) if isinstance(tag, str)}
+    if unknown := sorted(needed - counts - {*present.start, *ask.parameters}):
+        hint = f"give --from STATE.json or --set {unknown[0]}=VALUE, or the tag a range; a running gateway is asked by itself"
+        raise Failure(WRONG, f"nothing is known of {', '.join(unknown)}", hint)
+
+
+def _usual(site: Site) -> dict[str, float]:
+    """The middle between the innermost alarm limits of a tag, else of its range; nothing for a meter, which begins at 0."""
+    from gateway.foresight import foresight, names_of
+
+    present = foresight(site, {})
+    counts = {tag for model in site.models if model.kind == _METER for tag in model.outputs.values()}
+    found = {}
+    for tag in sorted(names_of(site) - counts):
+        low, high = present.ranges.get(tag, (-math.inf, math.inf))
+        limits = [limit for limit in present.limits if limit.tag == tag]
+        low = max([low, *(limit.threshold for limit in limits if limit.limit in {"LO", "LOLO"})])
+        high = min([high, *(limit.threshold for limit in limits if limit.limit in {"HI", "HIHI"})])
+        if math.isfinite(low) and math.isfinite(high):
+            found[tag] = (low + high) / 2
+    if found:
+        shown = ", ".join(f"{tag} = {value:g}" for tag, value in found.items())
+        show.note(f"{site.gateway.name} does not run: it begins in the middle of limits and ranges, {shown}")
+    return found
 
 
 def _live(site: Site) -> dict[str, Any]:

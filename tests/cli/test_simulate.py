@@ -83,6 +83,7 @@ def test_the_same_seed_gives_the_same_bytes_in_two_processes(site):
         (("--set", "line.sp=nan"), "line.sp is nan"),
         (("--set", "hall.tau=0"), "parameter tau is 0.0 and must be positive"),
         (("--set", "line.sp"), "--set line.sp: write TAG=VALUE"),
+        (("--set", "hall.tau=x"), "--set hall.tau: 'x' is no number (a time may be written as 500ms, 10s, 5min)"),
         (("--horizon", "0"), "a horizon of 0 s is none: it must be positive"),
         (("--horizon", "soon"), "--horizon: 'soon' is not a duration"),
         (("--step", "11min"), "the step of 660 s is longer than the horizon of 600 s"),
@@ -107,6 +108,29 @@ def test_a_state_without_a_number_is_refused_and_a_missing_one_is_told(site):
     site[1].write_text('{"line": {"sp": 22.5}}')
     said = simulated(site, "--runs", "2")
     assert (said.code, "nothing is known of line.t, line.energy: the models' own start is taken" in said.err) == (0, True)
+
+
+def test_a_cold_start_is_in_the_middle_of_limits_and_ranges_and_a_meter_begins_at_0(site):
+    said = run("simulate", site[0], "--runs", "2", "--json")
+    assert (said.code, "line.sp = 24, line.t = 21.5" in said.err) == (0, True)
+    outputs = said.json["outputs"]
+    assert (outputs["line.t"]["p50"][0], outputs["line.energy"]["p50"][0]) == (21.5, 0.0)
+
+
+def test_a_cold_start_of_which_nothing_is_known_is_refused_and_says_what_to_give(site):
+    site[0].write_text(SITE.replace(", range: [0, 60], writable: {min: 18, max: 30}", ""))
+    said = run("simulate", site[0])
+    assert (said.code, said.out) == (2, "")
+    assert "nothing is known of line.sp" in said.err
+    assert "--set line.sp=VALUE" in said.err
+    assert run("simulate", site[0], "--set", "line.sp=22", "--runs", "2").code == 0
+
+
+def test_a_picture_without_matplotlib_says_what_to_install_before_any_work(site, tmp_path, monkeypatch):
+    monkeypatch.setattr("gateway.cli.bands.find_spec", lambda _: None)
+    said = simulated(site, "--plot", tmp_path / "a.png")
+    assert (said.code, said.out) == (2, "")
+    assert "pip install matplotlib" in said.err
 
 
 def test_a_step_longer_than_the_fastest_time_constant_is_warned_of(site):
