@@ -261,7 +261,7 @@ function rowOf(alarm) {
   explain(cell(row, ""), alarm);
   const words = cell(row, state(alarm));
   words.dataset.state = alarm.active && !silenced(alarm) ? "bad" : "";
-  if (alarm.user) words.append(" ", Object.assign(document.createElement("small"), { textContent: changed(alarm) }));
+  if (alarm.user || alarm.change !== "active") words.append(" ", Object.assign(document.createElement("small"), { textContent: changed(alarm) }));
   show(cell(row, "", "number"), alarm.value, tag);
   row.place = cell(row, "", "number");
   if (tag) {
