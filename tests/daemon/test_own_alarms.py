@@ -212,6 +212,7 @@ async def test_a_lost_link_goes_the_road_of_all_alarms_survives_a_restart_and_is
             await eventually(lambda: active(gateway), 15)
             await eventually(lambda: heard.on(topic))
             assert heard.on(topic)[-1]["active"] is True
+            assert gateway.engine.view.condition("Gateway/Alarms/source.plc1").message.startswith("no link to the source plc1: ")
             (event,) = await eventually(lambda: gateway.store.journal.query(source="Gateway"))
             assert (event.details["condition"], event.details["change"]) == ("Gateway/Alarms/source.plc1", "active")
             assert not active(gateway, "sink.hq")
