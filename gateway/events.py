@@ -231,9 +231,9 @@ def said(transition: Transition) -> str:
             return f"still: {words}"
         return f"{words} ({state.level.value})" if state.level and (rule.message or change is Change.LEVEL) else words
     if change is Change.INACTIVE:
-        return f"{name} returned to normal" + ("" if rule.limit is Limit.SYSTEM else f" at {state.value:g}")
+        return f"{name} returned to normal" + ("" if rule.limit is Limit.SYSTEM else f" at {rule.shown(state.value)}")
     if change is Change.LATCHED:
-        return f"{name} is back to normal at {state.value:g}, and stays active until it is reset"
+        return f"{name} is back to normal at {rule.shown(state.value)}, and stays active until it is reset"
     if change in _BY_ITSELF and not state.user:
         return f"{name} {_BY_ITSELF[change]}"
     words = _BY_HAND[change]
@@ -248,21 +248,21 @@ def _breach(state: Condition) -> str:
     return _BREACHES.get(state.rule.limit, _THRESHOLD).format(
         tag=state.rule.tag,
         subject=state.rule.subject,
-        value=state.value,
+        value=state.rule.shown(state.value),
         status=quality.name(state.status),
-        number=state.threshold,
+        number=f"{state.threshold:.5g} {state.rule.symbol}".rstrip(),
         side="above" if limit in _ABOVE else "below",
         way="rises" if limit in _ABOVE else "falls",
         verb="exceeded" if limit in _ABOVE else "fell below",
     )
 
 
-_THRESHOLD: Final = "Threshold breach: {tag} {verb} {number:g} with value {value:g}"
+_THRESHOLD: Final = "Threshold breach: {tag} {verb} {number} with value {value}"
 _BREACHES: Final = {
     Limit.BAD: "{tag} has bad quality: {status}",
-    Limit.STATE: "{tag} is in state {value:g}",
-    Limit.DEV: "{tag} is more than {number:g} {side} its setpoint at {value:g}",
-    Limit.ROC: "{tag} {way} faster than {number:g} per second at {value:g}",
-    Limit.DISC: "{tag} does not follow its command: it is {value:g}",
+    Limit.STATE: "{tag} is in state {value}",
+    Limit.DEV: "{tag} is more than {number} {side} its setpoint at {value}",
+    Limit.ROC: "{tag} {way} faster than {number} per second at {value}",
+    Limit.DISC: "{tag} does not follow its command: it is {value}",
     Limit.SYSTEM: "{tag} {subject} is not as it should be",
 }

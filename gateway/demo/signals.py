@@ -70,7 +70,7 @@ def _line() -> list[Signal]:
         Signal(line + "temperature_setpoint", lambda _, i: i.temperature_setpoint, 500, unit="Cel", range=(15.0, 35.0), setpoint=True),
         Signal(line + "power", lambda s, _: s.line_power, 200, unit="kW", range=(0.0, 300.0)),
         Signal(line + "energy_consumption", lambda s, _: s.line_energy, 1000, unit="kW.h", range=(0.0, 1e6)),
-        Signal(line + "production_rate", lambda s, _: s.rate, 500, unit="/min", range=(0.0, 15.0)),
+        Signal(line + "production_rate", lambda s, _: s.rate, 500, unit="{unit}/min", range=(0.0, 15.0)),
         Signal(line + "efficiency", lambda s, _: s.efficiency, 1000, unit="1", range=(0.0, 1.0)),
         Signal(line + "defect_rate", lambda s, _: s.defect_rate, 1000, unit="1", range=(0.0, 1.0)),
         Signal(line + "quality", lambda s, _: 1.0 - s.defect_rate, 1000, unit="1", range=(0.0, 1.0)),

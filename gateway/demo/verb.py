@@ -278,10 +278,12 @@ def _say(talk: IO[str], *lines: str) -> None:
 
 def _welcome(gateway: "Gateway", plant: PlantProcess, login: str, seconds: float | None) -> list[str]:
     urls = gateway.urls()
+    role = getattr(gateway.site.sections.get("opcua"), "anonymous", None)
+    may = {"operator": ", anonymous may operate", "viewer": ", anonymous may look"}.get(str(role), "")
     rows = {
         "web page": f"{urls.get('web', 'does not listen')}",
         "sign in": f"{login}   (once, within ten minutes)",
-        "OPC UA": f"{urls.get('opcua', 'does not listen')}   (no security: this machine only)",
+        "OPC UA": f"{urls.get('opcua', 'does not listen')}   (OPC UA on loopback: no security{may})",
         "MQTT": f"{plant.mqtt_url}   topics {gateway.identity.path}/#",
         "the plant": f"{plant.opcua_url}   and MQTT topics cell/#",
     }

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from math import isfinite
 from typing import Final
 
 HOUR_NS: Final = 3_600_000_000_000
@@ -116,6 +117,13 @@ class AlarmRule:
     re_alarm_ns: int = 0  # 0 = never
     shelve_max_ns: int = 8 * HOUR_NS
     subject: str = ""  # of SYSTEM: which one, for example `source.plc1`
+    symbol: str = ""  # of the tag's unit, for messages
+    labels: tuple[tuple[int, str], ...] = ()  # of the tag's states, for messages
+
+    def shown(self, value: float) -> str:
+        """A value of the tag as messages show it: its label, or at most five digits and the unit."""
+        label = dict(self.labels).get(int(value)) if isfinite(value) else None
+        return label or f"{value:.5g} {self.symbol}".rstrip()
 
     @property
     def condition(self) -> str:

@@ -261,6 +261,8 @@ class Alarms:
             threshold=threshold,
             hysteresis=self._hysteresis(limit, threshold, fields),
             message=fields.text("message") or self._message(tag, limit, threshold, target, fields),
+            symbol=self._symbol(tag),
+            labels=tuple(sorted(tag.labels.items())),
             target_id=-1 if target is None else target.tag_id,
             target="" if target is None else target.name,
         )
@@ -323,14 +325,18 @@ class Alarms:
             self._faults.add(node.place, key, f"{quote(node.text)} is not a state of {tag.name}", self._faults.nearest(node.text, labels))
         return None
 
+    def _symbol(self, tag: Tag) -> str:
+        """Of the tag's unit; none of a bare number (UCUM 1)."""
+        symbol = self._units[tag.unit].symbol if tag.unit in self._units else ""
+        return "" if symbol == "1" else symbol
+
     def _message(self, tag: Tag, limit: Limit, threshold: float, target: Tag | None, fields: Fields) -> str:
         if limit is Limit.STATE:
             word = tag.labels.get(int(threshold), "true" if threshold else "false")
             return f"{tag.name} is {word}"
         if limit is Limit.ROC:
             return f"{tag.name} changes faster than {fields.map['limit'].text}"
-        symbol = self._units[tag.unit].symbol if tag.unit in self._units else ""
-        amount, of = f"{threshold:g} {symbol}".rstrip(), "" if target is None else target.name
+        amount, of = f"{threshold:.5g} {self._symbol(tag)}".rstrip(), "" if target is None else target.name
         plain = {
             Limit.BAD: f"{tag.name} has no good value",
             Limit.LEVEL: f"{tag.name} is outside its limits",

@@ -136,12 +136,15 @@ WORDS = [
     (replace(RULE, limit=Limit.ROC, message="too fast"), Change.ACTIVE, {"level": Limit.LO}, "too fast (LO)"),
     (replace(RULE, limit=Limit.SYSTEM, subject="store"), Change.ACTIVE, {"message": "disk full"}, "disk full"),
     (replace(RULE, limit=Limit.SYSTEM, subject="store"), Change.INACTIVE, {}, "t store returned to normal"),
+    (replace(RULE, symbol="°C"), Change.ACTIVE, {"value": 27.123456}, "Threshold breach: t exceeded 27 °C with value 27.123 °C"),
+    (replace(RULE, symbol="°C"), Change.INACTIVE, {"value": 24.98761}, "t HI returned to normal at 24.988 °C"),
+    (replace(RULE, limit=Limit.STATE, labels=((2, "running"),)), Change.INACTIVE, {"value": 2.0}, "t STATE returned to normal at running"),
 ]
 
 
 @pytest.mark.parametrize(("rule", "change", "fields", "words"), WORDS, ids=[words for *_, words in WORDS])
 def test_each_change_has_its_words(rule, change, fields, words):
-    event = threshold_event(Transition(Condition(replace(rule, tag="t"), True, False, 5, 9.5, **fields), change, 5, 4))
+    event = threshold_event(Transition(Condition(replace(rule, tag="t"), True, False, 5, **{"value": 9.5, **fields}), change, 5, 4))
     assert event.message == words
 
 

@@ -45,6 +45,7 @@ async def test_its_addresses_answer_and_ctrl_c_ends_it(start_demo):
     demo = start_demo()
     page = (await eventually(lambda: re.search(r"web page +(http\S+)", demo.output()), within=40))[1]
     link = re.search(r"sign in +(http\S+)", demo.output())[1]
+    assert "OPC UA on loopback: no security, anonymous may operate" in demo.output()
     opcua = re.search(r"OPC UA +opc.tcp://127.0.0.1:(\d+)", demo.output())[1]
     async with httpx.AsyncClient(timeout=10) as client:
         assert (await client.get(f"{page}/healthz")).status_code == 200
