@@ -122,6 +122,7 @@ async def _serve(path: Path, site: Site) -> None:
             wait.cancel()
         for wait in done:
             wait.result()
+    log.info("stopped")
 
 
 async def _reload_on(hangup: asyncio.Event, gateway: Gateway) -> None:

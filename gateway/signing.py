@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+import structlog
+
 from gateway.access.attempts import Thrifts, address_of
 from gateway.access.people import Record, SignIn, SignOut
 from gateway.events import Publisher
@@ -13,6 +15,8 @@ from gateway.model.command import Caller, Command, Outcome
 from gateway.model.event import Severity
 from gateway.store.errors import StoreUnavailable
 from gateway.store.store import Store
+
+log = structlog.get_logger()
 
 SIGN_IN: Final = "session.sign_in"
 SIGN_OUT: Final = "session.sign_out"
@@ -62,6 +66,7 @@ def recorder(store: Store, say: Publisher, now_ns: Callable[[], int]) -> Record:
         details = {"user": what.user, "origin": what.origin, **args}
         if refused:
             say.user(f"sign-in refused: {user}", Severity.WARNING, why=what.why, **details)
+            log.warning("sign-in refused", user=_shown(user), origin=what.origin, why=what.why, **args)
         else:
             say.user(f"{user} signed {'out' if left else 'in'}", role=what.role, **details)
 
@@ -78,5 +83,11 @@ def refusals(store: Store, say: Publisher, now_ns: Callable[[], int]) -> Callabl
             say.error("AuditNotWritten", f"{command.kind} from {command.caller.origin}: {fault}", Severity.CRITICAL)
         details = {"origin": command.caller.origin, "status": quality.name(outcome.status), **command.args}
         say.system(f"{command.kind} refused: {outcome.message}", Severity.WARNING, **details)
+        log.warning("refused", what=command.kind, origin=command.caller.origin, why=_shown(outcome.message))
 
     return record
+
+
+def _shown(text: str) -> str:
+    """What a stranger wrote, fit for a log."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:200])

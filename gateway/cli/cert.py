@@ -28,7 +28,7 @@ def create(
     """Make the gateway's own certificate now, where there is none; the gateway does it by itself when it starts."""
     row = _own(_ask(config, None, None, "cert.list", {}))
     if row is None:
-        row = _ask(config, None, None, "cert.renew", {})
+        row = _ask(config, None, None, "cert.create", {})
     _show([row], as_json=as_json)
 
 
@@ -74,8 +74,10 @@ def _pem(path: Path) -> str:
 
     try:
         return trusting.pem_of(trusting.load(path))
-    except (OSError, ValueError) as error:
-        raise Failure(WRONG, f"{path}: no certificate in PEM or DER: {error}") from None
+    except OSError as error:
+        raise Failure(WRONG, f"{path}: {error.strerror or error}") from None
+    except ValueError:
+        raise Failure(WRONG, f"{path}: is no certificate in PEM or DER") from None
 
 
 def _own(listed: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -139,4 +139,6 @@ def record(
     if as_json:
         show.document(report)
     else:
-        show.line("  ".join(f"{key}: {shown}" for key, shown in report.items()))
+        show.line(f"{report['path']} is written, state {report['state_hash']}")
+        if report.get("fault"):
+            show.note(f"{report['path']}: {report['fault']}")

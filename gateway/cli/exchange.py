@@ -82,7 +82,8 @@ def _told(report: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         show.document(report)
     else:
-        show.note(", ".join(f"{key}: {shown}" for key, shown in report.items()))
+        figures = ", ".join(f"{shown} {key}" for key, shown in report.items() if key in {"samples", "bytes"})
+        show.note(f"{report['path']}: {figures}")
 
 
 def _format(out: Path) -> Format:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -15,6 +15,11 @@ from gateway.cli.doctor import FAULT, FINE, WARNING, Finding, of_certificates, o
 from gateway.cli.failure import FAILED, UNREACHABLE, WRONG, Failure
 from gateway.cli.options import AsJson, Name, Url
 from gateway.cli.run import load
+
+if TYPE_CHECKING:
+    from gateway.wire.opcua.client import Access
+
+_REFUSED: Final = ("BadSecurityChecksFailed", "BadCertificate")  # what a server says of a client's certificate, or how its names begin
 
 
 def status(url: Url = None, name: Name = None, as_json: AsJson = False) -> None:
@@ -202,6 +207,18 @@ def _all_tags(gateway: daemon.Daemon) -> Iterator[dict[str, Any]]:
         offset, total = offset + max(1, len(page["tags"])), page["total"]
 
 
+def unreached(why: str, way: "Access") -> str:
+    """What to do about a server that was not reached, by its words."""
+    from gateway.wire.opcua import trust
+
+    if way.security is not None and "the server's certificate" in why:
+        return "or give the server's certificate, from its administrator: --server-certificate FILE"
+    if way.security is not None and any(code in why for code in _REFUSED):
+        own = trust.load(way.security.certificate)
+        return f"the server refuses our certificate: trust {trust.name(own)} on the server; it lies in {way.security.certificate}"
+    return "is the address right, and does the server allow such a session? see --user, --password and --security"
+
+
 class Format(StrEnum):
     yaml = "yaml"
     csv = "csv"
@@ -236,8 +253,7 @@ def browse(
     try:
         found = asyncio.run(walk(url, root, depth, access=way, ucum=paste.codes(units)))
     except NotConnected as error:
-        hint = "is the address right, and does the server allow such a session? see --user, --password and --security"
-        raise Failure(UNREACHABLE, str(error), hint) from None
+        raise Failure(UNREACHABLE, str(error), unreached(str(error), way)) from None
     except LookupError as error:
         raise Failure(FAILED, str(error)) from None
     except ValueError as error:

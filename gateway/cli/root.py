@@ -1,7 +1,7 @@
 """`edgetwin`: the table of its verbs."""
 
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -32,6 +32,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def _options(
+    _version: Annotated[bool, typer.Option("--version", callback=run.told_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """Industrial edge gateway with a live digital twin."""
+
+
 app.command()(run.run)
 app.command()(run.check)
 app.command()(run.schema)

@@ -101,6 +101,13 @@ def replay(
         show.note(f"{recording}: {report['fault']}")
 
 
+def told_version(wanted: bool) -> None:
+    """The option --version: the verb's line, and the end."""
+    if wanted:
+        version()
+        raise typer.Exit
+
+
 def version(as_json: AsJson = False) -> None:
     """The version of this program."""
     import platform

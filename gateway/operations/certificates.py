@@ -31,6 +31,7 @@ class Certificates:
                 PERMISSION, self.trust, "trust a certificate: thumbprint of a refused one, or certificate (PEM); issuer"
             ),
             "cert.reject": Operation(PERMISSION, self.reject, "trust a certificate no more: thumbprint"),
+            "cert.create": Operation(PERMISSION, self.create, "the gateway's own certificate and key, where there are none"),
             "cert.renew": Operation(PERMISSION, self.renew, "a new certificate and key for this gateway"),
         }
 
@@ -53,6 +54,12 @@ class Certificates:
     async def reject(self, args: Args, _: Caller) -> Mapping[str, Any]:
         wanted = text_of(args, "thumbprint")
         return row(await _disk(lambda: certificates.reject(self._pki, certificates.find(self._pki, wanted, ("trusted", "issuers")))))
+
+    async def create(self, _: Args, __: Caller) -> Mapping[str, Any]:
+        return row(await _disk(self._created))
+
+    def _created(self) -> Entry:
+        return next((entry for entry in certificates.inventory(self._pki) if entry.place == "own"), None) or self._renewed()
 
     async def renew(self, _: Args, __: Caller) -> Mapping[str, Any]:
         return row(await _disk(self._renewed))

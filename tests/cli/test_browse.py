@@ -1,7 +1,9 @@
 """Tags to paste: from a real server, and from names that no tag may have."""
 
+import asyncio
 import csv
 import io
+import re
 import time
 
 import pytest
@@ -15,6 +17,7 @@ from cli.conftest import edgetwin, run
 from gateway import settings
 from gateway.cli import paste
 from gateway.cli.access import access
+from gateway.cli.inspect import unreached
 from gateway.model.tag import TagType
 from gateway.plugins import plugins
 from gateway.settings import read_units
@@ -120,10 +123,21 @@ async def test_a_server_that_asks_for_security_and_a_password_is_walked(free_por
     async with server:
         said = await edgetwin(*secure)
         assert (said.code, "is not trusted" in said.err) == (3, True)
+        assert "--server-certificate" in said.err
+        told = await asyncio.create_subprocess_shell(re.search(r"`(mkdir .*)`", said.err)[1])
+        assert await told.wait() == 0
+        assert (await edgetwin(*secure)).code == 0
         said = await edgetwin(*pinned)
         assert (said.code, "nsu=urn:test:plant;s=speed" in said.out) == (0, True)
         monkeypatch.setenv("EDGETWIN_PASSWORD", "wrong")
         assert (await edgetwin(*pinned)).code == 3
+
+
+def test_a_server_that_refuses_our_certificate_is_to_be_told_which_one_to_trust(tmp_path):
+    way = access("opc.tcp://127.0.0.1:1", None, None, "Basic256Sha256/SignAndEncrypt", tmp_path, None)
+    hint = unreached("opc.tcp://127.0.0.1:1: An error occurred verifying security.(BadSecurityChecksFailed)", way)
+    assert hint.startswith("the server refuses our certificate: trust ")
+    assert "CN=" in hint
 
 
 def found(*paths, **more):

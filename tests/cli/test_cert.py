@@ -46,6 +46,8 @@ def test_the_own_certificate_is_made_once_and_shown(config, tmp_path, folder):
     assert len(made.json["thumbprint"]) == 40
     key = tmp_path / "stopped" / "pki" / "own" / "key.pem"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    records = run("audit", "list", "--config", config, "--json").json["records"]
+    assert [record["command"] for record in records] == ["cert.create"]
     assert run("cert", "create", config, "--json").json["sha256"] == made.json["sha256"]
     renewed = run("cert", "renew", "--config", config, "--json").json
     assert renewed["sha256"] != made.json["sha256"]
@@ -84,7 +86,8 @@ def test_a_file_is_trusted_and_what_is_none_is_refused(config, tmp_path, folder)
     assert run("cert", "trust", made.certificate_file, "--config", config, "--json").json["thumbprint"] == made.sha1
     nothing = tmp_path / "nothing.der"
     nothing.write_bytes(b"nothing")
-    assert run("cert", "trust", nothing, "--config", config).code == 2
+    said = run("cert", "trust", nothing, "--config", config)
+    assert (said.code, said.err) == (2, f"edgetwin: {nothing}: is no certificate in PEM or DER\n")
     for wrong, said in (("00", "at least 8"), ("0" * 40, "there is no certificate")):
         failed = run("cert", "trust", wrong, "--config", config)
         assert failed.code == 1

@@ -60,5 +60,6 @@ def test_an_operator_checks_runs_writes_records_replays_reloads_and_stops(site, 
     edgetwin("export", "history", tmp_path / "out.csv", *here)
     assert "30.0" in (tmp_path / "out.csv").read_text()
     assert daemon.stop() == 0
+    assert "stopped" in daemon.output() + daemon.errors()
     edgetwin("status", *here, code=3)
     edgetwin("run", site, code=2)

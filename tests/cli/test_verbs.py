@@ -298,6 +298,8 @@ def test_replay_of_a_table_prints_alarms_and_the_same_hash_each_time(config, tmp
 
 def test_version_and_help():
     assert run("version").out.startswith("edgetwin 0.")
+    assert run("--version").out == run("version").out
+    assert "Did you mean 'status'?" in run("statsu").err
     assert run("version", "--json").json["version"]
     assert run("--help").code == 0
 

@@ -10,6 +10,7 @@ import contextlib
 import datetime as dt
 import ipaddress
 import os
+import shlex
 import socket
 import threading
 from collections.abc import Iterator
@@ -191,10 +192,17 @@ def check_peer(der: bytes, pki: Path, pinned: Path | None, now_s: float) -> None
         if refused.known:
             raise
         reject_unknown(pki, der)
-        why = (
-            f"the server's certificate: {refused.why}: check it, then `edgetwin cert trust` it, or move it from {pki}/rejected to trusted/"
-        )
-        raise Untrusted(why, refused.code) from None
+        raise Untrusted(f"the server's certificate: {refused.why}: {_to_trust(pki, der)}", refused.code) from None
+
+
+def _to_trust(pki: Path, der: bytes) -> str:
+    """What lets a refused server in: `edgetwin cert trust` reaches the folder of a gateway alone."""
+    try:
+        kept = pki / "rejected" / f"{thumbprint(trust.parse(der)[0])}.der"
+    except Untrusted:
+        return "it cannot be read"
+    trusted = shlex.quote(str(pki / "trusted"))
+    return f"check it, then `mkdir -p {trusted} && mv {shlex.quote(str(kept))} {trusted}/`"
 
 
 def reject_unknown(pki: Path, der: bytes) -> None:
