@@ -4,6 +4,7 @@ import httpx
 import pytest
 from asyncua import Client, ua
 from asyncua.ua.uaerrors import UaError
+from structlog.testing import capture_logs
 
 from gateway.launch import running
 from gateway.model import quality
@@ -41,6 +42,15 @@ def opcua(gateway, password=PASSWORD):
 
 async def audit(gateway, command="session.sign_in"):
     return [record for record in await gateway.store.audit_log() if record.command == command]
+
+
+async def test_a_failed_sign_in_is_a_line_of_the_log_that_moves_no_cursor(site):
+    async with running(site) as gateway, httpx.AsyncClient(base_url=gateway.urls()["web"]) as page:
+        with capture_logs() as lines:
+            answer = await page.post("/api/v1/session", json={"user": "an\x1b[2Jn", "password": "wrong-password"})
+        assert answer.status_code == 401
+        (line,) = [line for line in lines if line["event"] == "sign-in refused"]
+        assert (line["user"], line["origin"], line["log_level"]) == ("an?[2Jn", "web:127.0.0.1", "warning")
 
 
 async def test_one_identity_on_page_and_opc_ua_its_records_and_its_end(site):
