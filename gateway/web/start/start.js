@@ -55,12 +55,12 @@ function lost(text, why) {
 
 // --- values ---------------------------------------------------------------------------------------------------------------------------
 
-// As many digits as say something: a ten-thousandth of the range, five digits where there is none. Whole numbers are whole.
+// As many digits as say something: a ten-thousandth of the range or three digits, five digits where there is none. Whole numbers are whole.
 function number(value, range) {
   if (Number.isInteger(value)) return String(value);
   const span = range ? range[1] - range[0] : 0;
   const size = Math.floor(Math.log10(Math.abs(value)));
-  const places = span > 0 && Number.isFinite(span) ? 4 - Math.ceil(Math.log10(span)) : 4 - size;
+  const places = span > 0 && Number.isFinite(span) ? Math.max(4 - Math.ceil(Math.log10(span)), Math.min(2 - size, 4)) : 4 - size;
   if (size < -places || size < -4) return String(Number(value.toPrecision(2)));
   return String(Number(value.toFixed(Math.min(20, Math.max(0, places)))));
 }
