@@ -174,6 +174,7 @@ class Gateway:
         """Sources first, then what is on the road, then the sinks; each within its deadline."""
         notify("STOPPING=1", "STATUS=stopping")
         self.door.close()
+        self.south.stopping = True
         await _within(RELOAD_S, self._reloading.acquire())  # a reload that is under way ends first
         await _within(DRAIN_S, self.foreseeing.close())
         await self.south.stop()

@@ -250,7 +250,7 @@ def _breach(state: Condition) -> str:
         subject=state.rule.subject,
         value=state.rule.shown(state.value),
         status=quality.name(state.status),
-        number=f"{state.threshold:.5g} {state.rule.symbol}".rstrip(),
+        number="" if state.threshold is None else f"{state.threshold:.5g} {state.rule.symbol}".rstrip(),
         side="above" if limit in _ABOVE else "below",
         way="rises" if limit in _ABOVE else "falls",
         verb="exceeded" if limit in _ABOVE else "fell below",

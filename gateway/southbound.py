@@ -55,6 +55,7 @@ class Southbound:
         self._inbox, self._health, self._now_ns, self._unknown = inbox, health, now_ns, unknown
         self.sources: dict[str, Source] = {}
         self.relaxed = False
+        self.stopping = False  # a reload under way waits for nobody any more
         self._windowed: dict[type[Driver], bool] = {}
 
     def build(self, sections: Mapping[str, Section], table: TagTable) -> dict[str, Source]:
@@ -101,8 +102,8 @@ class Southbound:
             await _ended([old[name].task for name in kept])
             self.start(group, changed)
             overlapping = [name for name in replaced if name not in kept]
-            await asyncio.gather(*(_stands(changed[name]) for name in overlapping))
-            if overlapping:
+            await asyncio.gather(*(self._stands(changed[name]) for name in overlapping))
+            if overlapping and not self.stopping:
                 await asyncio.sleep(OVERLAP_S)
         finally:  # also where a stop cuts the reload short: nobody else knows of the old ones any more
             await _ended([old[name].task for name in [*gone, *replaced]])
@@ -113,6 +114,12 @@ class Southbound:
             del self.sources[name]
             self._health.forget("source", name)
         return sorted([*changed, *gone])
+
+    async def _stands(self, source: Source) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + HANDOVER_S
+        while source.unit.state is not State.UP and loop.time() < deadline and not self.stopping:  # noqa: ASYNC110  a state that may change back
+            await asyncio.sleep(0.02)  # only in a reload, a few times
 
     def relax(self, on: bool) -> None:
         """The disk is away (on), or is back: sources that can read on without acknowledging do so meanwhile."""
@@ -136,13 +143,6 @@ class Southbound:
         if kind not in self._windowed:  # asking an instance for what it can takes microseconds, and this is asked for each message
             self._windowed[kind] = isinstance(driver, Windowed)
         return self._windowed[kind] and waiting * 2 >= cast(Windowed, driver).window
-
-
-async def _stands(source: Source) -> None:
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + HANDOVER_S
-    while source.unit.state is not State.UP and loop.time() < deadline:  # noqa: ASYNC110  a state that a restart may change back
-        await asyncio.sleep(0.02)  # only in a reload, a few times
 
 
 async def _ended(tasks: Sequence["asyncio.Task[None] | None"]) -> None:

@@ -100,6 +100,14 @@ def test_a_low_limit_is_fallen_below_and_a_return_is_informative():
     assert back.severity is Severity.INFO
 
 
+def test_an_alarm_without_a_threshold_is_told_in_words():
+    """Bad quality has no number to compare with, and a rule need not bring its own message."""
+    bad = AlarmRule(0, "line.temperature", Limit.BAD, 0.0)
+    event = threshold_event(Transition(Condition(bad, True, False, 5, float("nan"), status=0x80310000), Change.ACTIVE, 5, 4))
+    assert "line.temperature" in event.message
+    assert "BadNoCommunication" in event.message
+
+
 def test_a_value_that_json_cannot_carry_is_null():
     event = threshold_event(Transition(Condition(RULE, True, False, 5, float("nan"), status=0x80310000), Change.ACTIVE, 5, 4))
     assert event.details["actual_value"] is None
