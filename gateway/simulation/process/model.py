@@ -6,6 +6,7 @@ another one.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -90,7 +91,7 @@ class Model(Protocol):
         ...
 
 
-class Process:
+class Process(ABC):
     """What built-in models share: names, parameters with defaults and bounds, a start, outputs that are the first states.
 
     A subclass names its columns and defaults, says which parameters must be positive or not negative, and writes step.
@@ -142,9 +143,9 @@ class Process:
         finite(given, "the initial state")
         return np.tile([float(given.get(name, self.start.get(name, 0.0))) for name in self.states], (runs, 1))
 
+    @abstractmethod
     def step(self, x: Array, u: Array, dt_s: float, noise: Array | None) -> Array:
         """x after dt_s."""
-        raise NotImplementedError
 
     def observe(self, x: Array, u: Array, noise: Array | None) -> Array:  # noqa: ARG002 - others' outputs depend on u
         """The first states, with measurement noise."""
