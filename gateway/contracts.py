@@ -14,9 +14,12 @@ from gateway.model.duration import seconds
 from gateway.model.event import Category, Event, Severity
 from gateway.model.outbox import OutboxFill, OutboxRow
 from gateway.model.quality import Statuses
+from gateway.model.series import Buckets as Buckets
+from gateway.model.series import Series as Series
 from gateway.model.tag import Tag, TagTable
 from gateway.model.unit import Unit
 from gateway.model.update import TwinUpdate
+from gateway.outlook import ForecastView
 
 Duration = Annotated[float, BeforeValidator(seconds)]
 """A field of a configuration model, in seconds: 500ms, 10s, 5min, 24h or a bare number."""
@@ -150,6 +153,7 @@ class SinkContext:
     subscribe_events: Callable[[], EventStream] | None = None  # all live events, conditions' transitions included
     unavailable: tuple[type[Exception], ...] = ()  # what history and events raise while the disk is away
     record: Callable[[Command, Outcome], Awaitable[None]] = unrecorded  # of what was no command through the door: audit and event
+    forecasts: ForecastView | None = None
 
 
 # --- southbound ------------------------------------------------------------------------------------------------------------------------
@@ -314,28 +318,6 @@ class TwinView(Protocol):
 
     def standing(self) -> tuple[int, int]:
         """How many conditions are active, and how many are not acknowledged. Cheap to ask."""
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """Samples of one tag in order of source time, without duplicates. text by row for text tags."""
-
-    source_ns: Times
-    value: Floats
-    status: Statuses
-    text: Mapping[int, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Buckets:
-    """Downsampled samples of one tag: one row per bucket that holds a sample. Bad samples count in `count` and `worst` only."""
-
-    start_ns: Times
-    minimum: Floats
-    maximum: Floats
-    mean: Floats
-    count: Times
-    worst: Statuses
 
 
 class HistoryView(Protocol):

@@ -91,3 +91,61 @@ class Scores:
     pit: Floats
     model: Codes
     models: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One limit of one tag, as a forecast sees it. Seconds count from issued_ns; NaN: not within the horizon.
+
+    probability  that it is passed before the horizon's end; 1 where it is passed already
+    """
+
+    limit: str  # HIHI, HI, LO, LOLO: of the alarm rule
+    threshold: float
+    probability: float
+    early_s: float
+    median_s: float
+    late_s: float
+    issued_ns: int
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """The newest forecasts of all forecast tags, as faces publish them: one row per tag, the first step one step after at_ns.
+
+    tag_id         (n,)
+    p05, p50, p95  (n, steps) engineering units; NaN for a tag that has had no Good sample yet
+    lead           the step whose values are the tag's scalars: horizon lead * step
+    model          (n,) name of the model that speaks at the lead
+    skill          (n,) 1 - CRPS / CRPS of persistence at the lead, over the forecasts that came due; NaN before the first
+    predictions    (n,) one Prediction for each limit of the tag's alarm rules
+    """
+
+    at_ns: int
+    step_ns: int
+    lead: int
+    tag_id: NDArray[np.int64]
+    p05: Floats
+    p50: Floats
+    p95: Floats
+    model: tuple[str, ...]
+    skill: Floats
+    predictions: tuple[tuple[Prediction, ...], ...]
+
+    def row_of(self, tag_id: int) -> int:
+        """The tag's row. Raises KeyError where it has no forecast."""
+        found = np.flatnonzero(self.tag_id == tag_id)
+        if not found.size:
+            raise KeyError(tag_id)
+        return int(found[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Foretold:
+    """What was forecast of one tag, one lead earlier, by the instants it was forecast for: columns (rows,), oldest first."""
+
+    valid_ns: NDArray[np.int64]
+    p05: Floats
+    p50: Floats
+    p95: Floats

@@ -1,0 +1,33 @@
+"""Forecasts, as faces may see them. They are apart from measured history: times ahead of now, and never Good."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from gateway.model.forecast import Foretold, Outlook, Scores
+
+
+class ForecastView(Protocol):
+    """The live forecasts of a gateway. Cheap to ask but for past()."""
+
+    @property
+    def tags(self) -> Sequence[int]:
+        """tag_id of those that are forecast; a reload changes them."""
+
+    @property
+    def lead_ns(self) -> int:
+        """How far ahead the scalars look."""
+
+    @property
+    def horizon_ns(self) -> int: ...
+
+    def newest(self) -> Outlook | None:
+        """None before the first was issued."""
+
+    def watch(self, told: Callable[[Outlook], None]) -> Callable[[], None]:
+        """told is called on the loop with each newly issued outlook; what it returns ends that."""
+
+    async def past(self, tag_id: int, start_ns: int, end_ns: int, limit: int | None = None) -> Foretold:
+        """start <= instant forecast for < end, the first `limit` of them. Raises KeyError, or what history raises without its disk."""
+
+    def scores(self) -> Scores | None:
+        """How the published forecasts did so far, rows as `tags`; None before the first is due."""
