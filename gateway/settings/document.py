@@ -4,7 +4,7 @@ The tree is built from the parser's events, so that nothing is constructed by ta
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import yaml
@@ -20,17 +20,24 @@ _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud80
 _VARIABLE: Final = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$\{")
 _CORE: Final = frozenset(f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null", "seq", "map"))
 _TEXT: Final = frozenset({"!", "tag:yaml.org,2002:str"})
+Lack = Callable[[str], tuple[str, str]]
+"""Of the name of a variable that is not there: what to say, and a hint."""
+
+
+def unset(name: str) -> tuple[str, str]:
+    """Of a variable of the environment."""
+    return f"the environment variable {name} is not set", f"set it, or write ${{{name}:-default}}"
 
 
 class _Stop(Exception):
     """The document cannot be read any further; its fault is listed."""
 
 
-def parse(text: str, file: str, env: Mapping[str, str], faults: Faults) -> Node | None:
-    """The tree of a text; None where it cannot be read, with the fault listed. `${NAME}` is replaced in every scalar."""
+def parse(text: str, file: str, env: Mapping[str, str], faults: Faults, lack: Lack = unset) -> Node | None:
+    """The tree of a text; None where it cannot be read, with the fault listed. `${NAME}` is replaced in every scalar from env."""
     if not readable(text, file, faults):
         return None
-    builder = _Builder(file, env, faults)
+    builder = _Builder(file, env, faults, lack)
     try:
         for event in yaml.parse(text, _LOADER):
             builder.take(event)
@@ -76,9 +83,9 @@ class _Open:
 class _Builder:
     """Takes events one by one; root is the tree once all are taken."""
 
-    def __init__(self, file: str, env: Mapping[str, str], faults: Faults) -> None:
+    def __init__(self, file: str, env: Mapping[str, str], faults: Faults, lack: Lack) -> None:
         self.root: Node | None = None
-        self._file, self._env, self._faults = file, env, faults
+        self._file, self._env, self._faults, self._lack = file, env, faults, lack
         self._open: list[_Open] = []
         self._anchors: dict[str, tuple[Node, int]] = {}
         self._count = self._aliased = 0
@@ -195,7 +202,7 @@ class _Builder:
         plain = event.style is None or event.style == ""
         forced = event.tag is not None and self._tag(event)
         if "${" in text:
-            expanded = expand(text, place, self._key(), self._env, self._faults)
+            expanded = expand(text, place, self._key(), self._env, self._faults, self._lack)
             if expanded is None:
                 return Node(BROKEN, place, text)
             text, origin = expanded
@@ -204,7 +211,12 @@ class _Builder:
         return Node(resolve(text) if plain and not forced else text, place, text, origin)
 
 
-def expand(text: str, place: Place, key: str, env: Mapping[str, str], faults: Faults) -> tuple[str, str] | None:
+def names(text: str) -> list[str]:
+    """The variables that a text names."""
+    return [match[2] for match in _VARIABLE.finditer(text) if match[2] and not match[1]]
+
+
+def expand(text: str, place: Place, key: str, env: Mapping[str, str], faults: Faults, lack: Lack = unset) -> tuple[str, str] | None:
     """A text with its variables in place, and their names as an origin; None where one is missing, with the fault listed."""
     parts, names, end = list[str](), list[str](), 0
     for match in _VARIABLE.finditer(text):
@@ -213,7 +225,7 @@ def expand(text: str, place: Place, key: str, env: Mapping[str, str], faults: Fa
         if match[1]:
             parts.append(match[0][1:])  # $${NAME} is the text ${NAME}
             continue
-        value = _variable(match, place, key, env, faults)
+        value = _variable(match, place, key, env, faults, lack)
         if value is None:
             return None
         parts.append(value)
@@ -223,7 +235,7 @@ def expand(text: str, place: Place, key: str, env: Mapping[str, str], faults: Fa
     return "".join(parts), "env:" + ",".join(names) if names else ""
 
 
-def _variable(match: re.Match[str], place: Place, key: str, env: Mapping[str, str], faults: Faults) -> str | None:
+def _variable(match: re.Match[str], place: Place, key: str, env: Mapping[str, str], faults: Faults, lack: Lack) -> str | None:
     name, default = match[2], match[3]
     if name is None:
         faults.add(place, key, "this is not a variable", "write ${NAME} or ${NAME:-default}; $${ for a literal ${")
@@ -232,7 +244,7 @@ def _variable(match: re.Match[str], place: Place, key: str, env: Mapping[str, st
     if value is None or (not value and default is not None):
         value = default
     if value is None:
-        faults.add(place, key, f"the environment variable {name} is not set", f"set it, or write ${{{name}:-default}}")
+        faults.add(place, key, *lack(name))
     elif _CONTROL.search(value):
         faults.add(place, key, f"the environment variable {name} holds a control character or is not UTF-8")
         return None
