@@ -6,6 +6,7 @@ Only what carries services (MSG) passes here; opening and closing go the library
 """
 
 import struct
+from collections.abc import Callable
 from typing import Any, Final
 
 from asyncua import ua
@@ -16,6 +17,7 @@ from asyncua.crypto.security_policies import CryptographyNone
 from gateway.wire.opcua.policies import HEAD, Keys, Symmetric
 
 _CHUNK_HEAD: Final = struct.Struct("<4sIIIII")  # type, size, channel, token, sequence number, request
+_WHOLE: Final = b"MSGF"
 _TOKEN: Final = struct.Struct("<I")
 _SEQUENCE: Final = struct.Struct("<II")
 _BEFORE_TOKEN: Final = HEAD.size - _TOKEN.size  # bytes of a chunk that the library has read when it asks
@@ -32,6 +34,30 @@ class Chunked(SecureConnection):
         if isinstance(symmetric, Symmetric):
             self._before = self.security_token.TokenId, symmetric.remote
         super().revolve_tokens()
+
+    def whole(self, data: bytes, at: int, wanted: Callable[[int], bool]) -> tuple[int, int, int] | None:
+        """The usual message, one chunk without security that is all here at data[at:]: request, and where its body begins and ends.
+
+        It counts as received. None: anything else, or of a request that is not wanted here; it goes the long way and has not been touched.
+        """
+        if len(data) - at < _CHUNK_HEAD.size:
+            return None
+        kind, size, channel, token, sequence, request = _CHUNK_HEAD.unpack_from(data, at)
+        now, limits = self.security_token, self._limits
+        if (
+            kind != _WHOLE
+            or not _CHUNK_HEAD.size <= size <= min(len(data) - at, limits.max_recv_buffer)
+            or token != now.TokenId
+            or channel != now.ChannelId
+            or (self._peer_sequence_number is not None and sequence != self._peer_sequence_number + 1)
+            or self._incoming_parts
+            or type(self.security_policy.symmetric_cryptography) is not CryptographyNone
+            or not limits.is_msg_size_within_limit(size - _CHUNK_HEAD.size)
+            or not wanted(request)
+        ):
+            return None
+        self._peer_sequence_number = sequence
+        return request, at + _CHUNK_HEAD.size, at + size
 
     def receive_from_header_and_body(self, header: Any, body: Buffer) -> Any:
         """A whole message, or None after a chunk that is not its last. Raises Forged, UaError, struct.error."""
@@ -64,13 +90,18 @@ class Chunked(SecureConnection):
         if message_type != ua.MessageType.SecureMessage or type(symmetric) not in (CryptographyNone, Symmetric):
             return super().message_to_binary(message, message_type, request_id)
         pieces: list[Any] = []
-        whole, token = memoryview(message), self.security_token
+        token = self.security_token
         sealed = symmetric if isinstance(symmetric, Symmetric) else None
         room = self._limits.max_send_buffer - _CHUNK_HEAD.size if sealed is None else sealed.room(self._limits.max_send_buffer)
+        if sealed is None and len(message) <= room:
+            self._sequence_number = self._sequence_number % _LAST_SEQUENCE + 1
+            size = _CHUNK_HEAD.size + len(message)
+            return _CHUNK_HEAD.pack(_WHOLE, size, token.ChannelId, token.TokenId, self._sequence_number, request_id) + message
+        whole = memoryview(message)
         for start in range(0, len(whole), room):
             part = whole[start : start + room]
             self._sequence_number = self._sequence_number % _LAST_SEQUENCE + 1
-            kind = b"MSGF" if start + room >= len(whole) else b"MSGC"
+            kind = _WHOLE if start + room >= len(whole) else b"MSGC"
             if sealed is not None:
                 pieces += sealed.seal(kind, token.ChannelId, token.TokenId, self._sequence_number, request_id, part)
                 continue

@@ -19,7 +19,6 @@ from typing import Any, Final, TypeVar
 from asyncua import ua as _ua
 from asyncua.client.client import Client
 from asyncua.client.ua_client import UaClientState
-from asyncua.common.utils import Buffer
 from asyncua.crypto.uacrypto import CertProperties
 from asyncua.ua.ua_binary import nodeid_to_binary, struct_from_binary
 from asyncua.ua.uaerrors import UaError, UaStatusCodeError
@@ -28,7 +27,7 @@ from gateway.contracts import NotConnected
 from gateway.model.quality import BAD_TIMEOUT
 from gateway.wire.opcua import certificates
 from gateway.wire.opcua.guards import guard_codec
-from gateway.wire.opcua.mended import MendedClient, watch_socket
+from gateway.wire.opcua.mended import Answered, MendedClient, Reply, watch_socket, words
 from gateway.wire.opcua.policies import Aes128Sha256RsaOaep, Aes256Sha256RsaPss, Basic256Sha256
 from gateway.wire.opcua.ticks import EPOCH_1970
 
@@ -121,7 +120,7 @@ class Link:
             link._lost = None
             client.disconnect_socket()
             if isinstance(fault, certificates.Untrusted | UaError | OSError | TimeoutError | ValueError | struct.error):
-                raise NotConnected(f"{access.url}: {_words(fault)}") from fault
+                raise NotConnected(f"{access.url}: {words(fault)}") from fault
             raise
         return link
 
@@ -155,7 +154,7 @@ class Link:
 
     def _on_renewal_end(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (fault := task.exception()) is not None:
-            self.fail(f"the secure channel could not be renewed: {_words(fault)}")
+            self.fail(f"the secure channel could not be renewed: {words(fault)}")
 
     def fail(self, why: str) -> None:
         """The link is of no use any more: tell the owner, once."""
@@ -197,12 +196,12 @@ class Link:
                 return await answer
         except UaStatusCodeError as refusal:
             if refusal.code in _LINK_CODES:
-                self.fail(f"{what}: {_words(refusal)}")
-                raise NotConnected(f"{self._access.url}: {what}: {_words(refusal)}") from refusal
+                self.fail(f"{what}: {words(refusal)}")
+                raise NotConnected(f"{self._access.url}: {what}: {words(refusal)}") from refusal
             raise Refused(refusal.code, what) from refusal
         except (UaError, OSError, TimeoutError, struct.error, ValueError) as fault:
-            self.fail(f"{what}: {_words(fault)}")
-            raise NotConnected(f"{self._access.url}: {what}: {_words(fault)}") from fault
+            self.fail(f"{what}: {words(fault)}")
+            raise NotConnected(f"{self._access.url}: {what}: {words(fault)}") from fault
 
     async def request(self, what: str, request: Any, response: type[T]) -> T:
         """Any service by its request structure. Raises Refused, NotConnected."""
@@ -259,7 +258,7 @@ class Link:
 
     # --- Publish, past asyncua's objects -----------------------------------------------------------------------------------------------
 
-    def publish(self, acknowledged: Sequence[tuple[int, int]], answered: "Answered") -> None:
+    def publish(self, acknowledged: Sequence[tuple[int, int]], answered: Answered) -> None:
         """Send one PublishRequest; acknowledged = (subscription, sequence). answered is called once. Raises NotConnected."""
         request = self._header(826) + _I32.pack(len(acknowledged)) + b"".join(_ACK.pack(*pair) for pair in acknowledged)
         self._send(request, answered)
@@ -295,7 +294,7 @@ class Link:
             + _HEADER.pack(time.time_ns() // 100 + EPOCH_1970, protocol._request_handle, 0, -1, 0, 0, 0)
         )
 
-    def _send(self, request: bytes, answered: "Answered") -> None:
+    def _send(self, request: bytes, answered: Answered) -> None:
         protocol = self._client.uaclient.protocol
         if protocol is None or protocol.transport is None:
             raise NotConnected(f"{self._access.url}: the connection is closed")
@@ -303,12 +302,9 @@ class Link:
         protocol._request_id += 1
         packed = protocol._connection.message_to_binary(request, request_id=protocol._request_id)
         waiting: dict[int, Any] = protocol._callbackmap  # of futures; a reply does what is asked of one
-        waiting[protocol._request_id] = _Reply(answered)
+        waiting[protocol._request_id] = Reply(answered)
         protocol.transport.write(packed)
 
-
-Answered = Callable[[bytes | None, str], None]
-"""(answer, "") or (None, why there is none)."""
 
 _HEADER = struct.Struct(
     "<qIIiIHB"
@@ -317,39 +313,11 @@ _ACK = struct.Struct("<II")
 _I32 = struct.Struct("<i")
 
 
-class _Reply:
-    """Stands where asyncua keeps a future: the answer goes on without a task to wake."""
-
-    __slots__ = ("_answered",)
-
-    def __init__(self, answered: Answered) -> None:
-        self._answered: Answered | None = answered
-
-    def done(self) -> bool:
-        return self._answered is None
-
-    def set_result(self, body: Buffer) -> None:
-        answered, self._answered = self._answered, None
-        if answered is not None:
-            answered(body._data[body._cur_pos : body._cur_pos + body._size], "")
-
-    def set_exception(self, fault: BaseException) -> None:
-        answered, self._answered = self._answered, None
-        if answered is not None:
-            answered(None, _words(fault))
-
-
 @functools.cache
 def prepare() -> None:
     """Once per process: lengths are checked while decoding, and of asyncua's line per request only what is wrong reaches the log."""
     guard_codec()
     logging.getLogger("asyncua").setLevel(logging.ERROR)
-
-
-def _words(fault: BaseException) -> str:
-    if isinstance(fault, TimeoutError):
-        return "no answer in time"
-    return str(fault) or type(fault).__name__
 
 
 def _first_certificate(chain: bytes) -> bytes:

@@ -18,7 +18,8 @@ class Malformed(Exception):
     """The bytes are no OPC UA Binary of the expected kind."""
 
 
-_NOTHING_MORE: Final = (bytes(8), b"\0\xff\xff\xff\xff\0\0\0")  # a ResponseHeader without diagnostics, strings and additions
+NOTHING_MORE: Final = (bytes(8), b"\0\xff\xff\xff\xff\0\0\0")
+"""The end of a ResponseHeader without diagnostics, strings and additions."""
 _U32 = struct.Struct("<I")
 _I32 = struct.Struct("<i")
 _I64 = struct.Struct("<q")
@@ -194,7 +195,7 @@ class Cursor:
         """Skips a ResponseHeader (Part 4, 7.33); its ServiceResult."""
         self.skip(12)  # Timestamp, RequestHandle
         result = self.u32()
-        if self.data[self.pos : self.pos + 8] in _NOTHING_MORE:
+        if self.data[self.pos : self.pos + 8] in NOTHING_MORE:
             self.skip(8)
             return result
         self.diagnostic_info()

@@ -8,7 +8,7 @@ are read one by one.
 import math
 import struct
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from gateway.wire.opcua.cursor import (
     DATETIME,
     GUID,
     LOCALIZED_TEXT,
+    NOTHING_MORE,
     STRING,
     XML,
     Cursor,
@@ -47,12 +48,15 @@ OVERFLOW: Final = 0x0480  # InfoType DataValue and Overflow (Part 4, 7.39.1): th
 _SERVICE_FAULT, _PUBLISH_RESPONSE, _REPUBLISH_RESPONSE = 397, 829, 835
 _DATA_CHANGE, _STATUS_CHANGE = 811, 820
 _BAD_INDEX_RANGE_NO_DATA: Final = 0x8037_0000
+_ANSWER: Final = struct.Struct("<4sqII8sIi")  # type, time, handle, result, the rest of the header, subscription, available numbers
+_HEAD: Final = struct.Struct("<BIqi5si")  # more, sequence, time, notifications, the first one's type and size
+_USUAL_ANSWER: Final = b"\x01\x00" + _PUBLISH_RESPONSE.to_bytes(2, "little")
+_USUAL_NOTIFICATION: Final = b"\x01\x00" + _DATA_CHANGE.to_bytes(2, "little") + b"\x01"
 _UNPACK: Final = {kind: struct.Struct("<" + code) for kind, code in zip(NUMBERS, "?bBhHiIqQfdqI", strict=True)}
 _MANY: Final = 32  # from so many on, finding all places at once is cheaper than reading one item after the other
 _LEAST_BYTES: Final = 6  # handle, mask, type
 _NO_DIAGNOSTICS: Final = 4  # bytes of the empty array that ends a notification
-_PLAIN_AFTER: Final = EPOCH_1970
-_PLAIN_BEFORE: Final = EPOCH_1970 + 2**63 // 100
+_PLAIN: Final = 2**63 // 100 - 1  # ticks since 1970, less one, that are nanoseconds within int64
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +79,7 @@ class DataChange:
     overflow: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One NotificationMessage. sequence of a keep-alive (no data) is that of the next message. status_change: the subscription's end."""
 
     sequence: int
@@ -86,15 +89,14 @@ class Message:
     malformed: str = ""  # a notification that could not be read, and why; the others are there
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(NamedTuple):
     """One PublishResponse. result is the service's StatusCode; where it is Bad, nothing else is filled."""
 
     result: int
     subscription: int = 0
     available: tuple[int, ...] = ()
     more: bool = False
-    message: Message = field(default_factory=lambda: Message(0))
+    message: Message = Message(0)
 
 
 def decode_publish(data: bytes, element: Elements) -> Published:
@@ -102,6 +104,9 @@ def decode_publish(data: bytes, element: Elements) -> Published:
 
     Raises Malformed where the envelope cannot be read; a notification inside that cannot be read is named in the message.
     """
+    usual = _usual(data, element)
+    if usual is not None:
+        return usual
     at = Cursor(data)
     kind = at.node_id()
     result = at.response_header()
@@ -113,6 +118,26 @@ def decode_publish(data: bytes, element: Elements) -> Published:
     available = _numbers(at)
     more = at.byte() != 0
     return Published(result, subscription, available, more, _message(at, element))
+
+
+def _usual(data: bytes, element: Elements) -> Published | None:
+    """What nearly all answers are: Good, nothing in the header, one DataChangeNotification. Read in three steps; None for any other."""
+    if len(data) < _ANSWER.size + _HEAD.size:
+        return None
+    kind, _, _, result, plain, subscription, length = _ANSWER.unpack_from(data)
+    head = _ANSWER.size + 4 * length
+    if kind != _USUAL_ANSWER or result or plain not in NOTHING_MORE or not 0 <= length <= len(data) - _HEAD.size - _ANSWER.size >> 2:
+        return None
+    more, sequence, _, notifications, kind, size = _HEAD.unpack_from(data, head)
+    start = head + _HEAD.size
+    if notifications != 1 or kind != _USUAL_NOTIFICATION or not 0 < size <= len(data) - start:
+        return None
+    available = struct.unpack_from(f"<{length}I", data, _ANSWER.size)
+    try:
+        message = Message(sequence, (data_change(data, start, start + size, element),), None, empty=False)
+    except Malformed as why:
+        message = Message(sequence, (), None, empty=False, malformed=str(why))
+    return Published(0, subscription, available, more != 0, message)
 
 
 def decode_republish(data: bytes, element: Elements) -> tuple[int, Message | None]:
@@ -171,17 +196,17 @@ def data_change(data: bytes, start: int, end: int, element: Elements) -> DataCha
     """The DataChangeNotification in data[start:end]. Raises Malformed."""
     at = Cursor(data, start, end)
     n = at.count(5)
-    columns = Columns.of(n)
-    if _uniform(at, n, columns):
-        pass
-    elif n >= _MANY:
-        _mixed(at, n, columns, element)
-    else:
-        for row in range(n):
-            _one(at, row, columns, element)
+    columns = _uniform(at, n)
+    if columns is None:
+        columns = Columns.of(n)
+        if n >= _MANY:
+            _mixed(at, n, columns, element)
+        else:
+            for row in range(n):
+                _one(at, row, columns, element)
     status = columns.status
     overflow = 0
-    if status.any():
+    if np.count_nonzero(status):
         flagged = (status & np.uint32(OVERFLOW)) == OVERFLOW
         overflow = int(np.count_nonzero(flagged))
         status[flagged] &= np.uint32(~OVERFLOW & 0xFFFF_FFFF)
@@ -189,22 +214,24 @@ def data_change(data: bytes, start: int, end: int, element: Elements) -> DataCha
     return DataChange(columns.handle, columns.value, status, columns.source_ns, columns.text, overflow)
 
 
-def _uniform(at: Cursor, n: int, columns: Columns) -> bool:
-    """Fills the columns where all items have one layout: then the whole is one array."""
+def _uniform(at: Cursor, n: int) -> Columns | None:
+    """The columns where all items have one layout: then the whole is one array."""
     if not n or at.end - at.pos < _LEAST_BYTES:
-        return False
+        return None
     key = at.data[at.pos + 4] | at.data[at.pos + 5] << 8
-    size = int(SIZES[key])
-    fields = run(at.data, at.pos, at.end, key, n) if size and size * n == at.end - at.pos - _NO_DIAGNOSTICS else None
-    if fields is None:
-        return False
-    columns.handle[:] = fields["handle"]
-    if "status" in fields:
-        columns.status[:] = fields["status"]
-    if "source" in fields:
-        columns.source_ns[:] = _unix_ns(fields["source"])
-    _put(columns, slice(0, n), fields["value"], key >> 8)
-    return True
+    size = SIZES.item(key)
+    records = run(at.data, at.pos, key, n) if size and size * n == at.end - at.pos - _NO_DIAGNOSTICS else None
+    if records is None:
+        return None
+    columns = Columns(
+        handle=records["handle"].copy(),
+        value=np.empty(n),
+        status=records["status"].copy() if key & 0x02 else np.zeros(n, np.uint32),
+        source_ns=_unix_ns(records["source"]) if key & 0x04 else np.zeros(n, np.int64),
+        text={},
+    )
+    _put(columns, slice(None), records["value"], key >> 8)
+    return columns
 
 
 def _mixed(at: Cursor, n: int, columns: Columns, element: Elements) -> None:
@@ -248,8 +275,10 @@ def _put(columns: Columns, rows: slice | Rows, value: NDArray[Any], kind: int) -
 
 
 def _unix_ns(ticks: Times) -> Times:
-    if ticks.min() > _PLAIN_AFTER and ticks.max() < _PLAIN_BEFORE:
-        return (ticks - EPOCH_1970) * 100
+    since = ticks - EPOCH_1970
+    if (since - 1).view(np.uint64).max() < _PLAIN:  # what lies before 1970 wraps round to the far end
+        since *= 100
+        return since
     return to_ns(ticks)
 
 

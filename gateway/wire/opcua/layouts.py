@@ -4,7 +4,6 @@ An item's size follows from its DataValue mask and built-in type, so that each p
 places at once: every offset that could begin an item gets its successor, and the real chain is followed in steps of 32.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,7 +33,6 @@ _KINDS_MOST: Final = 19
 _MASK_FREE: Final = 0xC1  # bits that a mask may not have, and the one that says that there is a value
 _DOUBLINGS: Final = 5
 _STRIDE: Final = 2**_DOUBLINGS
-Fields = Mapping[str, NDArray[Any]]
 
 
 def _layout(mask: int, kind: int) -> np.dtype[Any]:
@@ -66,7 +64,6 @@ for _key, _dtype in LAYOUTS.items():
         if _name in _dtype.fields:
             _table[_key] = _dtype.fields[_name][1]
 _WIDEST: Final = int(SIZES.max())
-_USED: Final = ("handle", "value", "status", "source")
 
 
 class Chain:
@@ -118,15 +115,11 @@ class Chain:
         return np.array(found)
 
 
-def run(data: bytes, place: int, end: int, key: int, n: int) -> Fields | None:
-    """The fields of n items of one layout from here on; None where they are not all of it."""
+def run(data: bytes, place: int, key: int, n: int) -> NDArray[np.void] | None:
+    """n items from here on, all of which are there, where all have this layout."""
     layout = LAYOUTS[key]
-    if n * layout.itemsize > end - place:
-        return None
-    records = np.frombuffer(data, layout, n, place)
-    if (records["mask"] != (key & 0xFF)).any() or (records["kind"] != key >> 8).any():
-        return None
-    return {name: records[name] for name in _USED if name in (layout.names or ())}
+    keys = np.ndarray((n,), "<u2", data, place + 4, (layout.itemsize,))
+    return None if np.count_nonzero(keys != key) else np.frombuffer(data, layout, n, place)
 
 
 @dataclass(frozen=True, slots=True)
