@@ -23,7 +23,7 @@ from gateway.health import Health, State, Unit, notify
 from gateway.heap import Heap
 from gateway.logs import LogConfig, configure
 from gateway.model import quality
-from gateway.model.alarm import Change
+from gateway.model.alarm import Change, Limit
 from gateway.model.batch import Origin, SampleBatch
 from gateway.model.event import Event, Severity
 from gateway.model.update import TwinUpdate
@@ -53,6 +53,7 @@ RELOAD_S = 15.0
 DURABLE_S = 10.0
 LISTEN_S = 10.0
 LOOK_EVERY_S = 2.0
+_COUNTED = {Change.ACTIVE: "alarms_raised", Change.INACTIVE: "alarms_cleared"}
 
 
 class Gateway:
@@ -91,7 +92,7 @@ class Gateway:
             south=self.south,
             performance=self.performance,
             rules=lambda: len(self.engine.alarms.rules),
-            workforce=self.foreseeing.jobs.workforce,
+            workforce=self.foreseeing.workforce,
             urls=self.urls,
             now_ns=now_ns,
         )
@@ -163,6 +164,7 @@ class Gateway:
             "engine": run_engine(self.engine, self.inbox, pending, self._take, now_ns, self.recordings),
             "watch": watch(self.health, self.clock, self._rebase, self.south.silences, self.inbox.put_now),
             "look": self._look(),
+            "forecasts": self.foreseeing.forecasts.run(),
             "maintain": self._maintain(),
         }
         tasks = {name: group.create_task(loop, name=name) for name, loop in running.items()}
@@ -205,6 +207,7 @@ class Gateway:
             await self.recordings.look()
             self.health.note("recordings", self.recordings.fault)
             self.health.note("store", self.store.damage)
+            self.health.note("forecasts", self.foreseeing.forecasts.fault)
             self.health.note(own_alarms.AUDIT, self.store.audit_fault)
             await self._own_alarms.look()
             self._heap.look()
@@ -267,10 +270,8 @@ class Gateway:
             if number:
                 totals[f"samples_{name}"] += number
         for transition in update.transitions:
-            if transition.change is Change.ACTIVE:
-                totals["alarms_raised"] += 1
-            elif transition.change is Change.INACTIVE:
-                totals["alarms_cleared"] += 1
+            if transition.change in _COUNTED and transition.rule.limit is not Limit.PREDICTED:
+                totals[_COUNTED[transition.change]] += 1
             totals["events"] += 1
 
     def publish(self, event: Event) -> None:
@@ -343,6 +344,7 @@ class Gateway:
             unavailable=(StoreUnavailable,),
             record=refusals(self.store, self.say, self.clock.now_ns),
             subscribe_events=self.events.subscribe,
+            forecasts=self.foreseeing.forecasts,
         )
 
     # --- reload --------------------------------------------------------------------------------------------------------------------

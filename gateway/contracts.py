@@ -305,7 +305,7 @@ class TwinView(Protocol):
         """One condition. Raises KeyError where there is none of that name."""
 
     def rules_of(self, tag_id: int) -> Sequence[AlarmRule]:
-        """The rules on a tag; SYSTEM_TAG: those on the gateway itself."""
+        """The rules on a tag, those of predicted limits last; SYSTEM_TAG: those on the gateway itself."""
 
     def ruled(self) -> list[int]:
         """The tags that have rules, each once, ascending."""
@@ -317,7 +317,7 @@ class TwinView(Protocol):
         """Likewise those that are kept from people: shelved, suppressed, out of service or disabled."""
 
     def standing(self) -> tuple[int, int]:
-        """How many conditions are active, and how many are not acknowledged. Cheap to ask."""
+        """How many alarms are active, and how many are not acknowledged; predicted limits are none. Cheap to ask."""
 
 
 class HistoryView(Protocol):

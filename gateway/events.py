@@ -6,6 +6,7 @@ Each subscriber has a queue and a task of its own: a slow or failing one harms n
 import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from math import isfinite
 from typing import Any, Final, Self
 from uuid import uuid4
 
@@ -198,10 +199,28 @@ def threshold_event(transition: Transition) -> Event:
         "comment": state.comment,
         "comment_user": state.comment_user,
         "comment_time": iso(state.comment_ns) if state.comment_ns else None,
+        **_foretold(state),
     }
     level = state.severity if asks else min(state.severity, Severity.INFO.level)
-    category = Category.USER if by_hand else Category.THRESHOLD
+    category = Category.USER if by_hand else Category.PROCESS if rule.limit is Limit.PREDICTED else Category.THRESHOLD
     return Event(str(uuid4()), transition.at_ns, category, level, rule.tag, said(transition), details)
+
+
+def _foretold(state: Condition) -> dict[str, Any]:
+    """What a predicted limit rests on: `limit` is PREDICTED, `predicts` the limit's word; times in seconds from `issued`."""
+    told = state.prediction
+    if told is None:
+        return {}
+    return {
+        "predicts": told.limit,
+        "probability": told.probability,
+        "predicted_time": None if told.expected_ns is None else iso(told.expected_ns),
+        "issued": iso(told.issued_ns),
+        "lead_s": finite(told.median_s),
+        "early_s": finite(told.early_s),
+        "late_s": finite(told.late_s),
+        "model": told.model,
+    }
 
 
 def state_changed_event(update: TwinUpdate, tags: TagTable) -> Event:
@@ -224,14 +243,15 @@ def of_transitions(transitions: Sequence[Transition]) -> list[Event]:
 def said(transition: Transition) -> str:
     """A transition in words: the message of its event on every face."""
     rule, state, change = transition.rule, transition.condition, transition.change
-    name = f"{rule.tag} {rule.subject or rule.limit.value}"
+    name = f"{rule.tag} {'predicted ' if rule.limit is Limit.PREDICTED else ''}{rule.subject or rule.limit.value}"
     if change in _COMES:
         words = state.message or rule.message or _breach(state)
         if change is Change.RE_ALARMED:
             return f"still: {words}"
         return f"{words} ({state.level.value})" if state.level and (rule.message or change is Change.LEVEL) else words
     if change is Change.INACTIVE:
-        return f"{name} returned to normal" + ("" if rule.limit is Limit.SYSTEM else f" at {rule.shown(state.value)}")
+        back = f"{name} returned to normal" + ("" if rule.limit is Limit.SYSTEM else f" at {rule.shown(state.value)}")
+        return _predicted(state) if rule.limit is Limit.PREDICTED else back
     if change is Change.LATCHED:
         return f"{name} is back to normal at {rule.shown(state.value)}, and stays active until it is reset"
     if change in _BY_ITSELF and not state.user:
@@ -242,8 +262,29 @@ def said(transition: Transition) -> str:
     return f"{name} {words} by {state.user or 'unknown'}" + (f": {state.comment}" if change is Change.COMMENTED else "")
 
 
+def _predicted(state: Condition) -> str:
+    """What is expected of a limit, or is no longer."""
+    rule, told = state.rule, state.prediction
+    way = "rise above" if Limit(rule.subject) in _ABOVE else "fall below"
+    words = f"{rule.tag} is {'' if state.active else 'no longer '}expected to {way} {rule.subject} {rule.shown(rule.threshold)}"
+    if told is None or not state.active:
+        return f"{words} (now {rule.shown(state.value)})"
+    span = f" in about {_span(told.median_s)}" if isfinite(told.median_s) else ""
+    least = f"{_span(told.early_s)} to {_span(told.late_s)}" if isfinite(told.late_s) else f"{_span(told.early_s)} at the earliest"
+    return (
+        f"{words}{span} ({f'{least}, ' if isfinite(told.early_s) else ''}probability {told.probability:.0%}, now {rule.shown(state.value)})"
+    )
+
+
+def _span(seconds: float) -> str:
+    """A time to come, as people say it."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
 def _breach(state: Condition) -> str:
     """Why it is active, of a rule that has no message."""
+    if state.rule.limit is Limit.PREDICTED:
+        return _predicted(state)
     limit = state.level or state.rule.limit
     return _BREACHES.get(state.rule.limit, _THRESHOLD).format(
         tag=state.rule.tag,

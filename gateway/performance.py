@@ -1,7 +1,8 @@
 """How well the alarm system serves its operator (ISA-18.2 and IEC 62682, clause 16; EEMUA 191), over the last 24 hours.
 
 Pure but for `recall`: fed with transitions, asked with the time. An alarm counts where it asks for attention (annunciated): not while it
-is shelved, suppressed or out of service. Memory is bounded by the intervals of a day and by the conditions that were active in it.
+is shelved, suppressed or out of service; a predicted limit is no alarm. Memory is bounded by the intervals of a day and by the
+conditions that were active in it.
 """
 
 from collections import Counter, deque
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from gateway.contracts import EventView, Figure
-from gateway.model.alarm import HOUR_NS, Change, Condition, Shelving, Transition
+from gateway.model.alarm import HOUR_NS, Change, Condition, Limit, Shelving, Transition
 from gateway.model.event import Category, Event, Severity
 from gateway.ranking import Top
 from gateway.tuning import CHATTER, CHATTER_NS, Advice, Run, tuned
@@ -83,7 +84,7 @@ class AlarmPerformance:
         for event in events:
             details = event.details
             name, word = details.get("condition"), details.get("change")
-            if not isinstance(name, str) or word not in _CHANGES:
+            if not isinstance(name, str) or word not in _CHANGES or details.get("limit") == Limit.PREDICTED:
                 continue
             change, severity = _CHANGES[word], int(details.get("severity", event.level))
             active, seen = bool(details.get("active")), bool(details.get("acknowledged"))
@@ -103,8 +104,9 @@ class AlarmPerformance:
         self._silences.clear()
         known = set()
         for condition in conditions:
-            known.add(condition.rule.condition)
-            self._stand(condition)
+            if condition.rule.limit is not Limit.PREDICTED:
+                known.add(condition.rule.condition)
+                self._stand(condition)
         for name in self._trails.keys() - self._standing.keys():
             self._trails[name].began_ns = 0
         for name in self._trails.keys() - known:
@@ -115,6 +117,8 @@ class AlarmPerformance:
         """In order, as they happen."""
         for transition in transitions:
             condition, name = transition.condition, transition.rule.condition
+            if condition.rule.limit is Limit.PREDICTED:
+                continue
             silenced = condition.silenced or not condition.enabled
             change, anew = transition.change, 0 < condition.serial == condition.raised_serial
             asks = not silenced and (anew or _asks(change, condition.active, condition.acknowledged))

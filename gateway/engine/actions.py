@@ -1,6 +1,6 @@
 """What persons do to conditions: which action a state allows, and what it makes of it (OPC UA Part 9, 5.5 to 5.8; IEC 62682, 11)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import numpy as np
@@ -11,6 +11,7 @@ from gateway.engine.where import NEVER
 from gateway.model import quality
 from gateway.model.alarm import Action, AlarmRule, Change, Condition, ConditionRefused, Shelving, Transition
 from gateway.model.batch import Rows
+from gateway.model.forecast import Alert
 
 Refusal = tuple[int, str] | None
 Said = tuple[str, str | None]
@@ -173,11 +174,28 @@ def _switched(alarms: Alarms, rows: Rows, enabled: bool) -> None:
     _shelved(alarms, rows, Shelving.UNSHELVED, NEVER)
 
 
+def foretell(alarms: Alarms, alerts: Iterable[Alert], now_ns: int, live: Live) -> list[Transition]:
+    """What is predicted now, each condition once; one that is not known, or whose limit is passed already, does not begin to stand."""
+    rows: list[int] = []
+    for alert in alerts:
+        row = alarms.place.get(alert.condition, -1)
+        if row < alarms.foreseen:
+            continue
+        stands = alert.stands and not alarms.heralds.there(row, alarms.level)
+        alarms.last[row] = float(stands)
+        if stands or alarms.level[row]:
+            alarms.foretold[row] = alert.prediction
+        if stands != bool(alarms.level[row]) and alarms.enabled[row]:
+            rows.append(row)
+    moved = np.array(rows, np.intp)
+    return alarms.move(moved, alarms.last[moved].astype(np.int32), None, now_ns, live) if rows else []
+
+
 def system(alarms: Alarms, name: str, active: bool, now_ns: int, message: str, live: Live) -> list[Transition]:
     """The gateway says how it stands with itself. Raises KeyError where no such rule is known."""
     rows = np.array([alarms.place[name]], np.intp)
     row = int(rows[0])
-    if alarms.tag[row] >= 0:
+    if alarms.shows[row] >= 0:
         raise KeyError(name)
     alarms.last[row] = float(active)
     if active and message and alarms.level[row] == 0:

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from gateway.engine.conditions import TIMES, Conditions
+from gateway.engine.heralds import Heralds
 from gateway.engine.limits import Levels, rises
 from gateway.engine.related import SILENT, Related
 from gateway.engine.where import NEVER, Where, every, least, some
@@ -19,6 +20,8 @@ from gateway.model.batch import Floats, Mask, Rows, Times
 from gateway.model.quality import BAD, Statuses
 
 _BAD: Final = np.uint32(BAD)
+TOLD: Final = frozenset({Limit.SYSTEM, Limit.PREDICTED})
+"""Limits that no sample moves: the gateway itself says how they stand."""
 
 
 class Live(Protocol):
@@ -30,20 +33,22 @@ class Live(Protocol):
 
 
 class Alarms(Conditions):
-    """The conditions of all rules, grouped by tag; those of the gateway itself at the end.
+    """The conditions of all rules, grouped by tag; those that no sample moves at the end: of the gateway itself, and predicted limits.
 
-    per rule: tag (-1 of the gateway itself), on_ns, off_ns, latching
+    per rule: tag (-1 where no sample moves it), shows (the tag whose value it tells, -1 of the gateway itself), on_ns, off_ns, latching
     per tag: first, count (its rows), watched (it has rules, or others' look at it), calm_low, calm_high, was_bad (when last weighed)
     """
 
     def __init__(self, rules: Sequence[AlarmRule], tags: int) -> None:
         """Raises ValueError where a condition's name stands twice or a rule's tag is not in the table."""
         super().__init__(rules)
-        own = [rule.tag_id for rule in self.rules if rule.limit is not Limit.SYSTEM]
-        if any(not 0 <= tag_id < tags for tag_id in own):
+        own = [rule.tag_id for rule in self.rules if rule.limit not in TOLD]
+        self.shows: Rows = np.array([-1 if rule.limit is Limit.SYSTEM else rule.tag_id for rule in self.rules], np.intp)
+        if any(not 0 <= rule.tag_id < tags for rule in self.rules if rule.limit is not Limit.SYSTEM):
             raise ValueError("an alarm rule names a tag_id outside the table")
         size = len(self.rules)
         self.tag: Rows = np.array(own + [-1] * (size - len(own)), np.intp)
+        self.heralds = Heralds(self.rules)
         self.related = Related(self.rules, tags)
         self.on_ns: Times = np.array([rule.on_delay_ns for rule in self.rules], np.int64)
         self.off_ns: Times = np.array([rule.off_delay_ns for rule in self.rules], np.int64)
@@ -143,20 +148,28 @@ class Alarms(Conditions):
         found = self.tell(rules, [_TURNS[word] for word in words], now_ns, source_ns, rules[raised])
         ended = rules[~on & ~latch]
         over = ended[self.shelving[ended] == Shelving.ONE_SHOT]
-        return found + self.unshelve(over, now_ns) if over.size else found
+        if over.size:
+            found += self.unshelve(over, now_ns)
+        true = self.heralds.come_true(rules, goal, self.level)
+        return found + self.told_off(true, now_ns, live) if true.size else found
+
+    def told_off(self, rules: Rows, now_ns: int, live: Live) -> list[Transition]:
+        """What was predicted is there: the alarm says so, and the prediction has said what it had to."""
+        self.last[rules] = 0.0
+        return self.move(rules, np.zeros(rules.size, np.int32), None, now_ns, live)
 
     def _readings(self, rules: Rows, live: Live) -> tuple[Floats, Statuses, Times]:
         """What a rule's tag shows; the time is that of the newer of tag and setpoint. 1 or 0 of the gateway itself."""
-        own = rules.size and int(self.tag[rules].min()) >= 0
+        own = rules.size and int(self.shows[rules].min()) >= 0
         if not own:
-            system = self.tag[rules] < 0
+            system = self.shows[rules] < 0
             value, status = self.last[rules].copy(), np.zeros(rules.size, np.uint32)
             source_ns = np.zeros(rules.size, np.int64)
             rest = np.flatnonzero(~system)
             if rest.size:
                 value[rest], status[rest], source_ns[rest] = self._readings(rules[rest], live)
             return value, status, source_ns
-        tags = self.tag[rules]
+        tags = self.shows[rules]
         return live.value[tags], live.status[tags], self.related.newest(rules, live.source_ns[tags], live)
 
     # --- bands --------------------------------------------------------------------------------------------------------------------------
@@ -252,6 +265,7 @@ class Alarms(Conditions):
         for name in TIMES:
             column = getattr(self, name)
             column[column != NEVER] += delta_ns
+        self.foretold = {row: prediction.moved(delta_ns) for row, prediction in self.foretold.items()}
         rates = self.related.is_rate
         self.last_ns[rates] = -np.abs(self.last_ns[rates])
         self.due_min = self.deadline()

@@ -10,6 +10,7 @@ from gateway.engine.limits import NAME, Levels, Limits
 from gateway.engine.where import NEVER, least
 from gateway.model.alarm import AlarmRule, Change, Condition, Limit, Shelving, Transition
 from gateway.model.batch import Floats, Mask, Rows, Times
+from gateway.model.forecast import Prediction
 from gateway.model.quality import Statuses
 
 COLUMNS: Final[dict[str, tuple[type[Any], Any]]] = {  # the state of a condition: type, and value before anything happened
@@ -65,13 +66,15 @@ class Note:
 
 
 _NOBODY: Final = Note()
+_ORDER: Final = {Limit.SYSTEM: 1, Limit.PREDICTED: 2}
 
 
 class Conditions:
-    """Rules in order of tags, those of the gateway itself last, and what is known of each.
+    """Rules in order of tags, then those of the gateway itself, then those of predicted limits; and what is known of each.
 
     place: row by condition's name; again_after_ns, confirming: of the rules; the columns of COLUMNS
     notes, said: by row, what a person said last, and what the gateway said of a system alarm
+    foretold: by row, what a predicted limit rests on; foreseen: the first row of these
     retired: by name, the serials of conditions that are no more: no EventId is given twice, should one come back
     due_min: never later than the first thing that time alone brings
     """
@@ -105,7 +108,8 @@ class Conditions:
 
     def __init__(self, rules: Sequence[AlarmRule]) -> None:
         """Raises ValueError where a condition's name stands twice."""
-        self.rules = tuple(sorted(rules, key=lambda rule: (rule.limit is Limit.SYSTEM, rule.tag_id)))
+        self.rules = tuple(sorted(rules, key=lambda rule: (_ORDER.get(rule.limit, 0), rule.tag_id)))
+        self.foreseen = sum(rule.limit is not Limit.PREDICTED for rule in self.rules)
         self.place = {rule.condition: row for row, rule in enumerate(self.rules)}
         if len(self.place) != len(self.rules):
             raise ValueError("two alarm rules make the same condition; a tag has one of each limit")
@@ -117,6 +121,7 @@ class Conditions:
             setattr(self, name, np.full(len(self.rules), initial, kind))
         self.notes: dict[int, Note] = {}
         self.said: dict[int, str] = {}
+        self.foretold: dict[int, Prediction] = {}
         self.retired: dict[str, int] = {}
         self.due_min = NEVER
 
@@ -181,7 +186,7 @@ class Conditions:
                 Condition(
                     rule, active, acked, since, shown, note.user, note.comment, status, enabled, confirmed, latched, _SHELVING[shelved],
                     0 if until == NEVER else until, suppressed, out, limit, severity, begun, serial, raised, self.said.get(row, ""),
-                    note.comment_user, note.comment_ns, _TOLD[told], last_severity,
+                    note.comment_user, note.comment_ns, _TOLD[told], last_severity, self.foretold.get(row),
                 )
             )  # fmt: skip
         return found
@@ -191,7 +196,7 @@ class Conditions:
         return self.states(np.array([self.place[name]], np.intp))[0]
 
     def conditions(self) -> list[Condition]:
-        """Each rule's condition, in order of tags, those of the gateway itself last."""
+        """Each rule's condition, in their order."""
         return self.states(np.arange(len(self.rules)))
 
     def standing(self) -> Rows:

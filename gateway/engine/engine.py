@@ -24,6 +24,7 @@ from gateway.model import quality
 from gateway.model.alarm import Action, AlarmRule, Condition, ConditionRefused
 from gateway.model.batch import Mask, Origin, Rows, SampleBatch
 from gateway.model.derived import DerivedRule
+from gateway.model.forecast import Alert
 from gateway.model.quality import Statuses
 from gateway.model.sync import Sync
 from gateway.model.tag import DERIVED, MANUAL, TagTable
@@ -132,6 +133,15 @@ class Engine:
             raise KeyError(condition)
         outcome = self._begin(now_ns)
         outcome.transitions += actions.system(self.alarms, condition, active, now_ns, message, self.twin)
+        return self._end(outcome)
+
+    def foretell(self, alerts: Iterable[Alert], now_ns: int) -> TwinUpdate:
+        """What the newest forecasts say of limits, for rules of kind PREDICTED, each condition at most once.
+
+        A condition that is unknown is left out; none begins while its limit is passed already, and one ends with the alarm it foretold.
+        """
+        outcome = self._begin(now_ns)
+        outcome.transitions += actions.foretell(self.alarms, alerts, now_ns, self.twin)
         return self._end(outcome)
 
     def condition(self, name: str) -> Condition:

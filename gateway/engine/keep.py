@@ -18,9 +18,10 @@ from gateway.engine.stray import Strays
 from gateway.engine.twin import shut
 from gateway.engine.where import ALWAYS, NEVER
 from gateway.model import quality
-from gateway.model.alarm import SYSTEM_TAG, AlarmRule, Limit
+from gateway.model.alarm import FORECAST, SYSTEM_TAG, AlarmRule, Limit
 from gateway.model.batch import Origin, Rows, SampleBatch
 from gateway.model.expression import Memory
+from gateway.model.forecast import Prediction
 from gateway.model.tag import TagTable
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ def _state(engine: "Engine") -> tuple[bytes, dict[str, Any], dict[str, Column]]:
         "at_ns": twin.at_ns,
         "constants": engine.constants_due,
         "said": dict(sorted((alarms.rules[row].condition, words) for row, words in alarms.said.items())),
+        "foretold": dict(sorted((alarms.rules[row].condition, prediction.row()) for row, prediction in alarms.foretold.items())),
         "standing": _standing(engine),
         "retired": dict(sorted(alarms.retired.items())),
     }
@@ -247,10 +249,11 @@ def _restore_alarms(alarms: Alarms, head: dict[str, Any], columns: dict[str, Col
     retained = state["enabled"] & (state["active"] | ~state["acknowledged"] | ~state["confirmed"])
     standing = {names[row] for row in np.flatnonzero(retained).tolist()}
     standing |= (known := head.get("standing", {})).keys()
-    wanted = standing | head["notes"].keys() | (said := head.get("said", {})).keys()
+    wanted = standing | head["notes"].keys() | (said := head.get("said", {})).keys() | (foretold := head.get("foretold", {})).keys()
     now = {names[before]: row for before, row in pairs if names[before] in wanted} if wanted else {}
     alarms.notes.update({now[name]: Note(*note) for name, note in head["notes"].items() if name in now})
     alarms.said.update({now[name]: words for name, words in said.items() if name in now})
+    alarms.foretold.update({now[name]: Prediction.of_row(row) for name, row in foretold.items() if name in now})
     ended = sorted(name for name in standing if name not in now or alarms.rules[now[name]].condition != name)
     place = {name: row for row, name in enumerate(head["tags"])}
     owed = Owed(moved=[alarms.rules[now[name]].condition for name in ended if name in now], settled=settled)
@@ -258,11 +261,12 @@ def _restore_alarms(alarms: Alarms, head: dict[str, Any], columns: dict[str, Col
     gone, over_now = [row for row in np.flatnonzero(state["serial"]).tolist() if row not in kept], set(ended)
     alarms.go_on(head.get("retired", {}) | {names[row]: state["serial"].item(row) + (names[row] in over_now) for row in gone})
     for name in ended:
-        tag, _, limit = name.rpartition("/Alarms/")
+        tag, branch, limit = name.split("/", 2)
         threshold, severity, serial = (*known.get(name, (0.0, 500)), 0)[:3]
-        own = limit not in _LIMITS  # the gateway's
-        tag_id, kind = (SYSTEM_TAG, Limit.SYSTEM) if own else (tags.index.get(tag, -1), Limit(limit))
-        rule = AlarmRule(tag_id, tag, kind, threshold, severity=int(severity), subject=limit if own else "")
+        own, ahead = limit not in _LIMITS, branch == FORECAST  # the gateway's; of a predicted limit
+        kind = Limit.PREDICTED if ahead else Limit.SYSTEM if own else Limit(limit)
+        tag_id = SYSTEM_TAG if own else tags.index.get(tag, -1)
+        rule = AlarmRule(tag_id, tag, kind, threshold, severity=int(severity), subject=limit if own or ahead else "")
         at = place.get(tag)
         value, status = (np.nan, quality.BAD_NO_DATA) if at is None else (columns["tag.value"].item(at), columns["tag.status"].item(at))
         owed.ended.append(over(rule, value, status, int(serial)))

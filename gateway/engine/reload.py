@@ -117,6 +117,8 @@ def _carry_alarms(engine: "Engine", owed: Owed, alarms: Alarms) -> None:
             alarms.notes[row] = old.notes[before]
         if before in old.said:
             alarms.said[row] = old.said[before]
+        if before in old.foretold:
+            alarms.foretold[row] = old.foretold[before]
         name = alarms.rules[row].condition
         if name == old.rules[before].condition:
             standing.discard(before)
@@ -142,7 +144,7 @@ def conditions(old: dict[str, int], alarms: Alarms, tags: TagTable) -> list[tupl
             if not tag.enabled:
                 continue
             if before is None and tag.was:
-                before = old.get(f"{tag.was}/Alarms/{rule.limit.value}")
+                before = old.get(replace(rule, tag=tag.was).condition)
         if before is not None:
             pairs.append((before, row))
     return pairs

@@ -157,12 +157,13 @@ class Twin:
         return self.alarms.condition(name)
 
     def rules_of(self, tag_id: int) -> tuple[AlarmRule, ...]:
-        """The rules on a tag, or on the gateway itself (SYSTEM_TAG)."""
+        """The rules on a tag, those of predicted limits last; or on the gateway itself (SYSTEM_TAG)."""
         alarms = self.alarms
         if tag_id == SYSTEM_TAG:
-            return alarms.rules[int(alarms.count.sum()) :]
+            return alarms.rules[int(alarms.count.sum()) : alarms.foreseen]
         first = alarms.first.item(tag_id)
-        return alarms.rules[first : first + alarms.count.item(tag_id)]
+        predicted = np.searchsorted(alarms.shows[alarms.foreseen :], (tag_id, tag_id + 1)) + alarms.foreseen
+        return alarms.rules[first : first + alarms.count.item(tag_id)] + alarms.rules[predicted.item(0) : predicted.item(1)]
 
     def ruled(self) -> list[int]:
         """The tags that have rules, ascending."""
@@ -193,8 +194,9 @@ class Twin:
             yield from alarms.states(rows[start : start + _A_FEW])
 
     def standing(self) -> tuple[int, int]:
-        """How many conditions are active, and how many are not acknowledged."""
-        return int(np.count_nonzero(self.alarms.active)), int(np.count_nonzero(~self.alarms.acknowledged))
+        """How many alarms are active, and how many are not acknowledged; a prediction is none."""
+        alarms = self.alarms
+        return int(np.count_nonzero(alarms.active[: alarms.foreseen])), int(np.count_nonzero(~alarms.acknowledged[: alarms.foreseen]))
 
     def tree(self) -> dict[str, Any]:
         """The live hierarchical dictionary."""

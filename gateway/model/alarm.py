@@ -1,12 +1,16 @@
 """Alarms: the rule (configuration), the condition (live) and the transition (record). Words of IEC 62682 / ISA-18.2 and OPC UA Part 9."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from math import isfinite
 from typing import Final
 
+from gateway.model.forecast import Prediction
+
 HOUR_NS: Final = 3_600_000_000_000
+FORECAST: Final = "Forecast"
 SYSTEM_TAG: Final = -1
 """tag_id of a rule that watches the gateway itself and no tag."""
 
@@ -25,6 +29,10 @@ class Limit(StrEnum):
     DISC = "DISC"  # a command was not followed in time (5.8.25, discrepancy)
     BAD = "BAD"  # bad quality
     SYSTEM = "SYSTEM"  # something of the gateway itself is not as it should be
+    PREDICTED = "PREDICTED"  # a limit of the tag is forecast to be passed: an alert, no alarm (ISA-TR18.2.8)
+
+
+VALUE_LIMITS: Final = frozenset({Limit.HIHI, Limit.HI, Limit.LO, Limit.LOLO})
 
 
 class Change(StrEnum):
@@ -116,7 +124,7 @@ class AlarmRule:
     confirm: bool = False  # after the acknowledgement comes a confirmation
     re_alarm_ns: int = 0  # 0 = never
     shelve_max_ns: int = 8 * HOUR_NS
-    subject: str = ""  # of SYSTEM: which one, for example `source.plc1`
+    subject: str = ""  # of SYSTEM: which one, for example `source.plc1`; of PREDICTED: the limit's word
     symbol: str = ""  # of the tag's unit, for messages
     labels: tuple[tuple[int, str], ...] = ()  # of the tag's states, for messages
 
@@ -128,7 +136,8 @@ class AlarmRule:
     @property
     def condition(self) -> str:
         """Stable name of the condition, the NodeId's string part."""
-        return f"{self.tag}/Alarms/{self.subject or self.limit.value}"
+        kind = FORECAST if self.limit is Limit.PREDICTED else "Alarms"
+        return f"{self.tag}/{kind}/{self.subject or self.limit.value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +169,7 @@ class Condition:
     comment_ns: int = 0  # and when, engine time
     change: Change | None = None  # the last transition, None before the first
     last_severity: int = 0  # the one that was told before the present one; 0 while it has not changed
+    prediction: Prediction | None = None  # of PREDICTED: the newest that it rests on
 
     @property
     def retained(self) -> bool:
@@ -222,6 +232,21 @@ class Transition:
     @property
     def comment(self) -> str:
         return self.condition.comment
+
+
+def predicted(rules: Iterable[AlarmRule], severity: int, shelve_max_ns: int = 8 * HOUR_NS) -> tuple[AlarmRule, ...]:
+    """One rule of kind PREDICTED for each limit of a value (HIHI, HI, LO, LOLO) that these rules watch; severity is theirs."""
+    found: dict[str, AlarmRule] = {}
+    for rule in rules:
+        for level in rule.levels or (Level(rule.limit, rule.threshold, rule.severity),):
+            if level.limit in VALUE_LIMITS:
+                one = AlarmRule(
+                    rule.tag_id, rule.tag, Limit.PREDICTED, level.threshold, severity=severity, cause=rule.cause,
+                    consequence=rule.consequence, action=rule.action, shelve_max_ns=shelve_max_ns, subject=level.limit.value,
+                    symbol=rule.symbol, labels=rule.labels,
+                )  # fmt: skip
+                found.setdefault(one.condition, one)
+    return tuple(found.values())
 
 
 def event_id(condition: str, serial: int) -> bytes:

@@ -1,8 +1,9 @@
 """Forecasts and what became of them, as columns: one row per tag, the same order as the caller's tags."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,6 +109,36 @@ class Prediction:
     late_s: float
     issued_ns: int
     model: str
+
+    @property
+    def expected_ns(self) -> int | None:
+        """When it is passed, by the median; None where that is not within the horizon."""
+        return None if math.isnan(self.median_s) else self.issued_ns + round(self.median_s * 1e9)
+
+    def row(self) -> list[str | float | int | None]:
+        """As JSON values, for `of_row`."""
+        times = (None if math.isnan(at_s) else at_s for at_s in (self.early_s, self.median_s, self.late_s))
+        return [self.limit, self.threshold, self.probability, *times, self.issued_ns, self.model]
+
+    @classmethod
+    def of_row(cls, row: Sequence[Any]) -> "Prediction":
+        """Raises ValueError for a row of another shape."""
+        limit, threshold, probability, early_s, median_s, late_s, issued_ns, model = row
+        early, median, late = (math.nan if at_s is None else float(at_s) for at_s in (early_s, median_s, late_s))
+        return cls(str(limit), float(threshold), float(probability), early, median, late, int(issued_ns), str(model))
+
+    def moved(self, delta_ns: int) -> "Prediction":
+        """By a clock that was set."""
+        return replace(self, issued_ns=self.issued_ns + delta_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """What is to be said of one predicted limit: whether its condition stands, and on which prediction."""
+
+    condition: str  # <tag>/Forecast/<LIMIT>
+    stands: bool
+    prediction: Prediction
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ import numpy as np
 from gateway.engine.engine import Engine
 from gateway.model.alarm import Action, ConditionRefused
 from gateway.model.batch import Origin, SampleBatch
+from gateway.model.forecast import Alert, Prediction
 from gateway.model.update import TwinUpdate
 from gateway.store.packing import pack, to_bytes, to_text, unpack
 
@@ -49,6 +50,7 @@ class Kind(IntEnum):
     REBASE = 5
     OPERATE = 6
     SYSTEM = 7
+    FORETELL = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,9 @@ class Entry:
         try:
             if self.kind is Kind.ACKNOWLEDGE:
                 return engine.acknowledge(args["condition"], self.now_ns, args["user"], args["comment"])
+            if self.kind is Kind.FORETELL:
+                alerts = [Alert(name, stands, Prediction.of_row(row)) for name, stands, row in args["alerts"]]
+                return engine.foretell(alerts, self.now_ns)
             if self.kind is Kind.SYSTEM:
                 return engine.system(args["condition"], args["active"], self.now_ns, args.get("message", ""))
             name, action = args.pop("condition"), Action(args.pop("action"))
@@ -89,7 +94,7 @@ class Entry:
             return engine.tick(self.now_ns)
 
 
-_CONDITIONS: Final = frozenset({Kind.ACKNOWLEDGE, Kind.OPERATE, Kind.SYSTEM})
+_CONDITIONS: Final = frozenset({Kind.ACKNOWLEDGE, Kind.OPERATE, Kind.SYSTEM, Kind.FORETELL})
 
 
 class Recorder:
@@ -120,7 +125,7 @@ class Recorder:
         self._add(Kind.TICK, now_ns, b"")
 
     def command(self, kind: str, now_ns: int, args: Mapping[str, Any]) -> None:
-        """operate, system, release, commit or rebase, with the engine's arguments by name."""
+        """operate, system, foretell, release, commit or rebase, with the engine's arguments by name."""
         self._add(Kind[kind.upper()], now_ns, json.dumps(dict(args)).encode())
 
     def flush(self) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.contracts import TwinView
 from gateway.model import quality
-from gateway.model.alarm import Transition
+from gateway.model.alarm import Limit, Transition
 from gateway.model.batch import TagIds
 from gateway.model.event import Event
 from gateway.model.tag import TagTable
@@ -105,7 +105,7 @@ class Encoder:
         if found is None:
             if len(self._records) >= QUEUE:
                 self._records.clear()
-            row = {"type": "ev", **event_row(record)} if isinstance(record, Event) else {"type": "al", **transition_row(record)}
+            row = {"type": "ev", **event_row(record)} if isinstance(record, Event) else _transition(record)
             found = self._records[id(record)] = (record, dumps(row))
         return found[1]
 
@@ -121,8 +121,9 @@ class Encoder:
     def _alarms(self) -> bytes:
         """Those of interest, and those that were silenced: what is kept from people is said to them."""
         shown = {one.rule.condition: one for one in (*self._view.each_retained(), *self._view.each_silenced())}
-        rows = [condition_row(condition) for condition in shown.values()]
-        return dumps({"type": "alarms", "seq": self._updates.seq, "conditions": rows})
+        rows = [condition_row(condition) for condition in shown.values() if condition.rule.limit is not Limit.PREDICTED]
+        alerts = [condition_row(condition) for condition in shown.values() if condition.rule.limit is Limit.PREDICTED]
+        return dumps({"type": "alarms", "seq": self._updates.seq, "conditions": rows} | ({"alerts": alerts} if alerts else {}))
 
     def _values(self, watch: Watch) -> list[bytes]:
         since, seq = watch.since, self._updates.seq
@@ -160,3 +161,8 @@ class Encoder:
         if kind == "snap":
             frame["n"] = [view.tags[one].name for one in tag_id.tolist()]
         return dumps(frame | more)
+
+
+def _transition(record: Transition) -> dict[str, Any]:
+    """A predicted limit is an alert: it stands among no alarms."""
+    return {"type": "alert" if record.rule.limit is Limit.PREDICTED else "al", **transition_row(record)}

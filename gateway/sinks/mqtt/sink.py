@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from gateway.contracts import Delivery, NotConnected, Rejected, SinkContext
+from gateway.model.alarm import Limit
 from gateway.model.batch import Mask, Rows
 from gateway.model.event import Category, Event, Severity
 from gateway.model.instant import iso
@@ -241,6 +242,8 @@ class MqttSink:
         rows: list[OutboxRow] = []
         if config.alarms:
             for transition in update.transitions:
+                if transition.rule.limit is Limit.PREDICTED:  # no alarm: its event says it
+                    continue
                 payload = encode.alarm(transition, encoder.tags.named(transition.rule.tag))
                 retain = transition.condition.retained
                 rows.append(self._row(ALARMS, encoder.alarm_topic(transition), payload, update.now_ns, retain=retain, droppable=False))

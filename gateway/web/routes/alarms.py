@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.contracts import TwinView
 from gateway.model import quality
-from gateway.model.alarm import SYSTEM_TAG, Condition, Transition
+from gateway.model.alarm import SYSTEM_TAG, Condition, Limit, Transition
 from gateway.model.event import Severity
+from gateway.model.forecast import Prediction
 from gateway.web import schema
 from gateway.web.depend import Anyone, Context, TwinReader
 from gateway.web.encode import Json
@@ -89,15 +90,16 @@ async def _candidates(view: TwinView, names: Collection[str], *, narrow: bool) -
         if place % ROUND == ROUND - 1:
             await asyncio.sleep(0)
         for rule in view.rules_of(tag_id):
-            with suppress(KeyError):  # a reload took it meanwhile
-                yield view.condition(rule.condition)
+            if rule.limit is not Limit.PREDICTED:
+                with suppress(KeyError):  # a reload took it meanwhile
+                    yield view.condition(rule.condition)
 
 
 async def _noticeable(view: TwinView) -> AsyncIterator[Condition]:
     """Those of interest and the silenced ones, each once."""
     seen: set[str] = set()
     for condition in chain(view.each_retained(), view.each_silenced()):
-        if condition.rule.condition not in seen:
+        if condition.rule.condition not in seen and condition.rule.limit is not Limit.PREDICTED:
             seen.add(condition.rule.condition)
             yield condition
             if len(seen) % ROUND == 0:
@@ -155,8 +157,8 @@ _route("reset", "Lets a latched condition go")
 
 def condition_row(condition: Condition) -> dict[str, Any]:
     """A condition as JSON values."""
-    rule = condition.rule
-    return {
+    rule, told = condition.rule, condition.prediction
+    return ({} if told is None else {"prediction": prediction_row(told)}) | {
         "condition": rule.condition,
         "tag": rule.tag,
         "limit": rule.limit.value,
@@ -190,6 +192,21 @@ def condition_row(condition: Condition) -> dict[str, Any]:
         "cause": rule.cause,
         "consequence": rule.consequence,
         "action": rule.action,
+    }
+
+
+def prediction_row(told: Prediction) -> dict[str, Any]:
+    """What a predicted limit rests on: seconds from when it was issued; null: not within the horizon."""
+    return {
+        "limit": told.limit,
+        "threshold": told.threshold,
+        "probability": told.probability,
+        "time": iso(told.expected_ns or 0),
+        "lead_s": told.median_s,
+        "early_s": told.early_s,
+        "late_s": told.late_s,
+        "issued": iso(told.issued_ns),
+        "model": told.model,
     }
 
 
