@@ -98,7 +98,7 @@ class Gateway:
         )
         self.page = Page(
             site, self.identity, self.engine.view, store, self.door, self.report, self.events, self.sessions, self.people, now_ns,
-            self.foreseeing,
+            self.foreseeing, self.foreseeing.forecasts,
         )  # fmt: skip
         self._own_alarms = own_alarms.OwnAlarms(self.engine, self.health, store.outbox, lambda: self.site, self._commanded, now_ns)
         self._heap = Heap()

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import astuple
 from typing import Any, Final
 from uuid import uuid4
 
 import numpy as np
 
 from gateway.contracts import TwinView
+from gateway.forecasting.live import Live
 from gateway.jobs.workers import Workers
 from gateway.model.alarm import Limit as AlarmLimit
 from gateway.model.event import Category, Event, Severity
@@ -21,6 +23,7 @@ from gateway.simulation.trajectories import Trajectories
 from gateway.simulation.whatif import Ask, Limit, checked, run
 from gateway.store.errors import StoreUnavailable
 from gateway.store.store import Store
+from gateway.work import Workforce
 
 _LIMITS: Final = frozenset({AlarmLimit.HIHI, AlarmLimit.HI, AlarmLimit.LO, AlarmLimit.LOLO})
 
@@ -32,6 +35,7 @@ class Foreseeing:
         self, store: Store, view: TwinView, site: Callable[[], Site], publish: Callable[[Event], None], now_ns: Callable[[], int]
     ) -> None:
         self.jobs = Workers()
+        self.forecasts = Live(site, view, now_ns)
         self._store, self._view, self._site, self._publish, self._now_ns = store.runs, view, site, publish, now_ns
         self.simulations = Simulations(store.runs, self.jobs, self._present, self._told, now_ns, (StoreUnavailable,))
 
@@ -72,6 +76,12 @@ class Foreseeing:
         """Ends what is under way, and the workers."""
         await self.simulations.close()
         await self.jobs.close()
+        await self.forecasts.close()
+
+    def workforce(self) -> Workforce:
+        """All worker processes."""
+        one, other = self.jobs.workforce(), self.forecasts.jobs.workforce()
+        return Workforce(*(a + b for a, b in zip(astuple(one), astuple(other), strict=True)))
 
 
 def foresight(site: Site, start: Mapping[str, float]) -> Foresight:

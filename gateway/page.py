@@ -12,6 +12,7 @@ from gateway.events import Events
 from gateway.health import Health, State
 from gateway.local import socket_path
 from gateway.northbound import Face
+from gateway.outlook import ForecastView
 from gateway.road import LatestQueue
 from gateway.settings import Site
 from gateway.status import Report
@@ -61,6 +62,7 @@ class Page:
         people: People,
         now_ns: Callable[[], int],
         simulations: SimulationView,
+        forecasts: ForecastView,
     ) -> None:
         config = site.sections.get("web")
         self.config = config if isinstance(config, WebConfig) else WebConfig()
@@ -82,6 +84,7 @@ class Page:
             now_ns=now_ns,
             unavailable=(StoreUnavailable,),
             simulations=simulations,
+            forecasts=forecasts,
         )
         app = Late(partial(_load, context))
         self._tcp = WebServer(app, self.config.host, self.config.port)

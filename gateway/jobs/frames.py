@@ -20,7 +20,7 @@ ARRAY_BYTES: Final = 512 * 2**20  # of one message
 ARRAYS: Final = 1000
 DIMENSIONS: Final = 4
 _LENGTH: Final = struct.Struct("<I")
-_TYPES: Final = {name: np.dtype(name) for name in ("<f8", "<i8", "<i4", "<u4", "|b1", "|u1")}
+_TYPES: Final = {name: np.dtype(name) for name in ("<f8", "<f4", "<i8", "<i4", "<u4", "|b1", "|i1", "|u1")}
 _OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 

@@ -18,6 +18,7 @@ KINDS: Final[dict[str, str]] = {
     "simulate": "gateway.jobs.simulate:simulate",
     "compare": "gateway.jobs.simulate:compare",
     "sensitivity": "gateway.jobs.simulate:sensitivity",
+    "forecast": "gateway.jobs.forecast:forecast",
 }
 
 

@@ -46,6 +46,8 @@ def difference(old: Site, new: Site) -> list[Difference]:
 
 def _sections(site: Site) -> dict[str, Any]:
     found: dict[str, Any] = {"gateway": site.gateway, "sync": site.sync, "events": site.events, "kpi": site.kpi, **site.sections}
+    if site.forecast is not None:
+        found["forecast"] = site.forecast
     found["sources"] = dict(site.sources)
     found["upstream"] = {unit.name: unit for unit in site.upstream}
     found["tags"] = {tag.name: tag for tag in site.tags if tag.enabled}

@@ -17,6 +17,7 @@ from gateway.settings.digest import digest
 from gateway.settings.expressions import read_expressions
 from gateway.settings.faults import Faults, quote
 from gateway.settings.fields import LATER, Fields, elements
+from gateway.settings.forecasting import read_forecast
 from gateway.settings.models import Models
 from gateway.settings.node import BROKEN, Node
 from gateway.settings.plugin import Filler
@@ -27,7 +28,7 @@ from gateway.settings.units import read_units
 
 OWN: Final = (
     "version", "gateway", "sources", "tags", "alarms", "thresholds", "derived", "upstream", "sync", "events", "kpi",
-    "models", "scenarios",
+    "models", "scenarios", "forecast",
 )  # fmt: skip
 
 
@@ -89,6 +90,7 @@ class _Loader:
         models = Models(tags, draft.declared, self.faults)
         models.read(self._section("models"))
         models.read_scenarios(self._section("scenarios"), self._section("models"))
+        forecast = read_forecast(self._section("forecast"), self.filler, tags, draft.declared)
         sync = self._sync()
         self.faults.check()
         assert gateway is not None and events is not None and kpi is not None  # noqa: PT018  # what is None left a fault
@@ -109,6 +111,7 @@ class _Loader:
             files=tuple(assembly.files),
             models=tuple(models.models),
             scenarios=models.scenarios,
+            forecast=forecast,
         )
 
     def _section(self, name: str) -> Node:

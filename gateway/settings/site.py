@@ -13,6 +13,7 @@ from gateway.model.sync import Sync
 from gateway.model.tag import TagTable
 from gateway.model.unit import Unit as EngineeringUnit
 from gateway.settings.faults import Fault
+from gateway.settings.forecasting import Forecast
 from gateway.settings.sections import Events, Gateway, Kpi
 
 
@@ -61,3 +62,4 @@ class Site:
     files: tuple[Path, ...]
     models: tuple[ProcessModel, ...] = ()
     scenarios: Mapping[str, Scenario] = field(default_factory=dict)
+    forecast: Forecast | None = None

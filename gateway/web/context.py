@@ -12,6 +12,7 @@ from gateway.model.audit import AuditCheck, AuditRecord
 from gateway.model.event import Category, Event, Severity
 from gateway.model.process import Run, Scenario
 from gateway.model.unit import Unit
+from gateway.outlook import ForecastView
 from gateway.web.config import WebConfig
 from gateway.web.updates import Updates
 
@@ -98,3 +99,4 @@ class WebContext:
     now_ns: Callable[[], int] = time.time_ns
     unavailable: tuple[type[Exception], ...] = ()  # what history and events raise while the disk refuses: 503, try again
     simulations: SimulationView | None = None
+    forecasts: ForecastView | None = None

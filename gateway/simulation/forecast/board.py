@@ -16,13 +16,14 @@ _Z: Final = {p: normal.quantile(p) for p in QUANTILES}
 
 @dataclass(slots=True)
 class Board:
-    """Sums (tags, knots): n, crps, error, persistence's error, covered; loss (quantiles, tags, knots); pit (tags, knots, bins)."""
+    """Sums (tags, knots): n, crps, error, persistence's error and crps, covered; loss (quantiles, tags, knots); pit (tags, knots, bins)."""
 
     horizon_s: Array
     n: Array
     crps: Array
     error: Array
     still: Array
+    still_crps: Array
     covered: Array
     loss: Array
     pit: Array
@@ -31,20 +32,26 @@ class Board:
     def of(cls, tags: int, horizon_s: Array) -> "Board":
         """Nothing scored."""
         shape = (tags, horizon_s.size)
-        n, crps, error, still, covered = np.zeros((5, *shape))
-        return cls(horizon_s, n, crps, error, still, covered, np.zeros((len(QUANTILES), *shape)), np.zeros((*shape, BINS)))
+        n, crps, error, still, still_crps, covered = np.zeros((6, *shape))
+        return cls(horizon_s, n, crps, error, still, still_crps, covered, np.zeros((len(QUANTILES), *shape)), np.zeros((*shape, BINS)))
 
-    def take(self, knot: int, row: npt.NDArray[np.intp], mean: Array, sd: Array, y: Array, still: Array) -> None:
-        """Published forecasts of some tags (row) came due at a knot: mean, sd and sample y (len(row),), |error| of persistence `still`."""
+    def take(self, knot: int, row: npt.NDArray[np.intp], mean: Array, sd: Array, y: Array, still: Array, still_crps: Array) -> None:
+        """Published forecasts of some tags (row) came due at a knot: mean, sd and sample y (len(row),), |error| and crps of persistence."""
         self.n[row, knot] += 1
         self.crps[row, knot] += score.crps_normal(mean, sd, y)
         self.error[row, knot] += np.abs(y - mean)
         self.still[row, knot] += still
+        self.still_crps[row, knot] += still_crps
         band = normal.quantile(0.95) * sd
         self.covered[row, knot] += np.abs(y - mean) <= band * (1 + 1e-12)
         for place, z in enumerate(_Z.values()):
             self.loss[place, row, knot] += score.pinball(mean + z * sd, y, QUANTILES[place])
         self.pit[row, knot, score.pit_bin(mean, sd, y, BINS)] += 1
+
+    def skill(self) -> Array:
+        """(tags, knots) 1 - CRPS / CRPS of persistence on the same occasions; NaN where nothing was due, 0 where neither erred."""
+        ratio = np.divide(self.crps, self.still_crps, out=np.where(self.crps > 0, np.inf, 1.0), where=self.still_crps > 0)
+        return np.where(self.n > 0, 1 - ratio, np.nan)
 
     def scores(self, model: Codes, models: tuple[str, ...]) -> Scores:
         """The values, with the models that are chosen now."""

@@ -17,11 +17,13 @@ from gateway.simulation.passage import SAMPLED
 NODES: Final = 40
 
 
-def crossing(start: Array, ahead: Normal, horizon_s: Array, limits: Array, *, upper: Array, rate: Array, scan_s: float = 0.0) -> Crossing:
+def crossing(
+    start: Array, ahead: Normal, horizon_s: Array, limits: Array, *, upper: Array, rate: Array, scan_s: Array | float = 0.0
+) -> Crossing:
     """First passage of tags (n) through limits (n, m) within horizon_s[-1].
 
     start (n,) the value now; ahead (n, steps) and horizon_s (steps,) ascending; limits NaN where there is none; upper bool, broadcast
-    to (n, m): passed upwards; rate (n,) 1/s; scan_s: how often the limit is looked at, 0 = always.
+    to (n, m): passed upwards; rate (n,) 1/s; scan_s, one or (n,): how often the limit is looked at, 0 = always.
     """
     pick = _nodes(horizon_s.size)
     time = horizon_s[pick]
@@ -29,7 +31,7 @@ def crossing(start: Array, ahead: Normal, horizon_s: Array, limits: Array, *, up
     distance = sign * (limits - start[:, None])
     passed = distance <= 0
     mean, sd = ahead.mean[:, pick], np.maximum(ahead.sd[:, pick], 1e-12)
-    if scan_s > 0:
+    if np.any(scan_s):
         distance = distance + SAMPLED * _increment(sd, time, scan_s)[:, None]
     moved = sign[:, :, None] * (mean - start[:, None])[:, None, :]
     wide = np.broadcast_to(sd[:, None, :], moved.shape)
@@ -58,7 +60,7 @@ def _nodes(steps: int) -> "np.ndarray[tuple[int], np.dtype[np.intp]]":
     return np.unique(grown) - 1
 
 
-def _increment(sd: Array, time_s: Array, scan_s: float) -> Array:
+def _increment(sd: Array, time_s: Array, scan_s: Array | float) -> Array:
     """(n,) sd of the way that is wandered in one scan: from how the variance grows at first, which leaves measurement noise out."""
     if time_s.size < 2:
         return np.asarray(sd[:, 0] * np.sqrt(scan_s / time_s[0]))

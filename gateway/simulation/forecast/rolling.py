@@ -32,17 +32,18 @@ HELD: Final = 0.1  # share of a horizon that the sample which scores it may be o
 _Z95: Final = normal.quantile(0.95)
 
 
-def knots(horizon_s: float, step_s: float) -> Array:
-    """Horizons at which forecasts are scored: shares of the whole one, each a number of steps; every one once."""
+def knots(horizon_s: float, step_s: float, lead_s: float | None = None) -> Array:
+    """Horizons at which forecasts are scored: shares of the whole one and the lead, each a number of steps; every one once."""
     steps = max(round(horizon_s / step_s), 1)
-    return np.unique(np.maximum(np.round(np.array(KNOTS) * steps), 1.0)) * step_s
+    lead = steps if lead_s is None else round(lead_s / step_s)
+    return np.unique(np.maximum(np.round(np.append(np.array(KNOTS) * steps, lead)), 1.0)) * step_s
 
 
-def forecasters(tags: int, horizon_s: float, step_s: float, *, inputs: int = 0) -> tuple[Forecaster, ...]:
+def forecasters(tags: int, horizon_s: float, step_s: float, *, lead_s: float | None = None, inputs: int = 0) -> tuple[Forecaster, ...]:
     """The usual ones, persistence first."""
     grid_s = max(1, round(horizon_s / 60 / step_s)) * step_s
     return (
-        Persistence.of(tags, knots(horizon_s, step_s)),
+        Persistence.of(tags, knots(horizon_s, step_s, lead_s)),
         local_level(tags),
         local_trend(tags, step_s),
         ornstein_uhlenbeck(tags, max(10 * horizon_s, 4 * step_s), 2 * step_s),
@@ -88,16 +89,17 @@ class Rolling:
         step_s: float,
         *,
         every_s: float | None = None,
+        lead_s: float | None = None,
         members: Sequence[Forecaster] | None = None,
         alpha: float = 0.1,
     ) -> "Rolling":
         """Nothing seen. Raises ValueError for a horizon or step that is none, and where persistence is not the first member."""
         if not (0 < step_s <= horizon_s < float("inf")):
             raise ValueError(f"a horizon of {horizon_s} s in steps of {step_s} s is none")
-        chosen = tuple(members) if members is not None else forecasters(tags, horizon_s, step_s)
+        chosen = tuple(members) if members is not None else forecasters(tags, horizon_s, step_s, lead_s=lead_s)
         if not chosen or chosen[0].name != "persistence":
             raise ValueError("the first forecaster is persistence: the others are measured against it")
-        at = knots(horizon_s, step_s)
+        at = knots(horizon_s, step_s, lead_s)
         every = max(every_s or step_s, step_s)
         spacing = np.maximum(every, at / SLOTS)
         overlap = np.maximum(at / spacing, 1.0)
@@ -147,7 +149,8 @@ class Rolling:
         if not row.size:
             return
         centre, spread, own = issued.centre[row], issued.spread[row], issued.own[row]
-        self.board.take(knot, row, centre, spread, y[row], error[0, row])
+        still = score.crps_normal(issued.mean[0, row], issued.sd[0, row], y[row])
+        self.board.take(knot, row, centre, spread, y[row], error[0, row], still)
         off = np.abs(y[row] - centre)
         nothing = 1e-9 * np.maximum(np.abs(centre), 1e-6)  # a signal that stands still has no spread, and no miss within its digits
         missed = off > np.maximum(_Z95 * spread, nothing)
@@ -209,7 +212,7 @@ class Rolling:
         width = np.where(high > low, self.knots_s[high] - self.knots_s[low], 1.0)
         return low, high, np.where(high > low, np.clip((horizon_s - self.knots_s[low]) / width, 0.0, 1.0), 0.0)
 
-    def crossing(self, forecast: Forecast, limits: Array, *, upper: Array, scan_s: float = 0.0) -> Crossing:
+    def crossing(self, forecast: Forecast, limits: Array, *, upper: Array, scan_s: Array | float = 0.0) -> Crossing:
         """First passage of limits (tags, m), NaN where there is none, upper (tags, m) or (m,): see crossing.crossing."""
         rates = np.stack([member.reversion() for member in self.members])
         rate = np.take_along_axis(rates, self.model[None, :, -1].astype(np.intp), 0)[0]

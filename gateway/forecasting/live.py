@@ -1,0 +1,153 @@
+"""Live forecasts of a gateway: a task that samples, asks the worker and hands on each new outlook; faces see it as a ForecastView."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import structlog
+
+from gateway.contracts import TwinView
+from gateway.forecasting.outlooks import outlook_of, scores_of
+from gateway.forecasting.plan import Plan
+from gateway.forecasting.sampler import Sampler
+from gateway.jobs.resident import resident
+from gateway.model.forecast import Foretold, Outlook, Scores
+from gateway.settings import Site
+from gateway.work import Job, JobFailed
+
+log = structlog.get_logger()
+
+LOOK_S: Final = 1.0  # between two looks at a configuration that forecasts nothing
+DEADLINE_S: Final = 30.0
+
+
+class Live:
+    """outlook.ForecastView. site() is the present configuration: a reload changes it, and the next step follows."""
+
+    def __init__(self, site: Callable[[], Site], view: TwinView, now_ns: Callable[[], int]) -> None:
+        self._site, self._view, self._now_ns = site, view, now_ns
+        self.jobs = resident()
+        self.fault: str | None = None
+        self.issued = self.failed = 0
+        self.seconds = 0.0
+        self._of: Site | None = None
+        self._plan: Plan | None = None
+        self._sampler: Sampler | None = None
+        self._newest: Outlook | None = None
+        self._scores: Scores | None = None
+        self._watching: list[Callable[[Outlook], None]] = []
+        self._asking: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
+
+    # --- ForecastView ----------------------------------------------------------------------------------------------------------------
+
+    @property
+    def tags(self) -> tuple[int, ...]:
+        self._follow()
+        return () if self._plan is None else tuple(self._plan.tag_id.tolist())
+
+    @property
+    def lead_ns(self) -> int:
+        self._follow()
+        return 0 if self._plan is None else self._plan.lead * self._plan.step_ns
+
+    @property
+    def horizon_ns(self) -> int:
+        self._follow()
+        return 0 if self._plan is None else self._plan.steps * self._plan.step_ns
+
+    def newest(self) -> Outlook | None:
+        self._follow()
+        return self._newest
+
+    def watch(self, told: Callable[[Outlook], None]) -> Callable[[], None]:
+        self._watching.append(told)
+        return lambda: self._watching.remove(told) if told in self._watching else None
+
+    async def past(self, tag_id: int, start_ns: int, end_ns: int, limit: int | None = None) -> Foretold:
+        if tag_id not in self.tags:
+            raise KeyError(tag_id)
+        return Foretold(np.zeros(0, np.int64), *(np.zeros(0) for _ in range(3)))
+
+    def scores(self) -> Scores | None:
+        self._follow()
+        return self._scores
+
+    # --- the task --------------------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Until close()."""
+        while not self._closing.is_set():
+            self._follow()
+            step_s = LOOK_S if self._plan is None else self._plan.rule.step
+            try:
+                async with asyncio.timeout(step_s - time.monotonic() % step_s):
+                    await self._closing.wait()
+            except TimeoutError:
+                self._step()
+
+    def _follow(self) -> None:
+        """Another configuration begins anew where it forecasts something else."""
+        site = self._site()
+        if site is self._of:
+            return
+        self._of, before = site, self._plan
+        self._plan = plan = Plan.of(site)
+        if before is None or plan is None or plan.roll != before.roll or (plan.tag_id != before.tag_id).any():
+            self._newest = self._scores = None
+            self._sampler = None if plan is None else Sampler(plan.tags, plan.step_ns)
+
+    def _step(self) -> None:
+        """One step of the grid; a forecast is asked for once `every` is over and none is on its way."""
+        self._follow()
+        plan, sampler = self._plan, self._sampler
+        if plan is None or sampler is None:
+            return
+        sampler.sample(self._view, time.monotonic_ns())
+        if self._asking is None and (len(sampler) >= plan.each or self._newest is None):
+            self._asking = asyncio.create_task(self._ask(plan, sampler), name="forecast")
+            self._asking.add_done_callback(self._asked)
+
+    def _asked(self, task: "asyncio.Task[None]") -> None:
+        self._asking = None
+        if not task.cancelled():
+            task.result()
+
+    async def _ask(self, plan: Plan, sampler: Sampler) -> None:
+        at_ns, (steady_ns, y, good) = self._now_ns(), sampler.take()
+        rule, limits = plan.rule, plan.passable
+        args = {
+            "roll": plan.roll, "tags": [tag.name for tag in plan.tags], "horizon_s": rule.horizon, "step_s": rule.step,
+            "every_s": rule.every, "lead": plan.lead, "at_ns": at_ns,
+        }  # fmt: skip
+        arrays = {"steady_ns": steady_ns, "y": y, "good": good, "limits": limits.threshold, "upper": limits.upper, "scan_s": plan.scan_s}
+        try:
+            result = await self.jobs.run(Job("forecast", args, arrays, deadline_s=DEADLINE_S))
+        except JobFailed as fault:
+            self._failed(fault)
+            return
+        outlook, scores = await asyncio.to_thread(lambda: (outlook_of(plan, at_ns, result), scores_of(result)))
+        if self._plan is None or self._plan.roll != plan.roll or sampler is not self._sampler:
+            return  # a reload has asked for something else meanwhile
+        if self.fault is not None:
+            log.info("forecasts are issued again")
+        self.fault, self.issued, self.seconds = None, self.issued + 1, result.seconds
+        self._newest, self._scores = outlook, scores
+        for told in tuple(self._watching):
+            told(outlook)
+
+    def _failed(self, fault: JobFailed) -> None:
+        self.failed += 1
+        if self.fault is None and fault.reason != "cancelled":
+            log.warning("no forecast", why=str(fault))
+        self.fault = str(fault)
+
+    async def close(self) -> None:
+        """Ends the task, what is asked and the worker. Idempotent."""
+        self._closing.set()
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.wait({self._asking})
+        await self.jobs.close()

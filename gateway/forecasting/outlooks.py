@@ -1,0 +1,43 @@
+"""From what the worker sends to what the faces read. Made on a thread: a thousand tags are megabytes."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from gateway.forecasting.plan import Plan
+from gateway.model.forecast import QUANTILES, Outlook, Prediction, Scores
+from gateway.work import Column, JobResult
+
+
+def scores_of(result: JobResult) -> Scores:
+    """As the worker's roll has them."""
+    part = result.arrays
+    wide = {name: np.asarray(part[f"score_{name}"], np.float64) for name in ("n", "crps", "error", "mase", "coverage", "pit", "pinball")}
+    loss = dict(zip(QUANTILES, wide["pinball"], strict=True))
+    return Scores(
+        np.asarray(part["score_horizon_s"], np.float64), wide["n"], wide["crps"], wide["error"], wide["mase"], wide["coverage"], loss,
+        wide["pit"], np.asarray(part["score_model"], np.int8), tuple(result.values["models"]),
+    )  # fmt: skip
+
+
+def outlook_of(plan: Plan, at_ns: int, result: JobResult) -> Outlook:
+    """Of a forecast issued at at_ns."""
+    part, models = result.arrays, result.values["models"]
+    p50, half = np.asarray(part["mean"], np.float64), np.asarray(part["half"], np.float64)
+    at_lead, at_end = ([models[number] for number in column] for column in np.asarray(part["model"]).T.tolist())
+    return Outlook(
+        at_ns, plan.step_ns, plan.lead, plan.tag_id, p50 - half, p50, p50 + half, tuple(at_lead),
+        np.asarray(part["skill"], np.float64), _predictions(plan, part, at_ns, at_end),
+    )  # fmt: skip
+
+
+def _predictions(plan: Plan, part: Mapping[str, Column], at_ns: int, models: list[str]) -> tuple[tuple[Prediction, ...], ...]:
+    columns = (plan.passable.threshold, *(part[name] for name in ("probability", "early_s", "median_s", "late_s")))
+    rows = zip(plan.passable.words, models, *(column.tolist() for column in columns), strict=True)
+    return tuple(
+        tuple(
+            Prediction(word, threshold, probability, early_s, median_s, late_s, at_ns, model)
+            for word, threshold, probability, early_s, median_s, late_s in zip(words, *limits, strict=False)
+        )
+        for words, model, *limits in rows
+    )

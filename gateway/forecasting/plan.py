@@ -1,0 +1,87 @@
+"""What is forecast of a site: tags, times and limits, as the worker is told."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from gateway.model.alarm import AlarmRule, Limit
+from gateway.model.batch import Floats, Mask
+from gateway.model.tag import Tag
+from gateway.settings import Site
+from gateway.settings.forecasting import Forecast, forecast_tags
+
+_UPPER: Final = {Limit.HIHI: True, Limit.HI: True, Limit.LO: False, Limit.LOLO: False}
+
+
+@dataclass(frozen=True, slots=True)
+class Passable:
+    """The limits of the forecast tags: (tags, most limits of one tag), NaN and "" where a tag has fewer."""
+
+    words: tuple[tuple[str, ...], ...]
+    threshold: Floats
+    upper: Mask
+
+    @classmethod
+    def of(cls, tags: tuple[Tag, ...], rules: tuple[AlarmRule, ...]) -> Self:
+        """HIHI, HI, LO and LOLO of the rules, and the levels of those that have several."""
+        own: dict[int, list[tuple[Limit, float]]] = {tag.tag_id: [] for tag in tags}
+        for rule in rules:
+            levels = [(level.limit, level.threshold) for level in rule.levels] or [(rule.limit, rule.threshold)]
+            own.get(rule.tag_id, []).extend(pair for pair in levels if pair[0] in _UPPER)
+        width = max((len(pairs) for pairs in own.values()), default=0)
+        threshold, upper = np.full((len(tags), width), np.nan), np.zeros((len(tags), width), bool)
+        for row, pairs in enumerate(own.values()):
+            threshold[row, : len(pairs)] = [at for _, at in pairs]
+            upper[row, : len(pairs)] = [_UPPER[limit] for limit, _ in pairs]
+        return cls(tuple(tuple(limit.value for limit, _ in pairs) for pairs in own.values()), threshold, upper)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One site's forecasts. roll: a word that changes with all that a roll is made of; scan_s (tags,): how often a tag is looked at."""
+
+    rule: Forecast
+    tags: tuple[Tag, ...]
+    tag_id: npt.NDArray[np.int64]
+    passable: Passable
+    scan_s: Floats
+    roll: str
+
+    @classmethod
+    def of(cls, site: Site) -> Self | None:
+        """None where nothing is forecast."""
+        rule = site.forecast
+        if rule is None:
+            return None
+        tags = forecast_tags(rule, site.tags)
+        words = (rule.horizon, rule.step, rule.every, *(tag.name for tag in tags))
+        return cls(
+            rule,
+            tags,
+            np.array([tag.tag_id for tag in tags], np.int64),
+            Passable.of(tags, site.rules),
+            np.array([min(tag.sampling_interval_ns / 1e9, rule.step) for tag in tags]),
+            hashlib.sha256(repr(words).encode()).hexdigest()[:16],
+        )
+
+    @property
+    def step_ns(self) -> int:
+        return round(self.rule.step * 1e9)
+
+    @property
+    def steps(self) -> int:
+        """Of the horizon."""
+        return round(self.rule.horizon / self.rule.step)
+
+    @property
+    def lead(self) -> int:
+        """The step whose values are the scalars."""
+        return round(self.rule.lead_s / self.rule.step)
+
+    @property
+    def each(self) -> int:
+        """Steps from one forecast to the next."""
+        return round(self.rule.every / self.rule.step)
