@@ -85,6 +85,8 @@ class Face:
         events=None,
         access=None,
         folder=CACHE,
+        forecasts=None,
+        now_ns=time.time_ns,
         **config,
     ):
         self.table = TagTable.of(tags)
@@ -107,11 +109,12 @@ class Face:
             units={"Cel": CELSIUS},
             memory=None,
             report=self.report,
-            now_ns=time.time_ns,
+            now_ns=now_ns,
             figures=figures,
             access=access or People(),
             record=record,
             subscribe_events=self.live.subscribe,
+            forecasts=forecasts,
         )
         settings = {"port": 0, "insecure": True, "anonymous": "operator"} | config
         self.sink = OpcUaSink(Config(**settings), context)

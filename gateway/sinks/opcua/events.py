@@ -6,7 +6,7 @@ the Server object, or at the tag that it is about.
 
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -14,10 +14,12 @@ from gateway.contracts import TwinView
 from gateway.model import quality
 from gateway.model.alarm import Change, Condition, Limit, Shelving, Transition
 from gateway.model.event import Category, Event, Severity
+from gateway.model.forecast import Prediction
 from gateway.model.instant import parse
 from gateway.model.tag import TagTable
 from gateway.sinks.opcua.conditions import occurrence
 from gateway.sinks.opcua.nodes import type_definition
+from gateway.sinks.opcua.types import PREDICTED, PREDICTED_LIMIT
 from gateway.wire.opcua.face import Builtin, ModelChange, Reading
 from gateway.wire.opcua.occurrences import EventType, Occurrence, Path
 from gateway.wire.opcua.server_events import REFRESH_REQUIRED_EVENT_TYPE, SERVER, server_event
@@ -32,7 +34,10 @@ _TYPES: Final[Mapping[Category, int]] = {
     Category.ERROR: SYSTEM_EVENT_TYPE,
     Category.USER: AUDIT_EVENT_TYPE,
 }
-EVENT_TYPES: Final = (EventType(2915, 2881, (("2:Cause",), ("2:Consequence",), ("2:Action",))),)  # AlarmConditionType
+EVENT_TYPES: Final = (
+    EventType(2915, 2881, (("2:Cause",), ("2:Consequence",), ("2:Action",))),  # AlarmConditionType
+    EventType(PREDICTED_LIMIT, 2915, tuple((f"2:{name}",) for name in PREDICTED)),
+)
 _AUDIT_READ: Final = "audit:read"
 _TWIN: Final = "twin"
 _ADDED, _TYPE_CHANGED = 1, 16  # Part 5, 12.16 (ModelChangeStructureVerbMask)
@@ -93,19 +98,19 @@ def _audit(event: Event) -> dict[Path, Reading]:
 
 
 class ModelWatch:
-    """Tells when the tag table is another one."""
+    """Tells when the tag table is another one. more: what else came and went since it was asked last."""
 
-    def __init__(self, view: TwinView) -> None:
-        self._view = view
+    def __init__(self, view: TwinView, more: Callable[[], tuple[ModelChange, ...]] = tuple) -> None:
+        self._view, self._more = view, more
         self._tags = view.tags
 
     def changes(self, now_ns: int) -> Sequence[Occurrence]:
         """What clients should know since the last call: which nodes came and went, and that conditions may have."""
-        before, after = self._tags, self._view.tags
+        before, after, more = self._tags, self._view.tags, self._more()
         if after is before:
-            return ()
+            return (model_change(more, now_ns),) if more else ()
         self._tags = after
-        return model_change(_changes(before, after), now_ns), server_event(REFRESH_REQUIRED_EVENT_TYPE, now_ns)
+        return model_change((*_changes(before, after), *more), now_ns), server_event(REFRESH_REQUIRED_EVENT_TYPE, now_ns)
 
 
 def _changes(before: TagTable, after: TagTable) -> tuple[ModelChange, ...]:
@@ -172,4 +177,13 @@ def _state(details: Mapping[str, Any]) -> dict[str, Any]:
         "comment": str(details["comment"]),
         "comment_user": str(details.get("comment_user", "")),
         "comment_ns": parse(details.get("comment_time")) or 0,
+        "prediction": _prediction(details),
     }
+
+
+def _prediction(details: Mapping[str, Any]) -> Prediction | None:
+    """What a predicted limit rested on. Raises KeyError, ValueError, TypeError."""
+    if "predicts" not in details:
+        return None
+    row = (details[name] for name in ("predicts", "threshold", "probability", "early_s", "lead_s", "late_s"))
+    return Prediction.of_row([*row, parse(details["issued"]) or 0, details["model"]])

@@ -1,6 +1,6 @@
 """What was, for HistoryRead (wire's Past): tags' values out of the history, events out of the journal; only what is committed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from gateway.contracts import EventView, HistoryView, Series, TwinView
@@ -16,22 +16,36 @@ from gateway.wire.opcua.occurrences import Occurrence
 from gateway.wire.opcua.past import EventsQuery, HistoryRefused, Page, RawQuery, Rest, Samples, TimesQuery, ValueQuery
 
 _BAD_RESOURCE_UNAVAILABLE: Final = 0x8004_0000
+_BAD_HISTORY_OPERATION_UNSUPPORTED: Final = 0x8072_0000
 _HELD_BYTES: Final = 250  # of a cursor, and of each sample or event that it names
 
 
 class History:
     """wire's Past. unavailable: what history and journal raise while the disk is away."""
 
-    def __init__(self, view: HistoryView, journal: EventView, twin: TwinView, unavailable: tuple[type[Exception], ...]) -> None:
+    def __init__(
+        self,
+        view: HistoryView,
+        journal: EventView,
+        twin: TwinView,
+        unavailable: tuple[type[Exception], ...],
+        foreseen: Callable[[str, ValueQuery, Rest | None, int], Awaitable[Page]] | None = None,
+    ) -> None:
+        """foreseen: a page of a forecast's history, by the key of its Variable."""
         self._view, self._journal, self._twin, self._unavailable = view, journal, twin, unavailable
+        self._foreseen = foreseen
 
     @property
     def aggregates(self) -> Sequence[int]:
         return tuple(AGGREGATES)
 
-    async def values(self, tag_id: int, query: ValueQuery, rest: Rest | None, most: int) -> Page:
+    async def values(self, source: int | str, query: ValueQuery, rest: Rest | None, most: int) -> Page:
         try:
-            return await self._values(tag_id, query, None if rest is None else rest.place, most)
+            if isinstance(source, int):
+                return await self._values(source, query, None if rest is None else rest.place, most)
+            if self._foreseen is None:
+                raise HistoryRefused(_BAD_HISTORY_OPERATION_UNSUPPORTED)
+            return await self._foreseen(source, query, rest, most)
         except self._unavailable as fault:
             raise HistoryRefused(_BAD_RESOURCE_UNAVAILABLE) from fault
 

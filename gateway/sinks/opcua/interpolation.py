@@ -8,6 +8,7 @@ import numpy as np
 
 from gateway.model.batch import Floats, Mask, Rows, Times
 from gateway.model.quality import Statuses, is_bad, is_good
+from gateway.model.tag import TagType
 
 BAD_NO_DATA: Final = 0x809B_0000
 UNCERTAIN_SUBNORMAL: Final = 0x40A4_0000
@@ -19,6 +20,11 @@ INTERPOLATED: Final = 0x02
 PARTIAL: Final = 0x04
 EXTRA_DATA: Final = 0x08
 MULTIPLE: Final = 0x10
+
+
+def stepped(kind: TagType) -> bool:
+    """Whether a value holds until the next one: all but measured numbers do."""
+    return kind is not TagType.FLOAT
 
 
 @dataclass(frozen=True)

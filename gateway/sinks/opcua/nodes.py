@@ -129,6 +129,7 @@ class AddressSpace:
         self._listed_count = 0
         self._folders: dict[str, list[str | int]] = {}  # folder -> folders (by path) and tags (by tag_id) in it
         self.annexes: Sequence[Annex] = ()
+        self.subtypes: Mapping[int, Sequence[Reference]] = {}  # of types of the standard
         self.described: Sequence[Reference] = ()  # what hangs below Server.Namespaces
 
     @property
@@ -160,6 +161,9 @@ class AddressSpace:
         """The Server object reports all events of the asset tree and of the gateway itself."""
         return [Reference(HAS_NOTIFIER, True, target) for target in (self._root, self._objects[GATEWAY])]
 
+    def types(self) -> Mapping[int, Sequence[Reference]]:
+        return self.subtypes
+
     def namespaces(self) -> Sequence[Reference]:
         return self.described
 
@@ -169,7 +173,9 @@ class AddressSpace:
     def node(self, key: str) -> Node | None:
         node = self._made(key)
         if node is None:
-            return next((found for annex in self.annexes if (found := annex.node(key)) is not None), None)
+            node = next((found for annex in self.annexes if (found := annex.node(key)) is not None), None)
+            if node is None or not node.historizing:  # what leads from one annex to another
+                return node
         return replace(
             node, references=Later(lambda: [*node.references, *(one for annex in self.annexes for one in annex.references(node))])
         )

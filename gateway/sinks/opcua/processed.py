@@ -11,8 +11,7 @@ from gateway.model.batch import Mask, Times
 from gateway.model.quality import is_bad
 from gateway.model.tag import TagType
 from gateway.sinks.opcua.aggregates import AGGREGATES, Aggregate, Intervals, Results
-from gateway.sinks.opcua.historical import stepped
-from gateway.sinks.opcua.interpolation import BAD_NO_DATA, Known, interpolated, simple
+from gateway.sinks.opcua.interpolation import BAD_NO_DATA, Known, interpolated, simple, stepped
 from gateway.sinks.opcua.raw import joined
 from gateway.wire.opcua.past import TICK_NS, AggregateConfiguration, HistoryRefused, ProcessedQuery, TimesQuery
 
@@ -25,6 +24,7 @@ _AROUND_A_TIME: Final = 100
 _LONGEST_NS: Final = 2**62  # 146 years
 _FIRST: Final = -(2**63) + 1
 _LAST: Final = 2**63 - 1
+_DEFAULTS: Final = AggregateConfiguration()
 _BAD_INVALID_ARGUMENT: Final = 0x80AB_0000
 _BAD_INVALID_TIMESTAMP_ARGUMENT: Final = 0x80BD_0000
 _BAD_AGGREGATE_NOT_SUPPORTED: Final = 0x80D5_0000
@@ -165,7 +165,13 @@ def _flipped(found: Results) -> Results:
 
 
 async def read_at_times(
-    view: HistoryView, tag_id: int, kind: TagType, query: TimesQuery, rest: int | None, most: int
+    view: HistoryView,
+    tag_id: int,
+    kind: TagType,
+    query: TimesQuery,
+    rest: int | None,
+    most: int,
+    configuration: AggregateConfiguration = _DEFAULTS,
 ) -> tuple[Series, int | None]:
     """One value for each time, in the order asked for: the sample that stands there, or what lies between its neighbours."""
     if not query.times_ns:
@@ -175,7 +181,7 @@ async def read_at_times(
     while done < until and read < SAMPLES_PER_PAGE:
         times = np.array(query.times_ns[done:until], np.int64) // TICK_NS * TICK_NS
         count, parts = await _about(view, tag_id, times)
-        answers.append(_at(parts, kind, query, times[:count]))
+        answers.append(_at(_known(parts, kind, configuration), parts, kind, query, times[:count]))
         done, read = done + count, read + sum(part.source_ns.size for part in parts)
     return joined(answers), None if done >= len(query.times_ns) else done
 
@@ -206,8 +212,7 @@ async def _around(view: HistoryView, tag_id: int, at_ns: int) -> list[Series]:
     return [before, await view.read(tag_id, at_ns + TICK_NS, _LAST, _AROUND_A_TIME)]
 
 
-def _at(parts: list[Series], kind: TagType, query: TimesQuery, times: Times) -> Series:
-    known = _known(parts, kind, AggregateConfiguration())
+def _at(known: Known, parts: list[Series], kind: TagType, query: TimesQuery, times: Times) -> Series:
     found = (simple if query.simple_bounds else interpolated)(known, times)
     text: dict[int, str] = {}
     if kind is TagType.TEXT:

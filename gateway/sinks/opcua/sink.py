@@ -18,6 +18,7 @@ from gateway.sinks.opcua.condition_methods import ConditionMethods
 from gateway.sinks.opcua.conditions import Conditions
 from gateway.sinks.opcua.config import Config
 from gateway.sinks.opcua.events import EVENT_TYPES, ModelWatch, is_state_change, is_transition, plain
+from gateway.sinks.opcua.forecasts import Forecasts
 from gateway.sinks.opcua.historical import Historical
 from gateway.sinks.opcua.history import History
 from gateway.sinks.opcua.items import TagItems
@@ -27,6 +28,7 @@ from gateway.sinks.opcua.nodes import AddressSpace
 from gateway.sinks.opcua.notifiers import Notifiers
 from gateway.sinks.opcua.queue import Budget
 from gateway.sinks.opcua.subscriptions import Subscription
+from gateway.sinks.opcua.types import OwnTypes, below_standard
 from gateway.wire.opcua.face import Columns, Credentials, Items, Machine, Refusal
 from gateway.wire.opcua.limits import Limits
 from gateway.wire.opcua.occurrences import EventType, Occurrence
@@ -48,25 +50,30 @@ class OpcUaSink:
         self._config, self._context = config, context
         self._publishing_ms = (config.min_publishing_interval * 1000.0, _LONGEST_PUBLISHING_MS)
         self._space = AddressSpace(context.gateway.name, context.view, context.units, context.now_ns, context.figures)
-        self._past = History(context.history, context.events, context.view, context.unavailable)
+        forecasts = self._forecasts(context)
+        foreseen = None if forecasts is None else forecasts.page
+        self._past = History(context.history, context.events, context.view, context.unavailable, foreseen)
         objects = self._space.objects
         namespace = NamespaceMetadata(
             namespace_of(context.gateway.name), context.gateway.version, lambda: context.view.tags, context.now_ns
         )
         self._space.described = [namespace.reference()]
+        self._space.subtypes = below_standard()
         methods = ConditionMethods(context.commands)
         self._conditions = Conditions(context.view, methods, self._space.root, objects["Gateway"], context.now_ns)
         self._space.annexes = (
             self._conditions,
             OwnMethods(context.commands, objects),
             Notifiers(context.view, self._space.root),
-            Historical(lambda: context.view.tags),
+            Historical(lambda: context.view.tags, forecasts),
             namespace,
+            OwnTypes(),
+            *(() if forecasts is None else (forecasts,)),
         )
         self._items: dict[TagItems, None] = {}
         self._budget = Budget()
         self._events: EventStream | None = None
-        self._model = ModelWatch(context.view)
+        self._model = ModelWatch(context.view, tuple if forecasts is None else forecasts.changes)
         self._records = Thrift(burst=30, interval_s=60.0)
         self._unhook: Callable[[], None] = lambda: None
         self._leaving: set[asyncio.Task[int]] = set()
@@ -87,6 +94,11 @@ class OpcUaSink:
             self,
         )
         self._conditions.certificate = lambda: self._server.certificate
+
+    def _forecasts(self, context: SinkContext) -> Forecasts | None:
+        if context.forecasts is None:
+            return None
+        return Forecasts(context.forecasts, context.view, self._space.properties, context.now_ns)
 
     @property
     def url(self) -> str:

@@ -137,7 +137,7 @@ class Target:
     key: Key
     node_class: NodeClass
     name: str
-    type_definition: int
+    type_definition: Key  # 0 of what has none: Methods and types
     standard: bool = False
 
 
@@ -166,6 +166,7 @@ class Node:
     sampling_ms: float = 0.0
     method: Method | None = None
     historizing: bool = False  # its history is kept, and served (Part 3, 5.6.2)
+    eu_range: Range | None = None  # what a percent deadband is of, where it is no tag (Part 8, 6.2)
 
 
 class Columns(Protocol):
@@ -204,6 +205,9 @@ class Space(Protocol):
 
     def below_server(self) -> Sequence[Reference]:
         """HasNotifier: the Objects whose events the Server object reports, which are all of ours."""
+
+    def types(self) -> Mapping[int, Sequence[Reference]]:
+        """HasSubtype: the gateway's own types, by the type of the standard that they are a kind of."""
 
     def namespaces(self) -> Sequence[Reference]:
         """HasComponent: what the server says of the gateway's namespace, below Server.Namespaces."""

@@ -130,7 +130,7 @@ class Historian:
             return await self._events.page(asked.node, asked.details, asked.rest, share, caller)
         if isinstance(asked.details, Modified):
             raise HistoryRefused(_CODES.BadHistoryOperationUnsupported)
-        page, history = await self._values(self._tag(asked.node), asked.details, asked.rest, share)
+        page, history = await self._values(self._source(asked.node), asked.details, asked.rest, share)
         return history, page.rest, bool(page.samples.source_ns.size)
 
     def _asked(self, wanted: NodeToRead, details: Details, points: HistoryPoints) -> Point:
@@ -142,11 +142,11 @@ class Historian:
             raise HistoryRefused(_CODES.BadContinuationPointInvalid)
         return point
 
-    async def _values(self, tag_id: int, query: ValueQuery, rest: Rest | None, share: int) -> tuple[Page, bytes]:
+    async def _values(self, source: int | str, query: ValueQuery, rest: Rest | None, share: int) -> tuple[Page, bytes]:
         """A page that fits its share: numbers do at once, texts are asked for again with fewer of them."""
         most = max(share // _BYTES_PER_VALUE, 1)
         while True:
-            page = await self._face.past.values(tag_id, query, rest, most)
+            page = await self._face.past.values(source, query, rest, most)
             history = history_data(page.samples)
             n = page.samples.source_ns.size
             if len(history) <= share + _OVERHEAD_BYTES // 4 or n <= 1:
@@ -166,13 +166,17 @@ class Historian:
         if stamps == _SERVER:  # HistoryServerCapabilities: ServerTimestampSupported is false
             raise HistoryRefused(_CODES.BadTimestampNotSupported)
 
-    def _tag(self, node: ua.NodeId) -> int:
-        """The tag whose Variable that is. Raises HistoryRefused."""
+    def _source(self, node: ua.NodeId) -> int | str:
+        """The tag whose Variable that is, or the key of another one that has history. Raises HistoryRefused."""
         key = node.Identifier
-        tag_id = self._face.space.tag_id(key) if node.NamespaceIndex == OURS and isinstance(key, str) else None
-        if tag_id is None:
-            raise HistoryRefused(_CODES.BadHistoryOperationUnsupported if node in self._nodes else _CODES.BadNodeIdUnknown)
-        return tag_id
+        if node.NamespaceIndex == OURS and isinstance(key, str):
+            tag_id = self._face.space.tag_id(key)
+            if tag_id is not None:
+                return tag_id
+            own = self._face.space.node(key)
+            if own is not None and own.historizing:
+                return key
+        raise HistoryRefused(_CODES.BadHistoryOperationUnsupported if node in self._nodes else _CODES.BadNodeIdUnknown)
 
 
 def _release(wanted: NodeToRead, points: HistoryPoints) -> bytes:

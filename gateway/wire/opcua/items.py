@@ -2,24 +2,20 @@
 
 import asyncio
 import logging
-import struct
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from asyncua import ua
 from asyncua.common.utils import ServiceError
 from asyncua.server.monitored_item_service import MonitoredItemService
-from asyncua.ua.ua_binary import struct_to_binary
-from asyncua.ua.uaerrors import UaError
 from asyncua.ua.uaprotocol_auto import DataChangeFilter  # what the decoder makes; ua's own name is a subclass of this
 
 from gateway.wire.opcua import limits
 from gateway.wire.opcua.event_items import EventHub, EventItems
 from gateway.wire.opcua.face import Face, Filter, ItemRequest, Items, Mode
-from gateway.wire.opcua.nodes import OURS
+from gateway.wire.opcua.nodes import OURS, Nodes
 from gateway.wire.opcua.pace import Pace
+from gateway.wire.opcua.sampled import Gate, Sampled, gate_of, sampled_ms, sampled_size
 from gateway.wire.opcua.terms import status_code
 from gateway.wire.opcua.triggers import Triggers
 
@@ -29,28 +25,8 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger(MonitoredItemService.__module__)
 _VALUE: Final = ua.AttributeIds.Value
 _EVENTS: Final = ua.AttributeIds.EventNotifier
-_LONGEST_SAMPLED: Final = 100
 _EARLY_NS: Final = 5_000_000  # a publishing timer that comes a little early still counts
 _BREATH: Final = 500  # items made before the loop's other work has its turn
-
-
-@dataclass(slots=True)
-class Sampled:
-    """An item on something that is no tag: read when the subscription publishes."""
-
-    nodeid: ua.NodeId
-    attribute: ua.AttributeIds
-    handle: int
-    mode: Mode
-    stamps: int
-    size: int
-    last: tuple[Any, int] | None = None
-    queue: deque[bytes] = field(default_factory=deque)
-    free: int = 0  # how many of the oldest another item has let go
-
-    def due(self) -> int:
-        """How many may be reported."""
-        return len(self.queue) if self.mode is Mode.REPORTING else min(self.free, len(self.queue))
 
 
 class MonitoredItems(MonitoredItemService):
@@ -140,7 +116,10 @@ class MonitoredItems(MonitoredItemService):
             return ua.MonitoredItemModifyResult(status_code(made.status), made.sampling_ms, made.queue_size)
         sampled = self._sampled.get(item_id)
         if sampled is not None:
-            sampled.handle, sampled.stamps, sampled.size = asked.ClientHandle, stamps, _sampled_size(asked)
+            gate = self._gate(sampled.nodeid, sampled.attribute, asked.Filter)
+            if gate.refused:
+                return ua.MonitoredItemModifyResult(status_code(gate.refused))
+            sampled.handle, sampled.stamps, sampled.size, sampled.gate = asked.ClientHandle, stamps, sampled_size(asked), gate
             return ua.MonitoredItemModifyResult(ua.StatusCode(), self._sampled_ms(), sampled.size)
         if item_id in self.events:
             return self.events.modify(item_id, asked)
@@ -168,7 +147,7 @@ class MonitoredItems(MonitoredItemService):
         sampled.free = 0
         if mode is Mode.DISABLED:
             sampled.queue.clear()
-            sampled.last = None
+            sampled.seen = None
         sampled.mode = mode
         return int(ua.StatusCodes.Good)
 
@@ -246,20 +225,33 @@ class MonitoredItems(MonitoredItemService):
             return _refused(first.StatusCode.value)
         if len(self._sampled) >= limits.SAMPLED_PER_SUBSCRIPTION:
             return _refused(ua.StatusCodes.BadTooManyMonitoredItems)
-        if isinstance(asked.Filter, DataChangeFilter) and asked.Filter.DeadbandType:
-            return _refused(ua.StatusCodes.BadFilterNotAllowed)
+        gate = self._gate(what.NodeId, attribute, asked.Filter)
+        if gate.refused:
+            return _refused(gate.refused)
         self._monitored_item_counter += 1
-        size = _sampled_size(asked)
+        size = sampled_size(asked)
         self._sample_ns = 0  # a new item reports with the next message
         self._sampled[self._monitored_item_counter] = Sampled(
-            what.NodeId, attribute, asked.ClientHandle, Mode(int(wanted.MonitoringMode)), stamps, size
+            what.NodeId, attribute, asked.ClientHandle, Mode(int(wanted.MonitoringMode)), stamps, size, gate
         )
         return ua.MonitoredItemCreateResult(
             MonitoredItemId=self._monitored_item_counter, RevisedSamplingInterval=self._sampled_ms(), RevisedQueueSize=size
         )
 
+    def _gate(self, nodeid: ua.NodeId, attribute: ua.AttributeIds, asked: Any) -> Gate:
+        """What an item's filter lets through; a deadband is of a Value that is a number, or an array of them (Part 8, 6.2)."""
+        if attribute != _VALUE:
+            return gate_of(asked, 0, None)
+        nodes: Any = self.aspace._nodes  # ours, which the library takes for its dictionary
+        assert isinstance(nodes, Nodes)
+        held = nodes.read(nodeid, ua.AttributeIds.DataType).Value
+        kind: Any = None if held is None else held.Value
+        number = kind.Identifier if isinstance(kind, ua.NodeId) and not kind.NamespaceIndex else 0
+        own = nodes.own(nodeid)
+        return gate_of(asked, number if isinstance(number, int) else 0, None if own is None else own.eu_range)
+
     def _sampled_ms(self) -> float:
-        return max(self.isub.machine.publishing_ms, limits.SAMPLED_MS)
+        return sampled_ms(self.isub.machine.publishing_ms)
 
     def sample(self, now_ns: int) -> None:
         """Part 4, 5.12.1.2: at the publishing interval, but not faster than SAMPLED_MS."""
@@ -270,14 +262,8 @@ class MonitoredItems(MonitoredItemService):
         for item_id, item in self._sampled.items():
             if item.mode is Mode.DISABLED:
                 continue
-            value = self.aspace.read_attribute_value(item.nodeid, item.attribute)
-            seen = (value.Value, value.StatusCode.value if value.StatusCode is not None else 0)
-            if seen != item.last:
-                item.last = seen
-                item.queue.append(_notification(item, value))
+            if item.offer(self.aspace.read_attribute_value(item.nodeid, item.attribute)):
                 fired.append(item_id)
-                if len(item.queue) > item.size:
-                    item.queue.popleft()
         if self.triggers and fired:
             self.fired(fired)
 
@@ -286,7 +272,7 @@ class MonitoredItems(MonitoredItemService):
         self._sample_ns = 0
         for item in self._sampled.values():
             if item.mode is Mode.REPORTING:
-                item.last = None
+                item.seen = None
 
     def handles(self) -> Iterator[tuple[int, int]]:
         """The client's handle of each item, by the item's identifier."""
@@ -307,21 +293,6 @@ class MonitoredItems(MonitoredItemService):
         return taken
 
 
-def _notification(item: Sampled, value: ua.DataValue) -> bytes:
-    """A value that cannot be encoded is reported as such and harms nobody else."""
-    wire = ua.DataValue(
-        value.Value,
-        value.StatusCode,
-        value.SourceTimestamp if item.stamps in (0, 2) else None,
-        value.ServerTimestamp if item.stamps in (1, 2) else None,
-    )
-    try:
-        encoded = struct_to_binary(wire)
-    except (UaError, struct.error, TypeError, ValueError, AttributeError, OverflowError):
-        encoded = struct_to_binary(ua.DataValue(StatusCode=status_code(ua.StatusCodes.BadEncodingError)))
-    return struct.pack("<I", item.handle) + encoded
-
-
 def _request(asked: ua.MonitoringParameters) -> ItemRequest:
     wanted = asked.Filter
     return ItemRequest(
@@ -331,10 +302,6 @@ def _request(asked: ua.MonitoringParameters) -> ItemRequest:
         bool(asked.DiscardOldest),
         Filter(int(wanted.Trigger), int(wanted.DeadbandType), wanted.DeadbandValue) if isinstance(wanted, DataChangeFilter) else None,
     )
-
-
-def _sampled_size(asked: ua.MonitoringParameters) -> int:
-    return int(max(1, min(asked.QueueSize, _LONGEST_SAMPLED)))
 
 
 def _unfit(wanted: ua.MonitoredItemCreateRequest) -> int:

@@ -107,14 +107,14 @@ ValueQuery = RawQuery | TimesQuery | ProcessedQuery
 
 
 class Past(Protocol):
-    """What was, by tag. Reading raises HistoryRefused; most > 0 is how many the answer holds at the most."""
+    """What was, and what is foreseen. Reading raises HistoryRefused; most > 0 is how many the answer holds at the most."""
 
     @property
     def aggregates(self) -> Sequence[int]:
         """The AggregateFunctions that there are, by their numbers in namespace 0."""
 
-    async def values(self, tag_id: int, query: ValueQuery, rest: Rest | None, most: int) -> Page:
-        """From the beginning (rest None) or from where a page ended."""
+    async def values(self, source: int | str, query: ValueQuery, rest: Rest | None, most: int) -> Page:
+        """From the beginning (rest None) or from where a page ended. source: a tag, or the key of another Variable that has history."""
 
     async def events(
         self, query: EventsQuery, rest: Rest | None, most: int, wanted: Callable[[Occurrence], bool]
