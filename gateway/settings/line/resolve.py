@@ -10,7 +10,7 @@ from typing import Final
 from gateway.settings.document import parse
 from gateway.settings.faults import Faults, Place, quote
 from gateway.settings.line.constants import lacking
-from gateway.settings.line.tree import KINDS, Entry, Tree
+from gateway.settings.line.tree import KINDS, Tree
 from gateway.settings.node import BROKEN, Node
 
 BEHAVIOR: Final = "default_6phase"
@@ -60,9 +60,10 @@ class _Resolution:
         chosen = self._named("scenarios", given, run, "run.scenario", required=True)
         if chosen is not None:
             self._scenario(self._based(chosen, ()), sections)
-        product = self._named("products", sections["run"].map.get("product"), run, "run.product")
+        product = self._named("products", sections["run"].map.get("product"), run, "run.product", required=True)
         if product is not None:
             sections["product"] = product
+        sections["products"] = self._others(sections.get("source", self._empty), product or self._empty)
         root = Node(sections, run.place)
         overrides = None if chosen is None else sections["scenario"].map.pop("overrides", None)
         root = self._overridden(root, overrides)
@@ -75,12 +76,14 @@ class _Resolution:
     def _section(self, kind: str, name: str, place: Place, key: str) -> Node | None:
         """A file's map over the defaults of its kind."""
         entry = self.tree.find(kind, name, place, key)
-        return None if entry is None or entry.node is None else self._with_defaults(kind, entry)
+        if entry is None or entry.node is None:
+            return None
+        node = entry.node
+        return self._defaulted(kind, Node({"name": Node(entry.name, node.place, entry.name), **node.map}, node.place, key=node.key))
 
-    def _with_defaults(self, kind: str, entry: Entry) -> Node:
-        node = entry.node or self._empty
-        own = Node({"name": Node(entry.name, node.place, entry.name), **node.map}, node.place, key=node.key)
-        own = normal(KINDS[kind], own, self.faults)
+    def _defaulted(self, kind: str, node: Node) -> Node:
+        """A map over the defaults of its kind."""
+        own = normal(KINDS[kind], node, self.faults)
         defaults = self.tree.defaults.get(KINDS[kind])
         return own if defaults is None else over(normal(KINDS[kind], defaults, self.faults), own)
 
@@ -92,9 +95,22 @@ class _Resolution:
                 self.faults.add(where.place, key, "is missing", hint)
             return None
         if isinstance(node.value, dict):
-            return node  # written out where it is used
+            return self._defaulted(kind, node)  # written out where it is used
         name = self._word(node, key)
         return None if name is None else self._section(kind, name, node.place, key)
+
+    def _others(self, source: Node, product: Node) -> Node:
+        """The products of the source's lots, without the run's own."""
+        found = dict[str, Node]()
+        lots = source.map.get("lots", self._empty).list
+        for number, node in enumerate(one.map["product"] for one in lots if "product" in one.map):
+            own = product.map.get("name")
+            if own is not None and own.text == node.text:
+                continue
+            other = self._named("products", node, node, f"source.lots[{number}].product")
+            if other is not None:
+                found[node.text] = other
+        return Node(found, source.place)
 
     def _word(self, node: Node, key: str) -> str | None:
         if node.value is BROKEN:
@@ -153,17 +169,24 @@ class _Resolution:
         chosen = self._chosen(scenario.map.get("equipment"), list(machines))
         found = {}
         for name, machine in machines.items():
-            given = machine.map.get("equipment_ref") or machine.map.get("equipment")
-            given = chosen.get(name) or given or machine.map.get("name") or machine
-            key = f"equipment.{name}"
-            if isinstance(given.value, dict):
-                section: Node | None = normal("equipment", given, self.faults)
-            else:
-                word = self._word(given, key)
-                section = None if word is None else self._section("equipment", word, given.place, key)
+            section = self._machine(name, machine, chosen.get(name))
             if section is not None:
                 found[name] = section
         return Node(found, topology.place)
+
+    def _machine(self, name: str, machine: Node, chosen: Node | None) -> Node | None:
+        """The equipment with the keys of the machine's own place in the topology over it, which may be all that there is of it."""
+        given = chosen or machine.map.get("equipment_ref") or machine.map.get("equipment")
+        own = {key: node for key, node in machine.map.items() if key not in {"name", "equipment", "equipment_ref"}}
+        whole = given is None and not {"uph", "cycle_time_sec"}.isdisjoint(own)
+        if whole and name not in {entry.name for entry in self.tree.entries("equipment")}:
+            section = self._defaulted("equipment", Node({"name": Node(name, machine.place, name)}, machine.place))
+        else:
+            found = self._named("equipment", given or machine.map.get("name") or machine, machine, f"equipment.{name}")
+            if found is None:
+                return None
+            section = found
+        return over(section, Node(own, machine.place, key=machine.key)) if own else section
 
     def _chosen(self, given: Node | None, machines: list[str]) -> dict[str, Node]:
         """What a scenario's `equipment` says: a map machine -> equipment, or a list, those of a machine's own name first, then in order."""
@@ -317,6 +340,7 @@ _ALIASES: Final[Mapping[str, Mapping[str, tuple[str, Callable[[Node], object]]]]
         "telemetry_interval_sec": ("telemetry_interval", _same),
     },
     "topology": {"machines": ("stations", _same)},
+    "source": {"initial_inventory": ("quantity", _same)},
 }
 """Section -> other name of a key -> its name, and its value by that name."""
 
