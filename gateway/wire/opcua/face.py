@@ -4,7 +4,7 @@ library.
 Node keys: an int is a numeric identifier of namespace 0, a str a string identifier of the gateway's own namespace (index 2).
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Protocol
