@@ -7,10 +7,12 @@ of Part 9, Annex A, in English.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from math import isnan
 from typing import Final
 
 from gateway.events import said
 from gateway.model.alarm import SYSTEM_TAG, AlarmRule, Condition, Limit, Shelving
+from gateway.model.forecast import Prediction
 from gateway.sinks.opcua.condition_parts import (
     LIMIT_STATE_MACHINE,
     SHELVED_STATE_MACHINE,
@@ -24,7 +26,8 @@ from gateway.sinks.opcua.condition_parts import (
     two_state,
     utc,
 )
-from gateway.wire.opcua.face import Builtin, Content, Text
+from gateway.sinks.opcua.types import PREDICTED, PREDICTED_LIMIT, PREDICTED_LIMIT_CLASS
+from gateway.wire.opcua.face import Builtin, Content, Key, Text
 from gateway.wire.opcua.occurrences import Path
 
 GATEWAY: Final = "Gateway"
@@ -35,7 +38,7 @@ _RSA_SHA256_CERTIFICATE: Final = 12560  # RsaSha256ApplicationCertificateType (P
 _PROCESS_CLASS: Final = (11164, "ProcessConditionClassType")
 _SYSTEM_CLASS: Final = (11166, "SystemConditionClassType")
 
-_TYPES: Final[Mapping[Limit, int]] = {
+_TYPES: Final[Mapping[Limit, Key]] = {
     Limit.HIHI: 10060,  # NonExclusiveLevelAlarmType (5.8.20.3)
     Limit.HI: 10060,
     Limit.LO: 10060,
@@ -47,6 +50,7 @@ _TYPES: Final[Mapping[Limit, int]] = {
     Limit.DISC: 17080,  # DiscrepancyAlarmType (5.8.25)
     Limit.BAD: 11753,  # SystemOffNormalAlarmType (5.8.24.3)
     Limit.SYSTEM: 11753,
+    Limit.PREDICTED: PREDICTED_LIMIT,
 }
 _WORDS: Final[Mapping[Limit, str]] = {Limit.HIHI: "HighHigh", Limit.HI: "High", Limit.LO: "Low", Limit.LOLO: "LowLow"}
 _LIMIT_STATES: Final[Mapping[Limit, int]] = {Limit.HIHI: 9329, Limit.HI: 9331, Limit.LO: 9333, Limit.LOLO: 9335}
@@ -57,7 +61,7 @@ _SHELVED_STATES: Final[Mapping[Shelving, tuple[int, str]]] = {
 }
 
 
-def type_of(rule: AlarmRule) -> int:
+def type_of(rule: AlarmRule) -> Key:
     """The condition's ObjectType, which is its EventType."""
     return _CERTIFICATE_EXPIRATION if _of_certificate(rule) else _TYPES[rule.limit]
 
@@ -74,7 +78,7 @@ def source_of(rule: AlarmRule) -> str:
 
 def name_of(rule: AlarmRule) -> str:
     """ConditionName, and the BrowseName of its node."""
-    return rule.subject or rule.limit.value
+    return f"{'Predicted' if rule.limit is Limit.PREDICTED else ''}{rule.subject or rule.limit.value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +154,10 @@ _EVENT: Final[Fields] = {  # Part 5, 6.4.2
 }
 
 
-def _class(rule: AlarmRule) -> tuple[int, str]:
-    """5.9: what the gateway says of itself and of its sources is of another class than what the process does."""
+def _class(rule: AlarmRule) -> tuple[Key, str]:
+    """5.9: what the gateway says of itself and of its sources is of another class than what the process does, or is expected to do."""
+    if rule.limit is Limit.PREDICTED:
+        return PREDICTED_LIMIT_CLASS, PREDICTED_LIMIT_CLASS
     return _SYSTEM_CLASS if rule.limit in {Limit.BAD, Limit.SYSTEM} else _PROCESS_CLASS
 
 
@@ -236,6 +242,8 @@ def _of_limit(limit: Limit, levels: frozenset[Limit]) -> Fields:
         return _OF_DEVIATION | (setpoint if limit is Limit.DEV else {})
     if limit is Limit.DISC:
         return _OF_DISCREPANCY
+    if limit is Limit.PREDICTED:
+        return _OF_PREDICTION
     return {("NormalState",): node_id(lambda _: 0)}  # 5.8.24.2: no Variable tells which state is the normal one
 
 
@@ -270,6 +278,36 @@ _OF_DISCREPANCY: Final[Fields] = {  # 5.8.25
     ("TargetValueNode",): node_id(lambda live: live.target),
     ("ExpectedTime",): duration(lambda live: live.rule.on_delay_ns / 1e6),
     ("Tolerance",): prop(Builtin.DOUBLE, lambda live: live.rule.threshold, lasting=True),
+}
+
+
+def _told(name: str, of: Callable[[Prediction, Live], Content]) -> Fields:
+    """A property of our own type; null before anything was predicted."""
+    builtin, data_type, _ = PREDICTED[name]
+    return {(f"2:{name}",): prop(builtin, lambda live: None if (told := live.condition.prediction) is None else of(told, live), data_type)}
+
+
+def _instant(seconds: Callable[[Prediction], float]) -> Callable[[Prediction, Live], Content]:
+    def of(told: Prediction, _: Live) -> Content:
+        at_s = seconds(told)
+        return None if isnan(at_s) else told.issued_ns + round(at_s * 1e9)
+
+    return of
+
+
+def _lead_ms(told: Prediction, live: Live) -> Content:
+    return None if told.expected_ns is None else max(0.0, (told.expected_ns - live.now_ns) / 1e6)
+
+
+_OF_PREDICTION: Final[Fields] = {
+    ("2:PredictedLimit",): prop(Builtin.STRING, lambda live: live.rule.subject, lasting=True),
+    ("2:LimitValue",): prop(Builtin.DOUBLE, lambda live: live.rule.threshold, lasting=True),
+    **_told("Probability", lambda told, _: told.probability),
+    **_told("PredictedTime", _instant(lambda told: told.median_s)),
+    **_told("EarliestTime", _instant(lambda told: told.early_s)),
+    **_told("LatestTime", _instant(lambda told: told.late_s)),
+    **_told("LeadTime", _lead_ms),
+    **_told("Model", lambda told, _: told.model),
 }
 _OF_CERTIFICATE: Final[Fields] = {
     ("ExpirationDate",): prop(Builtin.DATE_TIME, lambda live: live.certificate[1] if live.certificate else None),

@@ -1,8 +1,9 @@
 """Conditions as virtual nodes (Part 9, 4.10): one Object per alarm rule, and below it every field of its type.
 
-`s=<tag>/Alarms/<LIMIT>` is a condition, `s=<tag>/Alarms/<LIMIT>/<path>` one of its fields. A tag's Variable has HasCondition to its
-conditions; for those who only walk down the tree, `s=<folder>/Alarms` holds a folder `s=<tag>/Alarms` for each tag with rules, and
-that the conditions. The gateway's own are below `s=Gateway/Alarms`. Nothing is kept but the folders' lists of tags.
+`s=<tag>/Alarms/<LIMIT>` is a condition, `s=<tag>/Alarms/<LIMIT>/<path>` one of its fields; a predicted limit is
+`s=<tag>/Forecast/<LIMIT>`. A tag's Variable has HasCondition to its conditions; for those who only walk down the tree,
+`s=<folder>/Alarms` holds a folder `s=<tag>/Alarms` for each tag with rules, and that the conditions. The gateway's own are below
+`s=Gateway/Alarms`. Nothing is kept but the folders' lists of tags.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.contracts import TwinView
-from gateway.model.alarm import SYSTEM_TAG, AlarmRule, Condition, Transition
+from gateway.model.alarm import FORECAST, SYSTEM_TAG, AlarmRule, Condition, Transition
 from gateway.model.tag import TagTable
 from gateway.sinks.opcua.condition_fields import GATEWAY, Shape, name_of, shape_of, source_of, type_of
 from gateway.sinks.opcua.condition_methods import ConditionMethods
@@ -84,13 +85,14 @@ class Conditions:
 
     def node(self, key: str) -> Node | None:
         """An alarm folder, a condition, a field or Method of one, or an argument list."""
-        owner, alarms, rest = key.partition(f"/{_ALARMS}")
-        if not alarms or (rest and rest[0] != "/"):
-            return None
-        if not rest:
+        owner, branch, rest = key.partition("/")
+        if branch and rest == _ALARMS:
             return self._folder(owner)
-        name, *path = rest[1:].split("/")
-        condition = self._condition(f"{owner}/{_ALARMS}/{name}")
+        kind, _, rest = rest.partition("/")
+        if kind not in {_ALARMS, FORECAST} or not rest:
+            return None
+        name, *path = rest.split("/")
+        condition = self._condition(f"{owner}/{kind}/{name}")
         if condition is None:
             return None
         return self._part(condition, tuple(path)) if path else self._object(condition)

@@ -9,7 +9,7 @@ from asyncua.server.address_space import AttributeValue, NodeData
 from gateway.wire.opcua.contents import OURS as OURS
 from gateway.wire.opcua.contents import key_node_id as key_node_id
 from gateway.wire.opcua.contents import variant as variant
-from gateway.wire.opcua.face import Node, NodeClass, Reading, Reference, Space, Target
+from gateway.wire.opcua.face import Key, Node, NodeClass, Reading, Reference, Space, Target
 from gateway.wire.opcua.standard import StandardNodes
 from gateway.wire.opcua.terms import date_time, node_id, status_code
 
@@ -20,8 +20,8 @@ _Attribute = ua.AttributeIds
 Attributes = Mapping[ua.AttributeIds, Callable[[Node], ua.Variant]]
 
 
-def _type(identifier: int, name: str, kind: NodeClass = NodeClass.VARIABLE_TYPE) -> Reference:
-    return Reference(_HAS_TYPE_DEFINITION, True, Target(identifier, kind, name, 0, standard=True))
+def _type(identifier: Key, name: str, kind: NodeClass = NodeClass.VARIABLE_TYPE) -> Reference:
+    return Reference(_HAS_TYPE_DEFINITION, True, Target(identifier, kind, name, 0, standard=isinstance(identifier, int)))
 
 
 _TYPES: Final = {
@@ -64,6 +64,9 @@ class Nodes(MutableMapping[ua.NodeId, NodeData]):
         objects.references = [*objects.references, *map(reference_description, space.roots())]
         server = standard.pin(_SERVER)
         server.references = [*server.references, *map(reference_description, space.below_server())]
+        for supertype, own in space.types().items():
+            above = standard.pin(supertype)
+            above.references = [*above.references, *map(reference_description, own)]
 
     def __getitem__(self, nodeid: ua.NodeId) -> NodeData:
         key = nodeid.Identifier
@@ -129,8 +132,11 @@ class Nodes(MutableMapping[ua.NodeId, NodeData]):
 
 
 def edges(node: Node) -> list[Reference]:
-    """All references of a node of ours, HasTypeDefinition first. A Method has none (Part 3, 5.7)."""
-    return [_TYPES[node.target.type_definition], *node.references] if node.method is None else list(node.references)
+    """All references of a node of ours, HasTypeDefinition first. Methods and types have none (Part 3, 5.5 to 5.8)."""
+    of = node.target.type_definition
+    if not of:
+        return list(node.references)
+    return [_type(of, of, NodeClass.OBJECT_TYPE) if isinstance(of, str) else _TYPES[of], *node.references]
 
 
 def _access(node: Node) -> int:
@@ -159,6 +165,10 @@ _OF_OBJECT: Final[Attributes] = {  # Part 3, 5.5.1
     **_OF_EVERY,
     _Attribute.EventNotifier: _is(lambda node: node.event_notifier, ua.VariantType.Byte),
 }
+_OF_TYPE: Final[Attributes] = {  # Part 3, 5.5.2
+    **_OF_EVERY,
+    _Attribute.IsAbstract: _is(lambda _: False, ua.VariantType.Boolean),
+}
 _OF_METHOD: Final[Attributes] = {  # Part 3, 5.7
     **_OF_EVERY,
     _Attribute.Executable: _is(lambda _: True, ua.VariantType.Boolean),
@@ -183,6 +193,8 @@ _OF_ARRAY: Final[Attributes] = {
 def _attributes(node: Node) -> Attributes:
     if node.read is not None:
         return _OF_ARRAY if node.array else _OF_VARIABLE
+    if node.target.node_class is NodeClass.OBJECT_TYPE:
+        return _OF_TYPE
     return _OF_OBJECT if node.method is None else _OF_METHOD
 
 
@@ -225,7 +237,7 @@ def reference_description(reference: Reference) -> ua.ReferenceDescription:
         browse_name(target),
         ua.LocalizedText(target.name),
         ua.NodeClass(int(target.node_class)),
-        node_id(target.type_definition),
+        key_node_id(target.type_definition),
     )
 
 
