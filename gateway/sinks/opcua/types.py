@@ -9,7 +9,6 @@ A predicted limit is an alert, no alarm (ISA-TR18.2.8): the class tells clients 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from gateway.sinks.opcua.nodes import HAS_PROPERTY, PROPERTY_TYPE
 from gateway.wire.opcua.face import Builtin, Key, Node, NodeClass, Reading, Reference, Target
 from gateway.wire.opcua.methods import Method
 
@@ -27,6 +26,8 @@ PREDICTED: Final[Mapping[str, tuple[Builtin, int, str]]] = {
     "Model": (Builtin.STRING, 12, "The forecaster that says so."),
 }
 _HAS_SUBTYPE: Final = 45
+_HAS_PROPERTY: Final = 46
+_PROPERTY_TYPE: Final = 68
 _HAS_MODELLING_RULE: Final = 37
 _MANDATORY: Final = Target(78, NodeClass.OBJECT, "Mandatory", 77, standard=True)
 _ALARM_CONDITION: Final = Target(2915, NodeClass.OBJECT_TYPE, "AlarmConditionType", 0, standard=True)
@@ -57,7 +58,7 @@ class OwnTypes:
             return _declaration(owner, name) if owner == PREDICTED_LIMIT and name in PREDICTED else None
         above, description = _TYPES[owner]
         parts = PREDICTED if owner == PREDICTED_LIMIT else ()
-        below = [Reference(HAS_PROPERTY, True, _property(owner, part)) for part in parts]
+        below = [Reference(_HAS_PROPERTY, True, _property(owner, part)) for part in parts]
         return Node(_target(owner), [Reference(_HAS_SUBTYPE, False, above), *below], description)
 
     def references(self, node: Node) -> Sequence[Reference]:  # noqa: ARG002 an Annex: they hang below types of the standard
@@ -68,11 +69,11 @@ class OwnTypes:
 
 
 def _property(owner: str, name: str) -> Target:
-    return Target(f"{owner}/{name}", NodeClass.VARIABLE, name, PROPERTY_TYPE)
+    return Target(f"{owner}/{name}", NodeClass.VARIABLE, name, _PROPERTY_TYPE)
 
 
 def _declaration(owner: str, name: str) -> Node:
     """An InstanceDeclaration (Part 3, 4.6.3): without a value."""
     builtin, data_type, description = PREDICTED[name]
-    references = [Reference(HAS_PROPERTY, False, _target(owner)), Reference(_HAS_MODELLING_RULE, True, _MANDATORY)]
+    references = [Reference(_HAS_PROPERTY, False, _target(owner)), Reference(_HAS_MODELLING_RULE, True, _MANDATORY)]
     return Node(_property(owner, name), references, description, data_type, read=lambda: Reading(None, builtin))
