@@ -10,7 +10,7 @@ from gateway.simulation.process.arrhenius import ArrheniusConversion
 from gateway.simulation.process.arx import NamedArx
 from gateway.simulation.process.balance import EnergyRegister, Integrator, Inventory, MaterialBalance
 from gateway.simulation.process.equations import FASTEST, Equations
-from gateway.simulation.process.linear import FirstOrder, FirstOrderDeadTime, OrnsteinUhlenbeck, SecondOrder
+from gateway.simulation.process.linear import FirstOrder, FirstOrderDeadTime, OrnsteinUhlenbeck, SecondOrder, SecondOrderDeadTime
 from gateway.simulation.process.model import MEASUREMENT_NOISE, Model, ModelError, Process, unknown
 from gateway.simulation.process.power import StatePower
 from gateway.simulation.process.pv_line import PvLine
@@ -75,6 +75,7 @@ KINDS: Final[Mapping[str, Kind]] = _Kinds(
         "first_order": Kind(FirstOrder, frozenset({"tau"})),
         "first_order_dead_time": Kind(FirstOrderDeadTime, frozenset({"tau", "theta"})),
         "second_order": Kind(SecondOrder, frozenset({"tau"})),
+        "second_order_dead_time": Kind(SecondOrderDeadTime, frozenset({"tau", "theta"})),
         "ornstein_uhlenbeck": Kind(OrnsteinUhlenbeck, noise="s"),
         "integrator": Kind(Integrator),
         "energy_register": Kind(EnergyRegister),

@@ -62,10 +62,7 @@ class FirstOrderDeadTime(FirstOrder):
         super().__init__(parameters)
         self._dt_s = dt_s
         if dt_s is not None:
-            kept = int(np.floor(np.max(self.parameters["theta"]) / dt_s)) + 1
-            if kept > LONGEST_DELAY:
-                raise ModelError(f"a dead time of {kept} steps is too long: {LONGEST_DELAY} can be kept")
-            self.states = ("y", *(f"u[-{k}]" for k in range(1, kept + 1)))
+            self.states = ("y", *past_inputs(self.parameters["theta"], dt_s))
 
     def at(self, dt_s: float) -> Self:
         """With a state for each step of the dead time."""
@@ -80,8 +77,7 @@ class FirstOrderDeadTime(FirstOrder):
         unknown(given, dict.fromkeys([*self.states, *self.inputs]), "state")
         finite(given, "the initial state")
         y, p = float(given.get("y", 0.0)), self.parameters
-        gain = np.asarray(p["K"])
-        held = np.divide(y - p["bias"], gain, out=np.zeros(gain.shape), where=gain != 0)
+        held = _resting(y, p)
         x = np.empty((runs, len(self.states)))
         x[:, 0] = y
         x[:, 1:] = column(np.broadcast_to(given.get("u", held), runs))
@@ -146,7 +142,7 @@ class SecondOrder(Process):
     K output per input, tau s (1/natural frequency), zeta damping, bias output, process_noise output per s per sqrt(s).
     """
 
-    states = ("y", "slope")
+    states: tuple[str, ...] = ("y", "slope")
     defaults = MappingProxyType({"K": 1.0, "tau": 1.0, "zeta": 1.0, "bias": 0.0, "process_noise": 0.0, MEASUREMENT_NOISE: 0.0})
     positive = frozenset({"tau"})
     not_negative = frozenset({"zeta", "process_noise"})
@@ -175,6 +171,83 @@ class SecondOrder(Process):
         a[..., 0, 1], a[..., 1, 0], a[..., 1, 1] = 1.0, -1 / tau**2, -2 * zeta / tau
         b[..., 1, 0], spread[..., 1, 0] = 1 / tau**2, s
         return discretised(a, b, spread, dt_s)
+
+
+class SecondOrderDeadTime(SecondOrder):
+    """tau^2 y'' + 2 zeta tau y' + y = bias + K u(t - theta). As SecondOrder, theta s; its past inputs are kept as FirstOrderDeadTime's."""
+
+    defaults = MappingProxyType({**SecondOrder.defaults, "theta": 0.0})
+    not_negative = frozenset({"zeta", "process_noise", "theta"})
+
+    def __init__(self, parameters: Mapping[str, Parameter] | None = None, dt_s: float | None = None) -> None:
+        super().__init__(parameters)
+        self._dt_s = dt_s
+        if dt_s is not None:
+            self.states = ("y", "slope", *past_inputs(self.parameters["theta"], dt_s))
+
+    def at(self, dt_s: float) -> Self:
+        """With a state for each step of the dead time."""
+        return type(self)(self.parameters, step_of(dt_s))
+
+    def with_parameters(self, parameters: Mapping[str, Parameter]) -> Self:
+        """The same with these parameters changed, ready for the same step."""
+        return type(self)({**self.parameters, **parameters}, self._dt_s)
+
+    def initial(self, given: Mapping[str, float], runs: int) -> Array:
+        """y, its slope (0) and the inputs of the dead time."""
+        unknown(given, dict.fromkeys([*self.states, *self.inputs]), "state")
+        finite(given, "the initial state")
+        x = np.zeros((runs, len(self.states)))
+        x[:, 0], x[:, 1] = given.get("y", 0.0), given.get("slope", 0.0)
+        x[:, 2:] = column(np.broadcast_to(given.get("u", _resting(float(given.get("y", 0.0)), self.parameters)), runs))
+        for k, name in enumerate(self.states):
+            if name in given:
+                x[:, k] = given[name]
+        return x
+
+    def step(self, x: Array, u: Array, dt_s: float, noise: Array | None) -> Array:
+        """Exact: theta = d dt + r; the older of two inputs acts for the first r seconds, then the younger."""
+        if self._dt_s is None or not math.isclose(dt_s, self._dt_s):
+            raise ModelError(f"a dead time must be made ready for its step: at({dt_s:g}) before step")
+        p, past = self.parameters, np.concatenate([u[:, :1], x[:, 2:]], axis=1)
+        whole, late = self._split(dt_s)
+        rows = np.arange(x.shape[0])
+        younger, older = (past[rows, np.broadcast_to(whole + k, rows.shape)] for k in (0, 1))
+        if self._ready is None or self._ready[0] != dt_s:
+            self._ready = (dt_s, self._discrete(dt_s))
+        y = self._ready[1].step(x[:, :2], (p["bias"] + p["K"] * older)[:, None], noise)
+        return np.concatenate([y + (p["K"] * (younger - older))[:, None] * late, past[:, :-1]], axis=1)
+
+    def _split(self, dt_s: float) -> tuple[npt.NDArray[np.int64], Array]:
+        """(d, what a unit of drive adds to y and slope in the last dt - r seconds of a step: (2,) or (runs, 2))."""
+        whole = np.floor(np.asarray(self.parameters["theta"]) / dt_s).astype(np.int64)
+        rest = np.asarray(self.parameters["theta"] - whole * dt_s)
+        return whole, step_response(dt_s - rest, np.asarray(self.parameters["tau"]), np.asarray(self.parameters["zeta"]))
+
+
+def past_inputs(theta: Parameter, dt_s: float) -> tuple[str, ...]:
+    """Names of the states that keep the inputs of a dead time. Raises ModelError where it is too long."""
+    kept = int(np.floor(np.max(theta) / dt_s)) + 1
+    if kept > LONGEST_DELAY:
+        raise ModelError(f"a dead time of {kept} steps is too long: {LONGEST_DELAY} can be kept")
+    return tuple(f"u[-{k}]" for k in range(1, kept + 1))
+
+
+def _resting(y: float, p: Mapping[str, Parameter]) -> Array:
+    """The input that would hold the output where it is."""
+    gain = np.asarray(p["K"])
+    return np.divide(y - p["bias"], gain, out=np.zeros(np.broadcast(gain, p["bias"]).shape), where=gain != 0)
+
+
+def step_response(t: Array, tau: Array, zeta: Array) -> Array:
+    """(..., 2): y and its slope t seconds after a unit of drive came upon a second order at rest."""
+    t, tau, zeta = np.broadcast_arrays(t, tau, zeta)
+    decay, root = zeta / tau, np.sqrt((zeta**2 - 1).astype(np.complex128)) / tau
+    near = np.abs(root * t) < 1e-6  # critically damped: the limit
+    safe = np.where(near, 1.0, root)
+    both = np.exp((-decay + root) * t), np.exp((-decay - root) * t)
+    even, odd = (both[0] + both[1]) / 2, np.where(near, t * np.exp(-decay * t), (both[0] - both[1]) / (2 * safe))
+    return np.asarray(np.stack([(1 - even - decay * odd).real, (odd / tau**2).real], axis=-1), np.float64)
 
 
 class Linear(Process):
