@@ -33,11 +33,14 @@ class _Stop(Exception):
     """The document cannot be read any further; its fault is listed."""
 
 
-def parse(text: str, file: str, env: Mapping[str, str], faults: Faults, lack: Lack = unset) -> Node | None:
-    """The tree of a text; None where it cannot be read, with the fault listed. `${NAME}` is replaced in every scalar from env."""
+def parse(text: str, file: str, env: Mapping[str, str], faults: Faults, lack: Lack = unset, *, typed: bool = False) -> Node | None:
+    """The tree of a text; None where it cannot be read, with the fault listed. `${NAME}` is replaced in every scalar from env.
+
+    typed: a quoted scalar that is one variable alone is what the variable's value is, a number as well; else it is text.
+    """
     if not readable(text, file, faults):
         return None
-    builder = _Builder(file, env, faults, lack)
+    builder = _Builder(file, env, faults, lack, typed)
     try:
         for event in yaml.parse(text, _LOADER):
             builder.take(event)
@@ -83,9 +86,9 @@ class _Open:
 class _Builder:
     """Takes events one by one; root is the tree once all are taken."""
 
-    def __init__(self, file: str, env: Mapping[str, str], faults: Faults, lack: Lack) -> None:
+    def __init__(self, file: str, env: Mapping[str, str], faults: Faults, lack: Lack, typed: bool) -> None:
         self.root: Node | None = None
-        self._file, self._env, self._faults, self._lack = file, env, faults, lack
+        self._file, self._env, self._faults, self._lack, self._typed = file, env, faults, lack, typed
         self._open: list[_Open] = []
         self._anchors: dict[str, tuple[Node, int]] = {}
         self._count = self._aliased = 0
@@ -205,6 +208,7 @@ class _Builder:
             expanded = expand(text, place, self._key(), self._env, self._faults, self._lack)
             if expanded is None:
                 return Node(BROKEN, place, text)
+            plain = plain or (self._typed and _VARIABLE.fullmatch(text) is not None)
             text, origin = expanded
         if event.style == '"' and (control := _CONTROL.search(text)):
             self._faults.add(place, self._key(), f"holds the control character U+{ord(control[0]):04X}", "remove it")

@@ -15,13 +15,14 @@ from gateway.settings.node import BROKEN, Node
 
 BEHAVIOR: Final = "default_6phase"
 """Of a scenario that names none, where the tree has it."""
-SECTIONS: Final = ("run", "scenario", "topology", "source", "behavior", "product", "equipment")
 _INDEX: Final = re.compile(r"\[?(\d+)\]?")
 _EVERY: Final = "*"
+_ROOTS: Final = ("run", "topology", "source", "behavior", "product", "products")
+"""Sections that a path may begin with, beside the names of machines."""
 
 
 def resolve(tree: Tree, run: str, scenario: str | None = None, sets: Sequence[str] = ()) -> Node:
-    """The map of a run with the sections SECTIONS; what is wrong is listed in the tree's faults.
+    """The map of a run: a section for each file, `products` of its lots, `equipment` by machine. The tree's faults list what is wrong.
 
     scenario: another one than the run names. sets: `path=value`, as overrides of a scenario, on top of them.
     """
@@ -234,26 +235,26 @@ class _Resolution:
         if not equals or not path:
             self.faults.add(place, "", "is no override", "write --set Filler.buffer_capacity=500")
             return root
-        node = parse(value or "null", place.file, self.tree.constants, self.faults, lacking(self.tree.constants))
+        node = parse(value or "null", place.file, self.tree.constants, self.faults, lacking(self.tree.constants), typed=True)
         return root if node is None else self._put(root, path, node, path)
 
     def _put(self, root: Node, path: str, value: Node, key: str) -> Node:
         """The map with a value at a path: a machine's name, `*` for all machines, or a section comes first."""
         first, *rest = path.split(".")
         equipment = root.map.get("equipment", self._empty).map
+        if first == "equipment" and rest:
+            first, *rest = rest
         if first == _EVERY:
             ways = [["equipment", name, *rest] for name in equipment]
         elif machine := _machine(first, equipment):
             ways = [["equipment", machine, *rest]]
-        elif first == "equipment" and rest and _machine(rest[0], equipment):
-            ways = [["equipment", _machine(rest[0], equipment), *rest[1:]]]
-        elif first in SECTIONS and first not in {"equipment", "scenario"}:
+        elif first in _ROOTS:
             ways = [[first, *rest]]
         else:
-            known = [*equipment, *(name for name in SECTIONS if name not in {"equipment", "scenario"})]
-            why = f"there is no machine or section {quote(first if first != 'equipment' or not rest else rest[0])}"
-            if equipment or first not in KINDS.values():
-                self.faults.add(value.key, key, why, self.faults.nearest(first if not rest or first != "equipment" else rest[0], known))
+            machines = machine_nodes(root.map.get("topology", self._empty))
+            if machines and first not in machines:  # else it is listed why there are none, or what is wrong with that one
+                hint = self.faults.nearest(first, [*machines, *_ROOTS])
+                self.faults.add(value.key, key, f"there is no machine or section {quote(first)}", hint)
             return root
         for way in ways:
             root = self._patched(root, way, value, key)

@@ -106,7 +106,7 @@ class Tree:
         if text is not None and not text.strip():
             own.add(Place(str(path), 1, 1), "", "is empty")
             text = None
-        node = None if text is None else parse(text, str(path), self.constants, own, lacking(self.constants))
+        node = None if text is None else parse(text, str(path), self.constants, own, lacking(self.constants), typed=True)
         if node is not None and not isinstance(node.value, dict):
             if node.value is not BROKEN:
                 own.add(node.place, "", f"should be a map of keys, not {node.shape}")
