@@ -4,6 +4,7 @@
 
 import struct
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from asyncua import ua
@@ -102,6 +103,11 @@ class Channel(Chunked):
         if time.monotonic() > self._good_until.get(security_hdr.TokenId, 0.0):
             raise UaStatusCodeError(_codes.BadSecureChannelTokenUnknown)
         super()._check_sym_header(security_hdr)
+
+    def whole(self, data: bytes, at: int, wanted: Callable[[int], bool]) -> tuple[int, int, int] | None:
+        """Also None where a token has lived its life."""
+        alive = self._open and time.monotonic() <= self._good_until.get(self.security_token.TokenId, 0.0)
+        return super().whole(data, at, wanted) if alive else None
 
     def receive_from_header_and_body(self, header: Any, body: Buffer) -> Any:
         """Raises UaError; BadSecurityChecksFailed for whatever is wrong with signature, padding or encryption, and no more is said."""

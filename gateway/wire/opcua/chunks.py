@@ -17,6 +17,7 @@ from asyncua.crypto.security_policies import CryptographyNone
 from gateway.wire.opcua.policies import HEAD, Keys, Symmetric
 
 _CHUNK_HEAD: Final = struct.Struct("<4sIIIII")  # type, size, channel, token, sequence number, request
+HEAD_BYTES: Final = _CHUNK_HEAD.size  # of a chunk without security
 _WHOLE: Final = b"MSGF"
 _TOKEN: Final = struct.Struct("<I")
 _SEQUENCE: Final = struct.Struct("<II")

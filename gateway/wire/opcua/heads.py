@@ -15,6 +15,7 @@ from gateway.wire.opcua.terms import node_id
 
 _FOUR_BYTE: Final = b"\x01\x00"  # a numeric type of namespace 0 (Part 6, 5.2.2.9)
 _OPAQUE: Final = 5
+_PUBLISH: Final = _FOUR_BYTE + struct.pack("<H", ua.ObjectIds.PublishRequest_Encoding_DefaultBinary)
 _TOKEN: Final = struct.Struct("<Hi")  # namespace, length
 _TOKEN_AT: Final = 11  # type 4 bytes, kind of the token's NodeId 1, namespace 2, length 4
 _TOKEN_MOST: Final = 64
@@ -29,6 +30,28 @@ class Acknowledgement(NamedTuple):
 
     SubscriptionId: int
     SequenceNumber: int
+
+
+class Publish(NamedTuple):
+    """What a Publish request holds that is of use: its handle, how long the client waits in s, acknowledgements."""
+
+    handle: int
+    patience_s: float
+    acknowledgements: "list[Acknowledgement]"
+
+
+def usual_publish(data: bytes, begin: int, end: int, token: bytes) -> Publish | None:
+    """The Publish in data[begin:end] where it has its usual form and this authentication token; None for anything else."""
+    rest = begin + _TOKEN_AT + len(token)
+    if end - rest < _REST.size + _COUNT.size or data[begin : begin + 4] != _PUBLISH or data[begin + 4] != _OPAQUE:
+        return None
+    if data[rest - len(token) : rest] != token or _TOKEN.unpack_from(data, begin + 5) != (0, len(token)):
+        return None
+    _, handle, _, audit, timeout, *additional = _REST.unpack_from(data, rest)
+    if audit != -1 or any(additional):
+        return None
+    found = _pairs(data, rest + _REST.size, end)
+    return None if found is None else Publish(handle, timeout / 1000, found)
 
 
 def request_head(body: Buffer) -> tuple[ua.NodeId, ua.RequestHeader]:
@@ -71,9 +94,17 @@ def _type(encoded: bytes) -> ua.NodeId:
 
 def acknowledgements(body: Buffer) -> Any:
     """Those of a Publish, all that its request holds beside the header."""
-    if len(body) >= _COUNT.size:
-        (count,) = _COUNT.unpack_from(body._data, body._cur_pos)
-        if len(body) == _COUNT.size + 8 * max(count, 0):
-            numbers = struct.unpack_from(f"<{2 * max(count, 0)}I", body._data, body._cur_pos + _COUNT.size)
-            return [Acknowledgement(*pair) for pair in zip(numbers[::2], numbers[1::2], strict=True)]
-    return decoded(ua.PublishParameters, body).SubscriptionAcknowledgements
+    found = _pairs(body._data, body._cur_pos, body._cur_pos + len(body))
+    return decoded(ua.PublishParameters, body).SubscriptionAcknowledgements if found is None else found
+
+
+def _pairs(data: bytes, at: int, end: int) -> list[Acknowledgement] | None:
+    if end - at < _COUNT.size:
+        return None
+    (count,) = _COUNT.unpack_from(data, at)
+    if end - at != _COUNT.size + 8 * max(count, 0):
+        return None
+    if count <= 0:
+        return []
+    numbers = struct.unpack_from(f"<{2 * count}I", data, at + _COUNT.size)
+    return [Acknowledgement(*pair) for pair in zip(numbers[::2], numbers[1::2], strict=True)]

@@ -37,6 +37,9 @@ class Connection(GuardedProtocol):
             assert self.transport is not None
             self.processor = Processor(interior, self.transport, self.limits, self.refuse)
 
+    def at_once(self, data: bytes, at: int, size: int) -> bool:
+        return isinstance(self.processor, Processor) and self.processor.at_once(data, at, size)
+
     @staticmethod
     def _make_room(connections: "list[Connection]", interior: "Interior") -> bool:
         idle = [one for one in connections if not one.signed_in]

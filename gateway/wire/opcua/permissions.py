@@ -74,9 +74,14 @@ Mask = Callable[[str], int]
 """The permissions of a role."""
 
 
+def has_role(caller: Caller) -> bool:
+    """Whether the caller has a role at all."""
+    return caller.role in _RANK
+
+
 def admit(caller: Caller) -> None:
     """Raises ServiceError BadUserAccessDenied for a caller without a role."""
-    if caller.role not in _RANK:
+    if not has_role(caller):
         raise ServiceError(ua.StatusCodes.BadUserAccessDenied)
 
 

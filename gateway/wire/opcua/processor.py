@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any, Final
 from asyncua import ua
 from asyncua.common.utils import Buffer, NotEnoughData, ServiceError
 from asyncua.server.internal_session import SessionState
-from asyncua.server.uaprocessor import PublishRequestData, UaProcessor
+from asyncua.server.uaprocessor import UaProcessor
 from asyncua.ua.ua_binary import nodeid_to_binary, struct_from_binary
 
 from gateway.wire.opcua import handshake, limits, permissions, ticks
 from gateway.wire.opcua.bulk import BULK, check_count
 from gateway.wire.opcua.bulk import request_number as _request
 from gateway.wire.opcua.channel import Channel
+from gateway.wire.opcua.chunks import HEAD_BYTES
 from gateway.wire.opcua.diagnostics import Calls
 from gateway.wire.opcua.guards import MALFORMED, Malformed, bound_elements, decoded
-from gateway.wire.opcua.heads import acknowledgements, request_head
+from gateway.wire.opcua.heads import Publish, acknowledgements, request_head, usual_publish
 from gateway.wire.opcua.later import Later
-from gateway.wire.opcua.publishing import BYTES_PER_VALUE, Message
+from gateway.wire.opcua.publish_requests import Asked, PublishRequests, asked
 from gateway.wire.opcua.reads import Reads
 from gateway.wire.opcua.requests import create_items_request
 from gateway.wire.opcua.sessions import Session, check_operations
@@ -70,7 +71,6 @@ Everything else but our own (`Processor._own`) is BadServiceUnsupported.
 
 _GOOD: Final = 0
 _RESPONSE_HEAD: Final = struct.Struct("<qIIBiBBB")  # time, handle, result, no diagnostics, no strings, null ExtensionObject
-_PUBLISH_RESPONSE: Final = nodeid_to_binary(ua.PublishResponse().TypeId)
 _REPUBLISH_RESPONSE: Final = nodeid_to_binary(ua.RepublishResponse().TypeId)
 _BROWSE_RESPONSE: Final = nodeid_to_binary(ua.BrowseResponse().TypeId)
 _BROWSE_NEXT_RESPONSE: Final = nodeid_to_binary(ua.BrowseNextResponse().TypeId)
@@ -78,11 +78,10 @@ _CREATE_ITEMS_RESPONSE: Final = nodeid_to_binary(ua.CreateMonitoredItemsResponse
 _ITEM_RESULT: Final = struct.Struct("<IIdI3x")  # status, id, sampling interval, queue size, null FilterResult
 _READ_RESPONSE: Final = nodeid_to_binary(ua.ReadResponse().TypeId)
 _NO_DIAGNOSTICS: Final = b"\xff\xff\xff\xff"
-_OVERHEAD_BYTES: Final = 512
 
 
 class Processor(UaProcessor):
-    """One connection's services. Implements publishing's Outlet: its Publish requests wait here."""
+    """One connection's services. requests: its Publish requests that wait."""
 
     iserver: "Interior"
     session: Session | None
@@ -92,9 +91,10 @@ class Processor(UaProcessor):
         self._connection: Channel = Channel(iserver.admission, self._limits)
         self._refuse = refuse
         self._reads = Reads(iserver.face)
-        self._client_message_bytes, self._greeted = 0, False
+        self._greeted = False
         self._later = Later()
         self._before_session = Calls()
+        self.requests = PublishRequests(iserver.subscription_service, transport, self._respond, self._fault)
         self._own: dict[Any, Callable[[ua.RequestHeader, Any, Buffer], Awaitable[None] | None]] = {
             _PUBLISH: self._publish,
             _REPUBLISH: self._republish,
@@ -114,7 +114,7 @@ class Processor(UaProcessor):
             hello = struct_from_binary(ua.Hello, body.copy())
             if min(hello.ReceiveBufferSize, hello.SendBufferSize) < limits.SMALLEST_BUFFER_BYTES:
                 raise ua.uaerrors.UaStatusCodeError(ua.StatusCodes.BadConnectionRejected)
-            self._client_message_bytes = hello.MaxMessageSize
+            self.requests.message_bytes = hello.MaxMessageSize
         elif header.MessageType == ua.MessageType.SecureOpen:
             await self.iserver.refresh()
         try:
@@ -157,21 +157,46 @@ class Processor(UaProcessor):
             asyncio.get_running_loop().call_exception_handler({"message": f"OPC UA request {typeid}", "exception": fault})
         finally:
             if code is not None:
-                self._calls.fault(typeid.Identifier, code)
-                signing_in = typeid.Identifier in (_CREATE_SESSION, _ACTIVATE_SESSION)
-                self.iserver.diagnostics.totals.fault(code, signing_in=signing_in)
-                self._fault(header, seqhdr, code)
+                self._refused(typeid.Identifier, header.RequestHandle, seqhdr.RequestId, code)
         return keep
+
+    def at_once(self, data: bytes, at: int, size: int) -> bool:
+        """A Publish of the usual form is taken as it comes: it is half of what small messages cost. False = not that, nothing happened."""
+        session = self.session
+        if session is None or session.carrier is not self or not session.is_activated() or not permissions.has_role(session.caller):
+            return False
+        if self._transport.get_write_buffer_size() > limits.UNREAD_BYTES:
+            return False
+        publish = usual_publish(data, at + HEAD_BYTES, at + size, session.auth_token.Identifier)
+        if publish is None or len(publish.acknowledgements) > limits.ITEMS_PER_CALL:
+            return False
+        whole = self._connection.whole(data, at, _every)
+        if whole is None:
+            return False
+        self.session_last_activity = time.monotonic()
+        session.touch()
+        session.calls.called(_PUBLISH, self.iserver.face.now_ns())
+        try:
+            self.requests.take(session.session_id, publish, whole[0])
+        except ServiceError as refused:
+            self._refused(_PUBLISH, publish.handle, whole[0], refused.code)
+        return True
 
     @property
     def _calls(self) -> Calls:
         """Where this connection's requests are counted: with its session, once there is one."""
         return self._before_session if self.session is None else self.session.calls
 
-    def _fault(self, header: ua.RequestHeader, seqhdr: Any, code: int) -> None:
+    def _refused(self, service: Any, handle: int, request: int, code: int) -> None:
+        """As a whole."""
+        self._calls.fault(service, code)
+        self.iserver.diagnostics.totals.fault(code, signing_in=service in (_CREATE_SESSION, _ACTIVATE_SESSION))
+        self._fault(handle, request, code)
+
+    def _fault(self, handle: int, request: int, code: int) -> None:
         fault = ua.ServiceFault()
         fault.ResponseHeader.ServiceResult = status_code(code)
-        self.send_response(header.RequestHandle, seqhdr, fault)
+        self.send_response(handle, ua.SequenceHeader(0, request), fault)
 
     async def _process_message(self, typeid: ua.NodeId, requesthdr: ua.RequestHeader, seqhdr: Any, body: Buffer) -> bool:
         service = typeid.Identifier if typeid.NamespaceIndex == 0 else None
@@ -189,10 +214,10 @@ class Processor(UaProcessor):
         elif service in BULK:
             assert self.session is not None
             answer = await BULK[service].answer(body, self.session, self.iserver.codec)
-            self._respond(BULK[service].response, requesthdr, seqhdr, answer)
+            self._respond(BULK[service].response, asked(requesthdr, seqhdr), answer)
         elif service in WAITING:
             assert self.session is not None
-            message_bytes = min(self._client_message_bytes or limits.MESSAGE_BYTES, limits.MESSAGE_BYTES)
+            message_bytes = min(self.requests.message_bytes or limits.MESSAGE_BYTES, limits.MESSAGE_BYTES)
             work = await work_of(service, Buffer(_rest(body)), self.session, self.iserver, message_bytes)
             await self._later.start(lambda: self._aside(requesthdr, seqhdr, work))
         elif service == _CREATE_SESSION:
@@ -245,9 +270,9 @@ class Processor(UaProcessor):
         before, found.carrier = found.carrier, self
         if before is not None and before is not self:
             before.leave()
-        self.session, found.connected, found.outlet = found, True, self
+        self.session, found.connected, found.outlet = found, True, self.requests
         self._connection.signed_in = True
-        self.iserver.subscription_service.rebind(found.session_id, self)
+        self.iserver.subscription_service.rebind(found.session_id, self.requests)
         response = ua.ActivateSessionResponse()
         response.Parameters = result
         self.send_response(header.RequestHandle, seqhdr, response)
@@ -255,67 +280,33 @@ class Processor(UaProcessor):
     def leave(self) -> None:
         """Its session has gone, or moved to another connection: this one has nothing to say any more."""
         self.session = None
-        self._publish_requests.clear()
+        self.requests.clear()
         self._transport.close()
 
     # --- Publish (Part 4, 5.13.5) ---
 
     def _publish(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
         assert self.session is not None
-        service = self.iserver.subscription_service
-        results: Any = service.acknowledged(self.session.session_id, acknowledgements(body))
-        if len(self._publish_requests) >= limits.PUBLISH_REQUESTS_PER_SESSION:
-            oldest = self._publish_requests.popleft()
-            self._fault(oldest.requesthdr, oldest.seqhdr, ua.StatusCodes.BadTooManyPublishRequests)
-        self._publish_requests.append(PublishRequestData(header, seqhdr, results))
-        service.serve(self.session.session_id, self)
-
-    def queued(self) -> bool:
-        """Whether a request waits that has not timed out at the client."""
-        now = time.monotonic()
-        while self._publish_requests and self._publish_requests[0].has_timed_out(now):
-            stale = self._publish_requests.popleft()
-            self._fault(stale.requesthdr, stale.seqhdr, ua.StatusCodes.BadTimeout)
-        return bool(self._publish_requests) and not self._transport.is_closing()
-
-    def answer(self, message: Message) -> None:
-        request = self._publish_requests.popleft()
-        results: Any = request.results or ()
-        body = (
-            struct.pack("<Ii", message.subscription_id, len(message.available)),
-            struct.pack(f"<{len(message.available)}I", *message.available),
-            b"\x01" if message.more else b"\x00",
-            message.body,
-            struct.pack(f"<i{len(results)}I", len(results), *results),
-            _NO_DIAGNOSTICS,
-        )
-        self._respond(_PUBLISH_RESPONSE, request.requesthdr, request.seqhdr, *body)
-
-    def waiting(self) -> int:
-        return len(self._publish_requests)
-
-    def room_for(self) -> int:
-        if not self._client_message_bytes:
-            return limits.VALUES_PER_NOTIFICATION
-        return max(1, (self._client_message_bytes - _OVERHEAD_BYTES) // BYTES_PER_VALUE)
+        publish = Publish(header.RequestHandle, header.TimeoutHint / 1000, acknowledgements(body))
+        self.requests.take(self.session.session_id, publish, seqhdr.RequestId)
 
     def _republish(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
         assert self.session is not None
         params = decoded(ua.RepublishParameters, body)
         message = self.session.own(params.SubscriptionId).sent(params.RetransmitSequenceNumber)
-        self._respond(_REPUBLISH_RESPONSE, header, seqhdr, message)
+        self._respond(_REPUBLISH_RESPONSE, asked(header, seqhdr), message)
 
     # --- what is encoded by hand ---
 
     async def _browse(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
         assert self.session is not None
         results = await self.iserver.views.browse(await self.iserver.codec.decode(ua.BrowseParameters, body), self.session.points)
-        self._respond(_BROWSE_RESPONSE, header, seqhdr, _array(results))
+        self._respond(_BROWSE_RESPONSE, asked(header, seqhdr), _array(results))
 
     async def _browse_next(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
         assert self.session is not None
         results = await self.iserver.views.browse_next(decoded(ua.BrowseNextParameters, body), self.session.points)
-        self._respond(_BROWSE_NEXT_RESPONSE, header, seqhdr, _array(results))
+        self._respond(_BROWSE_NEXT_RESPONSE, asked(header, seqhdr), _array(results))
 
     def _register_nodes(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> None:
         """Part 4, 5.8.5: a NodeId of ours is as good as an alias for it."""
@@ -350,7 +341,7 @@ class Processor(UaProcessor):
         assert self.session is not None
         subscription = self.session.own(wanted.subscription_id)
         made = await subscription.monitored_item_srv.create_tags(wanted.items, wanted.stamps)
-        self._respond(_CREATE_ITEMS_RESPONSE, header, seqhdr, _array([_ITEM_RESULT.pack(*result) for result in made]))
+        self._respond(_CREATE_ITEMS_RESPONSE, asked(header, seqhdr), _array([_ITEM_RESULT.pack(*result) for result in made]))
         return True
 
     def _read(self, header: ua.RequestHeader, seqhdr: Any, body: Buffer) -> bool:
@@ -358,7 +349,7 @@ class Processor(UaProcessor):
         answer = self._reads.answer(_rest(body))
         if answer is None:
             return False
-        self._respond(_READ_RESPONSE, header, seqhdr, answer)
+        self._respond(_READ_RESPONSE, asked(header, seqhdr), answer)
         return True
 
     async def _aside(self, header: ua.RequestHeader, seqhdr: Any, work: Work) -> None:
@@ -369,25 +360,29 @@ class Processor(UaProcessor):
         finally:
             if not self._transport.is_closing():
                 if answer is None:
-                    self._fault(header, seqhdr, ua.StatusCodes.BadInternalError)
+                    self._fault(header.RequestHandle, seqhdr.RequestId, ua.StatusCodes.BadInternalError)
                 else:
-                    self._respond(answer[0], header, seqhdr, answer[1])
+                    self._respond(answer[0], asked(header, seqhdr), answer[1])
 
-    def _respond(self, response: bytes, header: ua.RequestHeader, seqhdr: Any, *body: bytes) -> None:
-        now = self.iserver.face.now_ns() // 100 + ticks.EPOCH_1970
-        head = _RESPONSE_HEAD.pack(now, header.RequestHandle, _GOOD, 0, -1, 0, 0, 0)
+    def _respond(self, response: bytes, asked: Asked, *body: bytes) -> None:
         if self._transport.is_closing():
             return
-        self._transport.write(self._connection.message_to_binary(b"".join((response, head, *body)), request_id=seqhdr.RequestId))
+        now = self.iserver.face.now_ns() // 100 + ticks.EPOCH_1970
+        head = _RESPONSE_HEAD.pack(now, asked.handle, _GOOD, 0, -1, 0, 0, 0)
+        self._transport.write(self._connection.message_to_binary(b"".join((response, head, *body)), request_id=asked.request))
 
     async def close(self) -> None:
         self._later.cancel()
-        self._publish_requests.clear()
+        self.requests.clear()
         if self.session is not None:
             self.session.connected, self.session.carrier = False, None
         await super().close()
         if self.session is not None and self.session.state is SessionState.Closed:
             self.iserver.subscription_service.forget(self.session.session_id)
+
+
+def _every(_request: int) -> bool:
+    return True
 
 
 def _rest(body: Buffer) -> bytes:

@@ -285,7 +285,7 @@ class Publishing(SubscriptionService):
         machine.publishing_enabled = bool(params.PublishingEnabled)
         self._sub_id_counter += 1
         result = ua.CreateSubscriptionResult(self._sub_id_counter, machine.publishing_ms, machine.lifetime_count, machine.keep_alive_count)
-        outlet: Outlet = callback.__self__  # type: ignore[attr-defined]
+        outlet: Outlet = callback.__self__.requests  # type: ignore[attr-defined]
         subscription = Subscription(result, self, machine, items, outlet, session_id)
         self.subscriptions[result.SubscriptionId] = subscription
         self.iserver.diagnostics.totals.subscriptions += 1
