@@ -1,7 +1,7 @@
 """Simulation in the daemon: the site's models with the twin's present state, worked on beside the loop, kept in the store."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple
 from typing import Any, Final
@@ -35,7 +35,7 @@ class Foreseeing:
         self, store: Store, view: TwinView, site: Callable[[], Site], publish: Callable[[Event], None], now_ns: Callable[[], int]
     ) -> None:
         self.jobs = Workers()
-        self.forecasts = Live(site, view, now_ns)
+        self.forecasts = Live(site, view, store, now_ns)
         self._store, self._view, self._site, self._publish, self._now_ns = store.runs, view, site, publish, now_ns
         self.simulations = Simulations(store.runs, self.jobs, self._present, self._told, now_ns, (StoreUnavailable,))
 
@@ -67,6 +67,10 @@ class Foreseeing:
     def progress(self, run_id: str) -> float | None:
         """The share that is done of a run that is under way."""
         return self.simulations.progress.get(run_id)
+
+    def watch(self, told: Callable[[Run, Sequence[str]], None]) -> Callable[[], None]:
+        """As RunView.watch."""
+        return self.simulations.watch(told)
 
     def _told(self, run: Run) -> None:
         if self._site().events.publish_simulation_results:

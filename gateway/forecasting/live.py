@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import numpy as np
@@ -15,19 +16,23 @@ from gateway.forecasting.sampler import Sampler
 from gateway.jobs.resident import resident
 from gateway.model.forecast import Foretold, Outlook, Scores
 from gateway.settings import Site
+from gateway.store.store import Store
 from gateway.work import Job, JobFailed
 
 log = structlog.get_logger()
 
 LOOK_S: Final = 1.0  # between two looks at a configuration that forecasts nothing
 DEADLINE_S: Final = 30.0
+SAVE_S: Final = 60.0  # between two saves: what a worker that is killed forgets
+LAST_S: Final = 3.0  # for the save at the stop
 
 
 class Live:
     """outlook.ForecastView. site() is the present configuration: a reload changes it, and the next step follows."""
 
-    def __init__(self, site: Callable[[], Site], view: TwinView, now_ns: Callable[[], int]) -> None:
+    def __init__(self, site: Callable[[], Site], view: TwinView, store: Store, now_ns: Callable[[], int]) -> None:
         self._site, self._view, self._now_ns = site, view, now_ns
+        self._file, self._save_s = str(store.path / "forecast.state"), time.monotonic() + SAVE_S
         self.jobs = resident()
         self.fault: str | None = None
         self.issued = self.failed = 0
@@ -116,19 +121,18 @@ class Live:
             task.result()
 
     async def _ask(self, plan: Plan, sampler: Sampler) -> None:
-        at_ns, (steady_ns, y, good) = self._now_ns(), sampler.take()
-        rule, limits = plan.rule, plan.passable
-        args = {
-            "roll": plan.roll, "tags": [tag.name for tag in plan.tags], "horizon_s": rule.horizon, "step_s": rule.step,
-            "every_s": rule.every, "lead": plan.lead, "at_ns": at_ns,
-        }  # fmt: skip
-        arrays = {"steady_ns": steady_ns, "y": y, "good": good, "limits": limits.threshold, "upper": limits.upper, "scan_s": plan.scan_s}
+        at_ns, save = self._now_ns(), time.monotonic() >= self._save_s
+        args, arrays = plan.asked(at_ns, sampler.take(), self._file, save=save)
         try:
             result = await self.jobs.run(Job("forecast", args, arrays, deadline_s=DEADLINE_S))
         except JobFailed as fault:
             self._failed(fault)
             return
         outlook, scores = await asyncio.to_thread(lambda: (outlook_of(plan, at_ns, result), scores_of(result)))
+        if save:
+            self._save_s = time.monotonic() + SAVE_S
+        if result.values["began"]:
+            log.info("forecasts", why=result.values["began"], tags=len(plan.tags))
         if self._plan is None or self._plan.roll != plan.roll or sampler is not self._sampler:
             return  # a reload has asked for something else meanwhile
         if self.fault is not None:
@@ -148,6 +152,13 @@ class Live:
         """Ends the task, what is asked and the worker. Idempotent."""
         self._closing.set()
         if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.wait({self._asking})
+            await asyncio.wait({self._asking}, timeout=LAST_S)
+        with suppress(JobFailed):  # then the next start takes up what was saved before
+            await self._save()
         await self.jobs.close()
+
+    async def _save(self) -> None:
+        """With the samples that no forecast has seen yet."""
+        if self._plan is not None and self._sampler is not None and len(self._sampler) and self._newest is not None:
+            args, arrays = self._plan.asked(self._now_ns(), self._sampler.take(), self._file, save=True)
+            await self.jobs.run(Job("forecast", args, arrays, deadline_s=LAST_S))

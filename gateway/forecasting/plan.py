@@ -2,16 +2,18 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from gateway.model.alarm import AlarmRule, Limit
+from gateway.forecasting.sampler import Samples
 from gateway.model.batch import Floats, Mask
 from gateway.model.tag import Tag
 from gateway.settings import Site
 from gateway.settings.forecasting import Forecast, forecast_tags
+from gateway.work import Column
 
 _UPPER: Final = {Limit.HIHI: True, Limit.HI: True, Limit.LO: False, Limit.LOLO: False}
 
@@ -57,7 +59,7 @@ class Plan:
         if rule is None:
             return None
         tags = forecast_tags(rule, site.tags)
-        words = (rule.horizon, rule.step, rule.every, *(tag.name for tag in tags))
+        words = (rule.horizon, rule.step, rule.every, rule.lead_s, *(tag.name for tag in tags))
         return cls(
             rule,
             tags,
@@ -85,3 +87,21 @@ class Plan:
     def each(self) -> int:
         """Steps from one forecast to the next."""
         return round(self.rule.every / self.rule.step)
+
+    def asked(self, at_ns: int, samples: Samples, file: str, *, save: bool) -> tuple[dict[str, Any], dict[str, Column]]:
+        """Arguments and arrays of the job `forecast`: samples, the last of them at the wall time at_ns; save: the roll goes to `file`."""
+        rule, limits, (steady_ns, y, good) = self.rule, self.passable, samples
+        args = {
+            "roll": self.roll,
+            "tags": [tag.name for tag in self.tags],
+            "horizon_s": rule.horizon,
+            "step_s": rule.step,
+            "every_s": rule.every,
+            "lead": self.lead,
+            "at_ns": at_ns,
+            "was": [tag.was or "" for tag in self.tags],
+            "file": file,
+            "save": save,
+        }
+        arrays = {"steady_ns": steady_ns, "y": y, "good": good, "limits": limits.threshold, "upper": limits.upper, "scan_s": self.scan_s}
+        return args, arrays

@@ -25,6 +25,7 @@ class Sampler:
     """
 
     def __init__(self, tags: tuple[Tag, ...], step_ns: int) -> None:
+        self._step_ns, self._at_ns = step_ns, -1
         self._tag_id = np.array([tag.tag_id for tag in tags], np.intp)
         intervals_ns = np.array([tag.sampling_interval_ns for tag in tags], np.int64)
         self._held_ns: npt.NDArray[np.int64] = np.where(intervals_ns <= step_ns, 0, (HELD * intervals_ns).astype(np.int64))
@@ -34,7 +35,11 @@ class Sampler:
         self.lost = 0
 
     def sample(self, view: TwinView, steady_ns: int) -> None:
-        """One step of the grid, O(tags) and without a loop over them."""
+        """The step of the grid that is nearest, once; O(tags) and without a loop over them."""
+        steady_ns = round(steady_ns / self._step_ns) * self._step_ns
+        if steady_ns <= self._at_ns:
+            return
+        self._at_ns = steady_ns
         rows = self._tag_id
         source_ns = view.source_ns[rows]
         new = source_ns != self._seen_ns

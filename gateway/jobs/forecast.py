@@ -1,18 +1,23 @@
-"""The job `forecast`: samples in, the newest outlook out. Its worker keeps the roll between jobs, and saves it now and then.
+"""The job `forecast`: samples in, the newest outlook out. Its worker keeps the roll between jobs, and saves it when it is told to.
 
-A worker that is new (the first of a boot, or one whose forerunner died) takes up the file that was saved last; time that passed
-meanwhile is told to the models as a gap.
+A worker that is new (the first of a boot, or one whose forerunner died) takes up the file that was saved last; time that passed meanwhile
+is told to the models as a gap.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from gateway.model.forecast import P95, Crossing, Scores
-from gateway.simulation.forecast.forecaster import Array
+from gateway.simulation.forecast.forecaster import Array, Mask
+from gateway.simulation.forecast.keep import Unfit, restore, saved
 from gateway.simulation.forecast.rolling import Rolling
+from gateway.store import statefile
+from gateway.store.errors import DamagedBlock
 from gateway.work import Column, Progress
 
 Found = tuple[dict[str, Any], dict[str, Column]]
@@ -27,33 +32,56 @@ class _Roll:
     tags: tuple[str, ...]
     rolling: Rolling
     origin_ns: int
-    told: dict[str, Any]
+
+    def words(self, at_ns: int) -> dict[str, Any]:
+        return {"tags": list(self.tags), "models": list(self.rolling.names), "at_ns": at_ns}
 
 
-_kept: dict[str, _Roll] = {}
+_kept: dict[str, _Roll] = {}  # by the file in which it is saved: one
 
 
 def forecast(args: Mapping[str, Any], arrays: Mapping[str, Column], _generator: np.random.Generator, _progress: Progress) -> Found:
     """Samples of all tags by step: arrays steady_ns (m,), y and good (m, tags), limits and upper (tags, l), scan_s (tags,).
 
-    args: roll (which one: another word begins anew), tags, horizon_s, step_s, every_s, lead (a step), at_ns (the wall clock at the last
-    sample). Out come mean and half, the half-width of the 90 % band, float32 (tags, steps); the crossings; and the scores.
+    args: roll (which one: another word begins another, with what fits of the old one), tags, was (their earlier names or ""), horizon_s,
+    step_s, every_s, lead (a step), at_ns (the wall clock at the last sample), file and save (whether it is written now).
+    Out come mean and half, the half-width of the 90 % band, float32 (tags, steps); the crossings; the scores; `knots`: mean and half at
+    each of score_horizon_s, float32 (2, tags, knots); and `began`, in words, where a roll was begun or taken up.
     """
-    roll = _kept.get("")
-    if roll is None or roll.token != args["roll"]:
-        roll = _kept[""] = _begun(args, arrays)
     steady_ns = np.asarray(arrays["steady_ns"], np.int64)
+    roll, began = _kept.get(args["file"]), ""
+    if roll is None or roll.token != args["roll"]:
+        roll, began = _begun(args, steady_ns, roll)
+        _kept[args["file"]] = roll
     for row, at_ns in enumerate(steady_ns.tolist()):
         roll.rolling.step((at_ns - roll.origin_ns) / 1e9, np.asarray(arrays["y"][row], np.float64), np.asarray(arrays["good"][row], bool))
+    if args["save"]:
+        statefile.write(Path(args["file"]), roll.words(args["at_ns"]), saved(roll.rolling))
     values, found = _outlook(roll.rolling, args, arrays)
-    told, roll.told = roll.told, {}
-    return values | told, found
+    return values | {"began": began}, found
 
 
-def _begun(args: Mapping[str, Any], arrays: Mapping[str, Column]) -> _Roll:
-    tags = tuple(args["tags"])
-    rolling = Rolling.of(len(tags), args["horizon_s"], args["step_s"], every_s=args["every_s"], lead_s=args["lead"] * args["step_s"])
-    return _Roll(args["roll"], tags, rolling, int(arrays["steady_ns"][0]), {"began": "anew"})
+def _begun(args: Mapping[str, Any], steady_ns: npt.NDArray[np.int64], before: _Roll | None) -> tuple[_Roll, str]:
+    """(the roll that these arguments ask for, with what is known already; what became of that, in words)."""
+    tags, lead_s = tuple(args["tags"]), args["lead"] * args["step_s"]
+    rolling = Rolling.of(len(tags), args["horizon_s"], args["step_s"], every_s=args["every_s"], lead_s=lead_s)
+    roll = _Roll(args["roll"], tags, rolling, int(steady_ns[0]))
+    try:
+        words, kept = (before.words(0), saved(before.rolling)) if before is not None else statefile.read(Path(args["file"]))
+        there = {name: row for row, name in enumerate(words["tags"])}
+        row = [there.get(name, there.get(was, -1)) for name, was in zip(tags, args["was"], strict=True)]
+        restore(rolling, kept, row, words["models"])
+    except FileNotFoundError:
+        return roll, "it begins anew: nothing was kept"
+    except (Unfit, DamagedBlock, OSError) as fault:
+        return roll, f"it begins anew: {fault}"
+    if rolling.now_s is not None:
+        if before is not None:
+            roll.origin_ns = before.origin_ns
+        else:  # what the wall clock says has passed, and a step at least
+            passed_ns = args["at_ns"] - int(steady_ns[-1] - steady_ns[0]) - words["at_ns"]
+            roll.origin_ns -= round(rolling.now_s * 1e9) + max(passed_ns, round(args["step_s"] * 1e9))
+    return roll, f"it goes on with what was learned of {sum(place >= 0 for place in row)} of {len(tags)} tags"
 
 
 def _outlook(rolling: Rolling, args: Mapping[str, Any], arrays: Mapping[str, Column]) -> Found:
@@ -63,12 +91,21 @@ def _outlook(rolling: Rolling, args: Mapping[str, Any], arrays: Mapping[str, Col
     silent = rolling.age_s > args["horizon_s"]  # nothing was heard of it for longer than is looked ahead
     mean, half = (np.asarray(part, np.float32) for part in (ahead.mean, ahead.quantiles[P95] - ahead.mean))
     mean[silent], half[silent] = np.nan, np.nan
-    found: dict[str, Column] = {"mean": mean, "half": half, "model": ahead.model[:, [args["lead"] - 1, -1]], **_passages(crossing, silent)}
-    found["skill"] = rolling.board.skill()[:, np.searchsorted(rolling.knots_s, args["lead"] * args["step_s"] - 1e-6)]
-    return {"models": list(rolling.names)}, found | _scored(rolling.scores())
+    at_knots = np.round(rolling.knots_s / args["step_s"]).astype(np.intp) - 1
+    lead = int(np.searchsorted(at_knots, args["lead"] - 1))
+    found: dict[str, Column] = {
+        "mean": mean,
+        "half": half,
+        "knots": np.stack([mean[:, at_knots], half[:, at_knots]]),
+        "model": ahead.model[:, [args["lead"] - 1, -1]],
+        "skill": rolling.board.skill()[:, lead],
+        **_passages(crossing, silent),
+        **_scored(rolling.scores()),
+    }
+    return {"models": list(rolling.names), "lead_knot": lead}, found
 
 
-def _passages(crossing: Crossing, silent: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> dict[str, Array]:
+def _passages(crossing: Crossing, silent: Mask) -> dict[str, Array]:
     found = {"probability": crossing.probability, "early_s": crossing.early_s, "median_s": crossing.median_s, "late_s": crossing.late_s}
     return {name: np.where(silent[:, None], np.nan, part) for name, part in found.items()}
 

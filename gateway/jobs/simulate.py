@@ -18,9 +18,14 @@ Found = tuple[dict[str, Any], dict[str, Column]]
 
 
 def simulate(args: Mapping[str, Any], _arrays: Mapping[str, Column], generator: np.random.Generator, progress: Progress) -> Found:
-    """One ensemble. args: models, start, limits, asks (one), points, whole. With whole also time_s and y (runs, steps+1, outputs)."""
-    found = _ensembles(args, generator, progress)[0]
-    said = document(found, _limits(args), args.get("points", POINTS))
+    """One ensemble. args: models, start, limits, asks (one), points, whole, delta.
+
+    With whole also time_s and y (runs, steps+1, outputs); with delta also what its changes make of the plant as it is, under the same chance.
+    """
+    ask, points = args["asks"][0], args.get("points", POINTS)
+    changed = bool(args.get("delta") and ask["parameters"])
+    found, *base = _ensembles({**args, "asks": [ask, ask | {"parameters": {}}]} if changed else args, generator, progress)
+    said = document(found, _limits(args), points) | ({"delta": difference(found, base[0], points)} if changed else {})
     return said, {"time_s": found.time_s, "y": found.y} if args.get("whole") else {}
 
 

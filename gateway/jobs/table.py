@@ -18,6 +18,7 @@ KINDS: Final[dict[str, str]] = {
     "simulate": "gateway.jobs.simulate:simulate",
     "compare": "gateway.jobs.simulate:compare",
     "sensitivity": "gateway.jobs.simulate:sensitivity",
+    "calibrate": "gateway.jobs.calibrate:calibrate",
     "forecast": "gateway.jobs.forecast:forecast",
 }
 

@@ -52,7 +52,7 @@ def forecasters(tags: int, horizon_s: float, step_s: float, *, lead_s: float | N
 
 
 @dataclass(frozen=True, slots=True)
-class _Issued:
+class Issued:
     """What was said of one knot: by every model (models, tags), and published (tags,)."""
 
     due_s: float
@@ -77,7 +77,7 @@ class Rolling:
     model: Codes
     last: Array
     age_s: Array
-    waiting: tuple[deque[_Issued], ...]
+    waiting: tuple[deque[Issued], ...]
     next_s: Array
     now_s: float | None = None
 
@@ -140,7 +140,7 @@ class Rolling:
                 if now_s - issued.due_s <= max(0.5 * self.step_s, HELD * self.knots_s[knot]):
                     self._score(knot, issued)
 
-    def _score(self, knot: int, issued: _Issued) -> None:
+    def _score(self, knot: int, issued: Issued) -> None:
         y = self.last
         scored = (self.age_s <= HELD * self.knots_s[knot]) & ~np.isnan(issued.centre)
         error = np.abs(y - issued.mean)
@@ -166,7 +166,7 @@ class Rolling:
         spread = own * self.adaptive.width / _Z95
         for knot in np.flatnonzero(now_s + 1e-6 >= self.next_s).tolist():
             at_s = float(self.knots_s[knot])
-            self.waiting[knot].append(_Issued(now_s + at_s, mean[..., knot], sd[..., knot], centre[:, knot], spread[:, knot], own[:, knot]))
+            self.waiting[knot].append(Issued(now_s + at_s, mean[..., knot], sd[..., knot], centre[:, knot], spread[:, knot], own[:, knot]))
             self.next_s[knot] = now_s + max(self.every_s, at_s / SLOTS)
 
     def _chosen(self, mean: Array) -> Codes:
