@@ -30,6 +30,19 @@ class ForecastRetention(Model):
     bytes: Annotated[Size, Field(ge=1_000_000, validate_default=True)] = "500MB"  # type: ignore[assignment]  # parsed by Size
 
 
+class ForecastAlert(Model):
+    """When a limit that is expected to be passed is told, and when a class of such alerts that came true too seldom is muted."""
+
+    enabled: bool = True
+    probability: Annotated[float, Field(gt=0, le=1)] = 0.7  # from which on it is told,
+    clear: Annotated[float, Field(ge=0, lt=1)] = 0.3  # and down to which it stands
+    lead: Annotated[Duration, Field(ge=0, validate_default=True)] = "10s"  # type: ignore[assignment]  # parsed by Duration
+    issues: Annotated[int, Field(ge=1, le=1000)] = 2  # so many forecasts in a row
+    severity: Annotated[int, Field(ge=1, le=300)] = 200
+    precision: Annotated[float, Field(ge=0, le=1)] = 0.5  # the floor, 0 mutes nothing
+    count: Annotated[int, Field(ge=2, le=1000)] = 10  # alerts that it is a share of, the last ones of a limit
+
+
 class Forecast(Model):
     """horizon, step, every and lead in seconds: so far ahead, in such steps, issued so often; scalars are the values at `lead`."""
 
@@ -39,6 +52,7 @@ class Forecast(Model):
     every: Annotated[Duration, Field(gt=0, le=_LONGEST_EVERY_S)] = 10.0
     lead: Annotated[Duration, Field(gt=0)] | None = None  # None: the horizon
     retention: ForecastRetention = ForecastRetention()
+    alert: ForecastAlert = ForecastAlert()
 
     @property
     def lead_s(self) -> float:
@@ -59,6 +73,8 @@ def read_forecast(section: Node, filler: Filler, tags: TagTable, declared: Mappi
 
 
 def _times(rule: Forecast, fields: Fields) -> None:
+    if rule.alert.clear >= rule.alert.probability:
+        fields.fault("alert", f"clear {rule.alert.clear:g} is not below probability {rule.alert.probability:g}", "change one of them")
     steps = rule.horizon / rule.step
     if steps > STEPS:
         fields.fault("horizon", f"{rule.horizon:g}s has more than {STEPS} steps of {rule.step:g}s", "take a longer step")
