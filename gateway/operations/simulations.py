@@ -3,7 +3,7 @@
 import asyncio
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, TypeVar
 from uuid import uuid4
@@ -18,6 +18,7 @@ from gateway.simulation.whatif import Ask, Limit, checked
 from gateway.work import Job, JobFailed, Jobs
 
 N = TypeVar("N", int, float)
+Watcher = Callable[[Run, Sequence[str]], None]
 
 NOW: Final = "now"
 """The scenario of that name changes nothing: what is compared with."""
@@ -32,6 +33,9 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 BAD_INVALID_ARGUMENT: Final = 0x80AB_0000
 BAD_TOO_MANY_OPERATIONS: Final = 0x8010_0000
 _ASKED: Final = frozenset({"horizon_s", "step_s", "runs", "seed", "deadline_s", "uncertainty"})
+
+
+Then = Callable[[Run], Awaitable[Run]]
 
 
 class RunStore(Protocol):
@@ -69,7 +73,17 @@ class Simulations:
         self._store, self._jobs, self._present, self._told, self._now_ns = store, jobs, present, told, now_ns
         self._unavailable = unavailable
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._watching: list[Watcher] = []
         self.progress: dict[str, float] = {}
+
+    def watch(self, told: Watcher) -> Callable[[], None]:
+        """told(run, ids kept no longer) at the beginning of each run and at its end; what it returns ends that."""
+        self._watching.append(told)
+        return lambda: self._watching.remove(told) if told in self._watching else None
+
+    def _tell(self, run: Run, gone: Sequence[str]) -> None:
+        for told in tuple(self._watching):
+            told(run, gone)
 
     def operations(self) -> dict[str, Operation]:
         asked = "horizon_s, step_s, runs, seed, deadline_s, uncertainty"
@@ -87,7 +101,7 @@ class Simulations:
     # --- scenarios -----------------------------------------------------------------------------------------------------------------
 
     async def _save(self, args: Args, _: Caller) -> Mapping[str, Any]:
-        _allow(args, {"name", "description", "parameters", "horizon_s", "step_s", "runs"})
+        allow(args, {"name", "description", "parameters", "horizon_s", "step_s", "runs"})
         name, description = text_of(args, "name"), text_of(args, "description", "")
         if not _NAME.fullmatch(name) or name == NOW:
             raise Refused(
@@ -98,7 +112,7 @@ class Simulations:
         present, now_ns = self._present(), self._now_ns()
         if name in present.scenarios:
             raise Refused(quality.BAD_INVALID_STATE, f"the scenario {name!r} belongs to the configuration: choose another name")
-        horizon, step, runs = _number(args, "horizon_s"), _number(args, "step_s"), _whole(args, "runs")
+        horizon, step, runs = _number(args, "horizon_s"), _number(args, "step_s"), whole(args, "runs")
         scenario = Scenario(name, description, _changes(args), horizon, step, runs, now_ns, now_ns)
         await asyncio.to_thread(_checked, present, [_ask(scenario, {})])
         kept = await self._store.scenarios()
@@ -108,7 +122,7 @@ class Simulations:
         return {"scenario": name}
 
     async def _delete(self, args: Args, _: Caller) -> Mapping[str, Any]:
-        _allow(args, {"name"})
+        allow(args, {"name"})
         name = text_of(args, "name")
         if name in self._present().scenarios:
             raise Refused(quality.BAD_INVALID_STATE, f"the scenario {name!r} belongs to the configuration: remove it there")
@@ -127,20 +141,20 @@ class Simulations:
     # --- runs ----------------------------------------------------------------------------------------------------------------------
 
     async def _run_scenario(self, args: Args, caller: Caller) -> Mapping[str, Any]:
-        _allow(args, _ASKED | {"name", "parameters"})
+        allow(args, _ASKED | {"name", "parameters"})
         present = self._present()
         scenario = await self._named(text_of(args, "name"), present)
         scenario = replace(scenario, parameters={**scenario.parameters, **_changes(args)})
         return await self._begin("simulate", [scenario.name], present, [_ask(scenario, args)], args, caller)
 
     async def _what_if(self, args: Args, caller: Caller) -> Mapping[str, Any]:
-        _allow(args, _ASKED | {"parameters"})
+        allow(args, _ASKED | {"parameters"})
         scenario = Scenario("", parameters=_changes(args))
         return await self._begin("simulate", [], self._present(), [_ask(scenario, args)], args, caller)
 
     async def _compare(self, args: Args, caller: Caller) -> Mapping[str, Any]:
         """The first of them is what the others are compared with; one alone is compared with the present."""
-        _allow(args, _ASKED | {"names"})
+        allow(args, _ASKED | {"names"})
         present, names = self._present(), list(dict.fromkeys(names_of(args, "names")))
         if len(names) == 1 and names != [NOW]:
             names = [NOW, *names]
@@ -160,22 +174,27 @@ class Simulations:
         self, kind: str, names: Sequence[str], present: Foresight, asks: Sequence[Ask], args: Args, caller: Caller
     ) -> Mapping[str, Any]:
         warnings = await asyncio.to_thread(_checked, present, asks)  # the models of a large site take a tenth of a second
-        seed = _whole(args, "seed")
-        deadline_s = _number(args, "deadline_s") or DEADLINE_S
+        seed = whole(args, "seed")
+        seed = self._now_ns() % 2**32 if seed is None else seed
+        job = Job(kind, job_args(present, asks, names) | {"delta": True}, seed=seed, deadline_s=number(args, "deadline_s", DEADLINE_S))
+        run_id = await self.begin(job, names, caller.user, _said(asks, seed), asks[0].steps)
+        return {"run": run_id, "seed": seed, "warnings": warnings}
+
+    async def begin(
+        self, job: Job, names: Sequence[str], user: str, asked: Mapping[str, Any], steps: int = 0, then: Then | None = None
+    ) -> str:
+        """The id of a run of this job, which goes on by itself; then(run) has it before it is kept, where it was done. Raises Refused."""
+        deadline_s = job.deadline_s
         if not 0 < deadline_s <= LONGEST_S:
             raise Refused(quality.BAD_OUT_OF_RANGE, f"deadline_s is above 0 and at most {LONGEST_S:g}, got {deadline_s:g}")
         if self._jobs.workforce().waiting >= WAITING:
             raise Refused(BAD_TOO_MANY_OPERATIONS, f"{WAITING} runs wait for a worker already: try again later")
-        run_id, now_ns = str(uuid4()), self._now_ns()
-        seed = now_ns % 2**32 if seed is None else seed
-        job = Job(kind, job_args(present, asks, names), seed=seed, deadline_s=deadline_s)
-        run = Run(run_id, kind, names, caller.user, now_ns, _said(asks, seed))
-        await self._store.put_run(run)
-        task = asyncio.create_task(self._work(run, job, asks[0].steps), name=f"run {run_id}")
-        self._under_way[run_id] = task
-        return {"run": run_id, "seed": seed, "warnings": warnings}
+        run = Run(str(uuid4()), job.kind, names, user, self._now_ns(), asked)
+        self._tell(run, await self._store.put_run(run))
+        self._under_way[run.run_id] = asyncio.create_task(self._work(run, job, steps, then), name=f"run {run.run_id}")
+        return run.run_id
 
-    async def _work(self, run: Run, job: Job, steps: int) -> None:
+    async def _work(self, run: Run, job: Job, steps: int, then: Then | None) -> None:
         """One run to its end, which is kept and told, whatever it is."""
         self.progress[run.run_id] = 0.0
         try:
@@ -188,14 +207,18 @@ class Simulations:
         finally:
             self.progress.pop(run.run_id, None)
             self._under_way.pop(run.run_id, None)
+        gone: Sequence[str] = ()
         try:
-            await self._store.put_run(ended)
+            if then is not None and ended.state is RunState.DONE:
+                ended = await then(ended)
+            gone = await self._store.put_run(ended)
         except self._unavailable:
             ended = replace(ended, state=RunState.FAILED, why="its results could not be kept: the disk is away", results={})
+        self._tell(ended, gone)
         self._told(ended)
 
     async def _cancel(self, args: Args, _: Caller) -> Mapping[str, Any]:
-        _allow(args, {"run"})
+        allow(args, {"run"})
         run_id = text_of(args, "run")
         task = self._under_way.get(run_id)
         if task is None:
@@ -260,7 +283,7 @@ def _ask(scenario: Scenario, args: Args) -> Ask:
         scenario.parameters,
         _first(_number(args, "horizon_s"), scenario.horizon_s, usual.horizon_s),
         _first(_number(args, "step_s"), scenario.step_s, usual.step_s),
-        _first(_whole(args, "runs"), scenario.runs, usual.runs),
+        _first(whole(args, "runs"), scenario.runs, usual.runs),
         _first(_number(args, "uncertainty"), None, usual.uncertainty),
     )
 
@@ -271,9 +294,16 @@ def _first(stated: N | None, own: N | None, usual: N) -> N:
     return usual if found is None else found
 
 
-def _allow(args: Args, known: set[str] | frozenset[str]) -> None:
+def allow(args: Args, known: set[str] | frozenset[str]) -> None:
+    """Refuses an argument that is not known."""
     if unknown := sorted(args.keys() - known):
         raise Refused(BAD_INVALID_ARGUMENT, f"there is no argument {unknown[0][:80]!r}; known: {', '.join(sorted(known))}")
+
+
+def number(args: Args, key: str, usual: float) -> float:
+    """A finite number; Refused for anything else."""
+    found = _number(args, key)
+    return usual if found is None else found
 
 
 def _number(args: Args, key: str) -> float | None:
@@ -287,7 +317,8 @@ def _number(args: Args, key: str) -> float | None:
     return float(value)
 
 
-def _whole(args: Args, key: str) -> int | None:
+def whole(args: Args, key: str) -> int | None:
+    """A whole number from 0, where it is given; Refused for anything else."""
     value = args.get(key)
     if value is None:
         return None

@@ -80,5 +80,12 @@ EDGETWIN: Final = Schema(
             """CREATE VIEW simulations(id, timestamp, parameters, results, duration, steps) AS SELECT run_id,
                  strftime('%Y-%m-%dT%H:%M:%fZ', started_ns / 1e9, 'unixepoch'), asked, results, seconds, steps FROM runs""",
         ),
+        (
+            # parameters, spread and report: JSON
+            """CREATE TABLE calibrations(id INTEGER PRIMARY KEY, model TEXT NOT NULL, number INTEGER NOT NULL, run_id TEXT NOT NULL,
+                                         user TEXT NOT NULL, created_ns INTEGER NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL,
+                                         data_hash TEXT NOT NULL, model_hash TEXT NOT NULL, parameters TEXT NOT NULL, spread TEXT NOT NULL,
+                                         report TEXT NOT NULL, state TEXT NOT NULL, applied INTEGER NOT NULL, UNIQUE(model, number))""",
+        ),
     ),
 )

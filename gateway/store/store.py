@@ -23,6 +23,7 @@ from gateway.model.event import Category, Event, Severity
 from gateway.model.tag import DERIVED, TagTable
 from gateway.store import audit, bounds, journal, maintenance, opening, outbox, state, tail
 from gateway.store.ages import Ages
+from gateway.store.calibrations import CalibrationTable
 from gateway.store.commit import Commit as Commit
 from gateway.store.commit import Step as Step
 from gateway.store.config import StoreConfig
@@ -102,6 +103,7 @@ class Store:
         self.journal = Journal(lambda: self._plant, FOR_THE_ROAD)
         self.people = PeopleTable(lambda: self._edgetwin)
         self.runs = RunTable(lambda: self._edgetwin)
+        self.calibrations = CalibrationTable(lambda: self._edgetwin)
         self.outbox = Outbox(lambda: self._plant, config.outbox, FOR_THE_ROAD, elapsed_ns)
 
     @classmethod

@@ -52,10 +52,9 @@ def arx(y: Array, u: Array, na: int, nb: int, *, delay: int = 0, bias: bool = Tr
     if number > SINGULAR:
         said = ", ".join(name for name, share in zip(names, least.tolist(), strict=True) if share > 0.3)
         raise Unfit(f"the data do not tell {said} apart (condition {number:.1g}): move the input, or take a lower order")
-    theta = np.linalg.lstsq(x, target, rcond=None)[0]
+    theta: Array = np.linalg.lstsq(x, target, rcond=None)[0].astype(np.float64)
     e = np.full(y.size, np.nan)
     e[at[whole]] = target - x @ theta
-    theta = np.asarray(theta, np.float64)
     return ArxFit(theta[:na], theta[na : na + nb], float(theta[-1]) if bias else 0.0, covariance(x, target - x @ theta), e)
 
 

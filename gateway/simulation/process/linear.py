@@ -236,7 +236,7 @@ def past_inputs(theta: Parameter, dt_s: float) -> tuple[str, ...]:
 def _resting(y: float, p: Mapping[str, Parameter]) -> Array:
     """The input that would hold the output where it is."""
     gain = np.asarray(p["K"])
-    return np.divide(y - p["bias"], gain, out=np.zeros(np.broadcast(gain, p["bias"]).shape), where=gain != 0)
+    return np.asarray(np.divide(y - p["bias"], gain, out=np.zeros(np.broadcast(gain, p["bias"]).shape), where=gain != 0))
 
 
 def step_response(t: Array, tau: Array, zeta: Array) -> Array:
@@ -247,7 +247,8 @@ def step_response(t: Array, tau: Array, zeta: Array) -> Array:
     safe = np.where(near, 1.0, root)
     both = np.exp((-decay + root) * t), np.exp((-decay - root) * t)
     even, odd = (both[0] + both[1]) / 2, np.where(near, t * np.exp(-decay * t), (both[0] - both[1]) / (2 * safe))
-    return np.asarray(np.stack([(1 - even - decay * odd).real, (odd / tau**2).real], axis=-1), np.float64)
+    found: Array = np.stack([(1 - even - decay * odd).real, (odd / tau**2).real], axis=-1)
+    return found
 
 
 class Linear(Process):
