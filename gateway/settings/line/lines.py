@@ -34,6 +34,7 @@ SEED: Final = 42
 MOST_MACHINES: Final = 500
 MOST_INTERVALS: Final = 1_000_000
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_FILE: Final = re.compile(r"(?=.{1,64}$)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _CLOCK: Final = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)")
 _DAY_S: Final = 86_400.0
 _ENDS: Final = (SOURCE, SINK, REJECT)
@@ -59,6 +60,9 @@ class _Reader:
         )
         self.scenario.allow(("name", "description", "topology", "equipment", "behavior", "source"))
         self.topology.allow(("name", "description", "source", "stations", "nodes", "edges", "crews", "calendar", "cost_rates"))
+        for fields in (self.run, self.scenario):
+            if fields.has("name") and not _FILE.fullmatch(fields.text("name")):
+                fields.fault("name", f"{quote(fields.text('name'))} is not a name", "1 to 64 letters, digits, _, - or dots between them")
         machines = self._machines()
         edges = self._edges(machines)
         product, products = self._product(self._section("product")), self._products()

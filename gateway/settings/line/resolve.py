@@ -29,8 +29,8 @@ def resolve(tree: Tree, run: str, scenario: str | None = None, sets: Sequence[st
     return _Resolution(tree).root(run, scenario, sets)
 
 
-def over(base: Node, top: Node) -> Node:
-    """Maps merge, anything else of top wins; null takes a key away."""
+def over(base: Node, top: Node, place: Place | None = None) -> Node:
+    """Maps merge, anything else of top wins; null takes a key away. place: where the merged map stands, top's without."""
     if not isinstance(base.value, dict) or not isinstance(top.value, dict):
         return top
     merged = dict(base.map)
@@ -39,7 +39,7 @@ def over(base: Node, top: Node) -> Node:
             del merged[name]
         else:
             merged[name] = over(merged[name], node) if name in merged else node
-    return Node(merged, top.place, key=top.key)
+    return Node(merged, place or top.place, key=top.key)
 
 
 class _Resolution:
@@ -187,7 +187,7 @@ class _Resolution:
             if found is None:
                 return None
             section = found
-        return over(section, Node(own, machine.place, key=machine.key)) if own else section
+        return over(section, Node(own, machine.place, key=machine.key), section.place) if own else section
 
     def _chosen(self, given: Node | None, machines: list[str]) -> dict[str, Node]:
         """What a scenario's `equipment` says: a map machine -> equipment, or a list, those of a machine's own name first, then in order."""
@@ -267,9 +267,9 @@ class _Resolution:
         for name in way[:inside]:
             own = own.map.get(name, self._empty)
         if not rest:
-            patched = over(own, normal(way[0], value, self.faults))
+            patched = over(own, normal(way[0], value, self.faults), own.place)
         elif len(rest) == 1:
-            patched = over(own, normal(way[0], Node({rest[0]: value}, value.place, key=own.key), self.faults))
+            patched = over(own, normal(way[0], Node({rest[0]: value}, value.place, key=own.key), self.faults), own.place)
         else:
             patched = self._into(own, rest, value, key)
         if inside == 1:

@@ -83,7 +83,11 @@ class Tree:
     def find(self, kind: str, name: str, place: Place, key: str) -> Entry | None:
         """The file of that name: its key `name`, else the name of the file. None with the fault listed at place."""
         entries = self.entries(kind)
-        found = [entry for entry in entries if entry.name == name] or [entry for entry in entries if entry.path.stem == name]
+        found = (
+            [entry for entry in entries if entry.name == name]
+            or [entry for entry in entries if entry.path.stem == name]
+            or [entry for entry in entries if entry.node is None and entry.path.stem.lower() == name.lower()]  # its fault hides its name
+        )
         if len(found) > 1:
             files = " and ".join(entry.path.name for entry in found)
             self.faults.add(place, key, f"{quote(name)} is the name of {files}", f"give each {KINDS[kind]} a name of its own")
