@@ -345,6 +345,7 @@ class Gateway:
             record=refusals(self.store, self.say, self.clock.now_ns),
             subscribe_events=self.events.subscribe,
             forecasts=self.foreseeing.forecasts,
+            runs=self.foreseeing,
         )
 
     # --- reload --------------------------------------------------------------------------------------------------------------------

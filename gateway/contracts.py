@@ -19,7 +19,7 @@ from gateway.model.series import Series as Series
 from gateway.model.tag import Tag, TagTable
 from gateway.model.unit import Unit
 from gateway.model.update import TwinUpdate
-from gateway.outlook import ForecastView
+from gateway.outlook import ForecastView, RunView
 
 Duration = Annotated[float, BeforeValidator(seconds)]
 """A field of a configuration model, in seconds: 500ms, 10s, 5min, 24h or a bare number."""
@@ -154,6 +154,7 @@ class SinkContext:
     unavailable: tuple[type[Exception], ...] = ()  # what history and events raise while the disk is away
     record: Callable[[Command, Outcome], Awaitable[None]] = unrecorded  # of what was no command through the door: audit and event
     forecasts: ForecastView | None = None
+    runs: RunView | None = None
 
 
 # --- southbound ------------------------------------------------------------------------------------------------------------------------

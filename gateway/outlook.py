@@ -1,9 +1,10 @@
-"""Forecasts, as faces may see them. They are apart from measured history: times ahead of now, and never Good."""
+"""Forecasts and runs, as faces may see them. They are apart from measured history: times ahead of now, and never Good."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gateway.model.forecast import Foretold, Outlook, Scores
+from gateway.model.process import Run, Scenario
 
 
 class ForecastView(Protocol):
@@ -31,3 +32,22 @@ class ForecastView(Protocol):
 
     def scores(self) -> Scores | None:
         """How the published forecasts did so far, rows as `tags`; None before the first is due."""
+
+
+class RunView(Protocol):
+    """Scenarios and runs, read only. What is async raises what `unavailable` names while the disk is away."""
+
+    async def scenarios(self) -> list[tuple[Scenario, bool]]:
+        """By name; True: it belongs to the configuration."""
+
+    async def runs(self, limit: int) -> list[Run]:
+        """The newest first, without results."""
+
+    async def run(self, run_id: str) -> Run | None:
+        """With its results."""
+
+    def progress(self, run_id: str) -> float | None:
+        """The share that is done of a run that is under way."""
+
+    def watch(self, told: Callable[[Run, Sequence[str]], None]) -> Callable[[], None]:
+        """told(run, ids kept no longer) on the loop at the beginning of each run and at its end; what it returns ends that."""

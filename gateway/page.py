@@ -12,14 +12,14 @@ from gateway.events import Events
 from gateway.health import Health, State
 from gateway.local import socket_path
 from gateway.northbound import Face
-from gateway.outlook import ForecastView
+from gateway.outlook import ForecastView, RunView
 from gateway.road import LatestQueue
 from gateway.settings import Site
 from gateway.status import Report
 from gateway.store.errors import StoreUnavailable
 from gateway.store.store import Store
 from gateway.web.config import WebConfig
-from gateway.web.context import SimulationView, WebContext
+from gateway.web.context import WebContext
 from gateway.web.late import Late
 from gateway.web.server import WebServer
 from gateway.web.updates import Updates
@@ -61,7 +61,7 @@ class Page:
         sessions: Sessions,
         people: People,
         now_ns: Callable[[], int],
-        simulations: SimulationView,
+        simulations: RunView,
         forecasts: ForecastView,
     ) -> None:
         config = site.sections.get("web")

@@ -20,7 +20,7 @@ Found = tuple[dict[str, Any], dict[str, Column]]
 def simulate(args: Mapping[str, Any], _arrays: Mapping[str, Column], generator: np.random.Generator, progress: Progress) -> Found:
     """One ensemble. args: models, start, limits, asks (one), points, whole, delta.
 
-    With whole also time_s and y (runs, steps+1, outputs); with delta also what its changes make of the plant as it is, under the same chance.
+    With whole also time_s and y (runs, steps+1, outputs); with delta also what its changes make of the plant as it is.
     """
     ask, points = args["asks"][0], args.get("points", POINTS)
     changed = bool(args.get("delta") and ask["parameters"])

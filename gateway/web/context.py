@@ -10,9 +10,8 @@ from gateway.access.sessions import Sessions
 from gateway.contracts import Commands, EventView, HistoryView, Identity, TwinView
 from gateway.model.audit import AuditCheck, AuditRecord
 from gateway.model.event import Category, Event, Severity
-from gateway.model.process import Run, Scenario
 from gateway.model.unit import Unit
-from gateway.outlook import ForecastView
+from gateway.outlook import ForecastView, RunView
 from gateway.web.config import WebConfig
 from gateway.web.updates import Updates
 
@@ -33,6 +32,9 @@ class Health(Protocol):
         """Whether it does its work, and why not."""
 
     def metrics(self) -> Iterable[Metric]: ...
+
+    def predicted_limits(self) -> dict[str, Any]:
+        """JSON values: what became of predicted limits, in all and of each."""
 
     async def performance_report(self) -> dict[str, Any]:
         """JSON values: how well the alarms serve (ISA-18.2, 16.5)."""
@@ -65,22 +67,6 @@ class AuditView(Protocol):
         """Reads the whole chain."""
 
 
-class SimulationView(Protocol):
-    """Scenarios and runs, read only. All but progress raise what `unavailable` names."""
-
-    async def scenarios(self) -> list[tuple[Scenario, bool]]:
-        """By name; True: it belongs to the configuration."""
-
-    async def runs(self, limit: int) -> list[Run]:
-        """The newest first, without results."""
-
-    async def run(self, run_id: str) -> Run | None:
-        """With its results."""
-
-    def progress(self, run_id: str) -> float | None:
-        """The share that is done of a run that is under way."""
-
-
 @dataclass(frozen=True, slots=True)
 class WebContext:
     identity: Identity
@@ -98,5 +84,5 @@ class WebContext:
     config: WebConfig = field(default_factory=WebConfig)
     now_ns: Callable[[], int] = time.time_ns
     unavailable: tuple[type[Exception], ...] = ()  # what history and events raise while the disk refuses: 503, try again
-    simulations: SimulationView | None = None
+    simulations: RunView | None = None
     forecasts: ForecastView | None = None

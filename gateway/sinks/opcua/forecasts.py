@@ -129,7 +129,7 @@ class Forecasts:
     def tag(self, name: str) -> Tag | None:
         """The tag of that name, where it is forecast."""
         found, tags = self._view.tags.named(name), self._forecasts.tags
-        if self._tags[0] is not tags:
+        if self._tags[0] != tags:
             self._tags = (tags, frozenset(tags))
         return found if found is not None and found.tag_id in self._tags[1] else None
 
@@ -144,7 +144,7 @@ class Forecasts:
     def changes(self) -> tuple[ModelChange, ...]:
         """Which forecasts came and went since the last call: NodeAdded and NodeDeleted (Part 3, 9.32.7)."""
         tags = self._forecasts.tags
-        if tags is self._seen or tuple(tags) == tuple(self._seen):
+        if tags == self._seen:
             return ()
         self._seen = tags
         before, self._names = self._names, self._named()

@@ -1,4 +1,6 @@
-"""Methods as nodes, and those of the gateway itself: `s=Twin` and `s=Gateway` do what the one door for changes offers."""
+"""Methods as nodes, and those of the gateway itself: `s=Twin` and `s=Gateway` do what the one door for changes offers (`s=Simulation`
+likewise, see simulation_methods).
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -66,7 +68,7 @@ async def execute(commands: Commands, kind: str, args: Mapping[str, Any], caller
 
 
 @dataclass(frozen=True, slots=True)
-class _Declared:
+class Declared:
     """One Method over one kind of command. args: from the inputs; outputs: from the command's result."""
 
     owner: str
@@ -96,8 +98,8 @@ def _difference(difference: Any) -> str:
     return " ".join(f"{key}={value}" for key, value in difference.items()) if isinstance(difference, dict) else str(difference)
 
 
-_OWN: Final = (
-    _Declared(
+OWN: Final = (
+    Declared(
         *("Twin", "Override", "tag.override", "Put a value in by hand: it stands, and no source changes it, until it is released."),
         (
             _input("tag", _STRING, "The tag's name."),
@@ -106,26 +108,26 @@ _OWN: Final = (
         ),
         _override,
     ),
-    _Declared(
+    Declared(
         *("Twin", "Release", "tag.release", "End manual input: the source's values stand again."),
         (_input("tags", _STRING, "The tags' names.", array=True),),
         lambda tags: {"tag": list(tags)},
         (_input("released", _STRING, "The tags that were released.", array=True),),
         lambda result: (tuple(result["released"]),),
     ),
-    _Declared(
+    Declared(
         *("Twin", "Commit", "twin.commit", "End a commit of the twin (synchronization mode manual)."),
         outputs=(_input("stateVersion", _INT64, "The version of the state that was committed."),),
         result=lambda result: (int(result["state_version"]),),
     ),
-    _Declared(
+    Declared(
         *("Gateway", "Reload", "config.reload", "Read the configuration again: it is applied whole, or not at all."),
         (_input("dryRun", _BOOLEAN, "True only tells what would change."),),
         lambda dry_run: {"dry_run": dry_run},
         (_input("differences", _STRING, "What is different from the configuration in force, one line each.", array=True),),
         lambda result: (tuple(map(_difference, result["differences"])),),
     ),
-    _Declared(
+    Declared(
         *("Gateway", "StartRecording", "record.start", "Record the engine's input to a file in the recordings folder."),
         (
             _input("name", _STRING, "The file's name, without a folder."),
@@ -135,7 +137,7 @@ _OWN: Final = (
         (_input("path", _STRING, "Where the file lies."),),
         lambda result: (str(result["path"]),),
     ),
-    _Declared(
+    Declared(
         *("Gateway", "StopRecording", "record.stop", "End the recording."),
         outputs=(_input("path", _STRING, "Where the file lies."), _input("stateHash", _STRING, "Hash of the engine's state at its end.")),
         result=lambda result: (str(result["path"]), str(result["state_hash"])),
@@ -146,9 +148,9 @@ _OWN: Final = (
 class OwnMethods:
     """The Annex of the gateway's own Methods."""
 
-    def __init__(self, commands: Commands, objects: Mapping[str, Target]) -> None:
+    def __init__(self, commands: Commands, objects: Mapping[str, Target], declared: Sequence[Declared] = OWN) -> None:
         """objects: where they stand, by key."""
-        self._commands, self._objects = commands, objects
+        self._commands, self._objects, self._declared = commands, objects, declared
 
     def node(self, key: str) -> Node | None:
         owner, _, rest = key.partition("/")
@@ -160,15 +162,19 @@ class OwnMethods:
         return below_method(above, method, listed, standard=False) if listed else method_node(above, method, standard=False)
 
     def references(self, node: Node) -> Sequence[Reference]:
-        return [method_reference(declared.owner, declared.name, standard=False) for declared in _OWN if declared.owner == node.target.key]
+        return [
+            method_reference(declared.owner, declared.name, standard=False)
+            for declared in self._declared
+            if declared.owner == node.target.key
+        ]
 
     def method(self, owner: str, method: Key) -> Method | None:
         return self._method(owner, method.removeprefix(f"{owner}/")) if isinstance(method, str) else None
 
     def _method(self, owner: str, name: str) -> Method | None:
-        return next((self._made(declared) for declared in _OWN if (declared.owner, declared.name) == (owner, name)), None)
+        return next((self._made(declared) for declared in self._declared if (declared.owner, declared.name) == (owner, name)), None)
 
-    def _made(self, declared: _Declared) -> Method:
+    def _made(self, declared: Declared) -> Method:
         async def run(invocation: Invocation) -> tuple[Content, ...]:
             return declared.result(await execute(self._commands, declared.kind, declared.args(*invocation.inputs), invocation.caller))
 

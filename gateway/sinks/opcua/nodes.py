@@ -34,6 +34,8 @@ from gateway.wire.opcua.face import (
 from gateway.wire.opcua.methods import Method
 
 ROOT: Final = "/"
+SIMULATION: Final = "Simulation"
+_FIXED: Final = ("Twin", "Gateway", SIMULATION)
 _LISTED_MOST: Final = 20_000  # references in all
 
 # ReferenceTypes, ObjectTypes, VariableTypes and DataTypes of namespace 0 (Part 3, Part 5, Part 8).
@@ -120,6 +122,7 @@ class AddressSpace:
         self._objects = {
             "Twin": Target("Twin", NodeClass.OBJECT, "Twin", BASE_OBJECT_TYPE),
             "Gateway": Target("Gateway", NodeClass.OBJECT, "Gateway", BASE_OBJECT_TYPE),
+            SIMULATION: Target(SIMULATION, NodeClass.OBJECT, SIMULATION, BASE_OBJECT_TYPE),
         }
         self._figures = self._all_figures()
         for key in self._figures.keys() - self._objects.keys():  # `Gateway/<Object>`: an Object below it
@@ -144,7 +147,7 @@ class AddressSpace:
 
     def roots(self) -> Sequence[Reference]:
         """What hangs below Objects: the asset tree and the fixed objects."""
-        return [Reference(ORGANIZES, True, target) for target in (self._root, self._objects["Twin"], self._objects["Gateway"])]
+        return [Reference(ORGANIZES, True, target) for target in (self._root, *(self._objects[key] for key in _FIXED))]
 
     def notifiers(self, source: Key) -> Collection[Key]:
         """The Objects that report events of that source, itself among them: its folders up to the root, or the gateway's own."""
@@ -338,6 +341,7 @@ class AddressSpace:
             return lambda: Reading(content(), kind, quality.GOOD, now_ns(), now_ns())
 
         found: dict[str, list[Property]] = {
+            SIMULATION: [],
             "Twin": [("StateVersion", Builtin.INT64, False, figure(lambda: view.version, Builtin.INT64))],
             "Gateway": [
                 ("Tags", Builtin.UINT32, False, figure(lambda: len(view.tags), Builtin.UINT32)),

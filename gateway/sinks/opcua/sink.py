@@ -17,19 +17,21 @@ from gateway.model.update import TwinUpdate, scans
 from gateway.sinks.opcua.condition_methods import ConditionMethods
 from gateway.sinks.opcua.conditions import Conditions
 from gateway.sinks.opcua.config import Config
-from gateway.sinks.opcua.events import EVENT_TYPES, ModelWatch, is_state_change, is_transition, plain
+from gateway.sinks.opcua.events import EVENT_TYPES, ModelWatch, is_state_change, is_transition, model_change, plain
 from gateway.sinks.opcua.forecasts import Forecasts
 from gateway.sinks.opcua.historical import Historical
 from gateway.sinks.opcua.history import History
 from gateway.sinks.opcua.items import TagItems
-from gateway.sinks.opcua.methods import OwnMethods
+from gateway.sinks.opcua.methods import OWN, OwnMethods
 from gateway.sinks.opcua.namespaces import NamespaceMetadata
-from gateway.sinks.opcua.nodes import AddressSpace
+from gateway.sinks.opcua.nodes import SIMULATION, AddressSpace
 from gateway.sinks.opcua.notifiers import Notifiers
 from gateway.sinks.opcua.queue import Budget
+from gateway.sinks.opcua.runs import Runs
+from gateway.sinks.opcua.simulation_methods import SIMULATION_METHODS
 from gateway.sinks.opcua.subscriptions import Subscription
 from gateway.sinks.opcua.types import OwnTypes, below_standard
-from gateway.wire.opcua.face import Columns, Credentials, Items, Machine, Refusal
+from gateway.wire.opcua.face import Columns, Credentials, Items, Machine, ModelChange, Refusal
 from gateway.wire.opcua.limits import Limits
 from gateway.wire.opcua.occurrences import EventType, Occurrence
 from gateway.wire.opcua.server import OpcUaServer, Settings
@@ -54,6 +56,7 @@ class OpcUaSink:
         foreseen = None if forecasts is None else forecasts.page
         self._past = History(context.history, context.events, context.view, context.unavailable, foreseen)
         objects = self._space.objects
+        self._runs = None if context.runs is None else Runs(context.runs, objects[SIMULATION], self._changed, context.unavailable)
         namespace = NamespaceMetadata(
             namespace_of(context.gateway.name), context.gateway.version, lambda: context.view.tags, context.now_ns
         )
@@ -63,19 +66,19 @@ class OpcUaSink:
         self._conditions = Conditions(context.view, methods, self._space.root, objects["Gateway"], context.now_ns)
         self._space.annexes = (
             self._conditions,
-            OwnMethods(context.commands, objects),
+            OwnMethods(context.commands, objects, (*OWN, *SIMULATION_METHODS)),
             Notifiers(context.view, self._space.root),
             Historical(lambda: context.view.tags, forecasts),
             namespace,
             OwnTypes(),
-            *(() if forecasts is None else (forecasts,)),
+            *(one for one in (forecasts, self._runs) if one is not None),
         )
         self._items: dict[TagItems, None] = {}
         self._budget = Budget()
         self._events: EventStream | None = None
         self._model = ModelWatch(context.view, tuple if forecasts is None else forecasts.changes)
         self._records = Thrift(burst=30, interval_s=60.0)
-        self._unhook: Callable[[], None] = lambda: None
+        self._hooks: list[Callable[[], None]] = []
         self._leaving: set[asyncio.Task[int]] = set()
         self._server = OpcUaServer(
             Settings(
@@ -108,12 +111,15 @@ class OpcUaSink:
     async def connect(self) -> None:
         """Starts the server. Raises NotConnected where the port is taken."""
         await self._server.start()
+        if self._runs is not None:
+            self._hooks.append(await self._runs.open())
         self._events = None if self._context.subscribe_events is None else self._context.subscribe_events()
-        self._unhook = self._context.access.on_revoked(self._revoked)
+        self._hooks.append(self._context.access.on_revoked(self._revoked))
 
     async def close(self) -> None:
         """Ends subscriptions and connections at once."""
-        self._unhook()
+        while self._hooks:
+            self._hooks.pop()()
         if self._events is not None:
             self._events.close()
         await self._server.stop()
@@ -121,6 +127,9 @@ class OpcUaSink:
     async def sign_out(self, user: str) -> int:
         """Ends that user's sessions; how many there were."""
         return await self._server.sign_out(user)
+
+    def _changed(self, changes: tuple[ModelChange, ...]) -> None:
+        self._server.occur([model_change(changes, self._context.now_ns())])
 
     def _revoked(self, user: str) -> None:
         leaving = asyncio.create_task(self.sign_out(user))

@@ -6,8 +6,9 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.model.process import Run, RunState
+from gateway.outlook import RunView
 from gateway.web import schema
-from gateway.web.context import SimulationView, WebContext
+from gateway.web.context import WebContext
 from gateway.web.depend import Anyone, Context, TwinReader
 from gateway.web.encode import Json
 from gateway.web.problems import Problem
@@ -90,7 +91,9 @@ class RunRow(schema.Shape):
 
 
 class WholeRun(RunRow):
-    results: dict[str, Any] = Field(description="time_s, outputs (mean, sd, p05, p50, p95 by tag), limits (probability, time_s), partial")
+    results: dict[str, Any] = Field(
+        description="time_s, outputs (mean, sd, p05, p50, p95 by tag), limits (probability, time_s), partial; delta (against no change)"
+    )
 
 
 class Runs(schema.Shape):
@@ -103,7 +106,7 @@ class Begun(schema.Shape):
     warnings: list[str]
 
 
-def _view(context: WebContext) -> SimulationView:
+def _view(context: WebContext) -> RunView:
     if context.simulations is None:
         raise Problem(404, "this gateway simulates nothing")
     return context.simulations
@@ -186,7 +189,7 @@ async def cancel(run: str, context: Context, caller: Anyone) -> Json:
     return await perform(context, caller, "simulation.cancel", {"run": run})
 
 
-def _run_row(one: Run, view: SimulationView) -> dict[str, Any]:
+def _run_row(one: Run, view: RunView) -> dict[str, Any]:
     return {
         "run": one.run_id,
         "kind": one.kind,

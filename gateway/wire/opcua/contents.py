@@ -23,6 +23,7 @@ _UNECE: Final = "http://www.opcfoundation.org/UA/units/un/cefact"
 _DERIVED: Final = {288: 7, 289: 7, 290: 11, 294: 13, 295: 12}  # Counter, IntegerId, Duration, UtcTime, LocaleId -> built-in type
 _RANGE: Final = re.compile(r"([0-9]{1,9})(?::([0-9]{1,9}))?")
 _Type = ua.VariantType
+_NUMBERS: Final = frozenset(_Type(number) for number in range(2, 12))  # SByte to Double (Part 6, 5.1.2)
 _SCALARS: Final = frozenset(
     {*(_Type(number) for number in range(1, 13)), _Type.LocalizedText}  # Boolean to String (Part 6, 5.1.2)
 )
@@ -105,6 +106,8 @@ def fits(value: ua.Variant, argument: Argument) -> bool:
     A null Variant is a null text, byte string or array.
     """
     wanted = built_in(argument.data_type)
+    if argument.usual:
+        return value.Value is None or (value.VariantType in _NUMBERS and not value.is_array)
     if value.Value is None:
         return argument.array or wanted in {Builtin.STRING, Builtin.BYTE_STRING, Builtin.LOCALIZED_TEXT}
     if bool(value.is_array) is not argument.array or (value.Dimensions is not None and len(value.Dimensions) > 1):

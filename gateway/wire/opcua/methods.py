@@ -12,12 +12,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """Part 3, 8.6. data_type is of namespace 0: a built-in type, a simple subtype of one (Duration), or 24 for any scalar."""
+    """Part 3, 8.6. data_type is of namespace 0: a built-in type, a simple subtype of one (Duration), or 24 for any scalar.
+
+    usual: the callee has a value of its own for it, which a null stands for; and since it is a number, every type of numbers is taken.
+    """
 
     name: str
     data_type: int
     array: bool
     description: str
+    usual: bool = False
 
 
 @dataclass(frozen=True, slots=True)
