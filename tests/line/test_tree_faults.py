@@ -191,6 +191,22 @@ def faults(folder, changes, **asked):
             {PAIR: GRAPH.replace("edges:", "  - {name: Mill}\nedges:")},
             "topologies/pair.yaml:5:12: topology.nodes[2].name: Mill stands twice (first at topologies/pair.yaml:3:5)",
         ),
+        (
+            {PAIR: GRAPH + "  - {source: Press, target: Mill}\n"},
+            "topologies/pair.yaml:9:5: topology.edges[3]: the edges go round in a circle: Mill -> Press -> Mill (mark the edge that leads back with rework: true)",
+        ),
+        (
+            {PAIR: GRAPH.replace("  - {source: Mill, target: Press}\n", "")},
+            "topologies/pair.yaml:3:5: equipment.Mill: nothing leads on from it (an edge to another machine, _sink or _reject)",
+        ),
+        (
+            {PAIR: GRAPH.replace("target: _sink", "target: _reject")},
+            "topologies/pair.yaml:1:1: topology: no edge leads to the sink (an edge from the last machine to _sink)",
+        ),
+        (
+            {PAIR: GRAPH.replace("edges:", "  - {name: Saw, uph: 3}\nedges:") + "  - {source: Saw, target: Press}\n"},
+            "topologies/pair.yaml:5:5: equipment.Saw: no part ever reaches it from the source (an edge that leads to it)",
+        ),
         # files
         (
             edited(MILL, "uph: 600", "uph: [600"),

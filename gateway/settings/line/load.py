@@ -1,29 +1,59 @@
 """From a tree of files to a Line, and what a tree offers."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gateway.model.line import SIX_PHASES, Line
-from gateway.settings.faults import Faults
+from gateway.model.line import Line
+from gateway.settings.faults import Faults, Place, SettingsError
 from gateway.settings.line.lines import read_line
-from gateway.settings.line.resolve import resolve
+from gateway.settings.line.resolve import machine_nodes, resolve
 from gateway.settings.line.tree import KINDS, Tree
+from gateway.settings.node import Node
 
-PHASES: Collection[str] = tuple(phase.name for phase in SIX_PHASES)
+if TYPE_CHECKING:
+    from gateway.simulation.line.faults import LineError
 
 
-def load_line(run: str, folder: Path, *, scenario: str | None = None, sets: Sequence[str] = (), phases: Collection[str] = PHASES) -> Line:
-    """The line of a run of the tree in folder. scenario: another one than the run names; sets: `path=value`; phases: all that there are.
+def load_line(run: str, folder: Path, *, scenario: str | None = None, sets: Sequence[str] = ()) -> Line:
+    """The line of a run of the tree in folder. scenario: another one than the run names; sets: `path=value`.
 
     Raises SettingsError with every fault, each with its file, line and column.
     """
+    from gateway.simulation.line.faults import LineError
+    from gateway.simulation.line.phases import phase_names
+    from gateway.simulation.line.topology import checked
+
     faults = Faults()
     root = resolve(Tree(folder, faults), run, scenario, sets)
-    line = read_line(root, phases, faults)
+    line = read_line(root, phase_names(), faults)
     faults.check()
     assert line is not None
-    return line
+    try:
+        return checked(line)
+    except LineError as error:
+        faults.add(*_where(error, root), error.why, error.hint)
+        raise SettingsError(faults.listed()) from None
+
+
+def _where(error: "LineError", root: Node) -> tuple[Place, str]:
+    """The place and the key of what a line is refused for."""
+    topology, equipment = root.map["topology"], root.map["equipment"].map
+    if error.edge is not None and "edges" in topology.map:
+        for number, edge in enumerate(topology.map["edges"].list):
+            if (edge.map["source"].text, edge.map["target"].text) == error.edge:
+                return edge.map.get(error.field, edge).place, f"topology.edges[{number}]"
+    if error.node in equipment:
+        owner, key = equipment[error.node], f"equipment.{error.node}"
+        if error.field not in owner.map:
+            return machine_nodes(topology)[error.node].place, key
+        return owner.map[error.field].place, f"{key}.{error.field}"
+    for section in ("source", "topology", "run"):
+        owner = root.map.get(section, topology)
+        if error.field in owner.map:
+            return owner.map[error.field].place, f"{section}.{error.field}"
+    return topology.place, "topology"
 
 
 @dataclass(frozen=True, slots=True)

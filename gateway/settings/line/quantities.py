@@ -117,9 +117,8 @@ def _spread(node: Node, key: str, faults: Faults) -> Distribution | None:
     kind_node = entries.pop("kind", None)
     if kind_node is None and len(entries) == 1 and next(iter(entries)) in PARAMETERS:
         (kind, inner), *_ = entries.items()
-        place, fields = inner.key, Quantities(inner, f"{key}.{kind}", faults)
-        if isinstance(inner.value, list) and kind == "empirical":
-            fields = Quantities(Node({"values": inner}, inner.place), f"{key}.{kind}", faults)
+        listed = kind == "empirical" and isinstance(inner.value, list)
+        place, fields = inner.key, Quantities(Node({"values": inner}, inner.place) if listed else inner, f"{key}.{kind}", faults)
     else:
         kind = "" if kind_node is None else kind_node.text
         place, fields = node.place if kind_node is None else kind_node.place, Quantities(Node(entries, node.place), key, faults)
