@@ -1,0 +1,61 @@
+"""Means of times, and what is left of a time of which some has passed."""
+
+import math
+from typing import Final
+
+import numpy as np
+
+from gateway.model.distribution import Distribution
+from gateway.simulation.line.sampling import sample
+
+_BLOCK, _BLOCKS = 256, 400
+_SQRT_TAU: Final = math.sqrt(2 * math.pi)
+
+
+def mean(d: Distribution) -> float:
+    """Seconds."""
+    a, b, c = d.a, d.b, d.c
+    match d.kind:
+        case "deterministic" | "exponential":
+            return a
+        case "uniform":
+            return (a + b) / 2
+        case "triangular":
+            return (a + b + c) / 3
+        case "normal":
+            return _mean_above_zero(a, b)
+        case "lognormal":
+            return a * math.exp(b * b / 2)
+        case "weibull":
+            return b * math.gamma(1 + 1 / a)
+        case "gamma":
+            return a * b
+        case "erlang":
+            return b
+        case "geometric":
+            return b / a
+        case "empirical":
+            return float(np.average(d.values, weights=d.weights or None))
+
+
+def _mean_above_zero(mu: float, sd: float) -> float:
+    """Of a normal cut off below 0: mu + sd phi(alpha) / (1 - Phi(alpha)), alpha = -mu / sd."""
+    if not sd:
+        return mu
+    alpha = -mu / sd
+    return mu + sd * math.exp(-alpha * alpha / 2) / _SQRT_TAU / (0.5 * math.erfc(alpha / math.sqrt(2)))
+
+
+def residual(d: Distribution, passed_s: float, generator: np.random.Generator) -> float:
+    """One draw of X - passed_s given X > passed_s: the first draw that is longer (rejection, so exact for every kind).
+
+    Of a time longer than the distribution knows, nothing can be said from it: then a new one begins.
+    """
+    if passed_s <= 0 or d.kind == "exponential":
+        return float(sample(d, generator, 1)[0])
+    for _ in range(1 if d.kind == "deterministic" else _BLOCKS):
+        drawn = sample(d, generator, _BLOCK)
+        longer = drawn[drawn > passed_s]
+        if longer.size:
+            return float(longer[0]) - passed_s
+    return float(sample(d, generator, 1)[0])
