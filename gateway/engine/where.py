@@ -5,11 +5,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.model.batch import Mask, Rows, TagIds, Times
+from gateway.model.batch import Rows, TagIds, Times
+from gateway.model.batch import Where as Where
+from gateway.model.batch import every as every
+from gateway.model.batch import some as some
 
-Where = slice | Rows
-_FALSE: Final = b"\0"
-_TRUE: Final = b"\1"
 NEVER: Final = 2**63 - 1
 ALWAYS: Final = -(2**63)
 
@@ -43,16 +43,6 @@ def occurrence(ids: TagIds, order: Rows) -> NDArray[np.intp]:
     rank = np.empty(ids.size, np.intp)
     rank[order] = np.arange(ids.size) - np.repeat(starts, lengths)
     return rank
-
-
-def every(mask: Mask) -> bool:
-    """mask.all(), at a third of its price: a bool is a byte of 0 or 1."""
-    return _FALSE not in mask.tobytes()
-
-
-def some(mask: Mask) -> bool:
-    """mask.any(), likewise."""
-    return _TRUE in mask.tobytes()
 
 
 def least(times: Times) -> int:

@@ -14,7 +14,20 @@ Floats = NDArray[np.float64]
 Times = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]
+Where = slice | Rows
+"""Rows of a table as it suits numpy: a slice for a contiguous run (memory speed), an index array otherwise."""
+_FALSE = b"\0"
 _TRUE = b"\1"
+
+
+def every(mask: Mask) -> bool:
+    """mask.all(), at a third of its price: a bool is a byte of 0 or 1."""
+    return _FALSE not in mask.tobytes()
+
+
+def some(mask: Mask) -> bool:
+    """mask.any(), likewise."""
+    return _TRUE in mask.tobytes()
 
 
 def laps(tag_id: TagIds) -> int:
@@ -24,7 +37,7 @@ def laps(tag_id: TagIds) -> int:
     if not size or size % length:
         return 0
     table = tag_id.reshape(-1, length)
-    return len(table) if (table[1:] == table[0]).all() else 0
+    return len(table) if every(table[1:] == table[0]) else 0
 
 
 class Origin(IntEnum):

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from gateway.model.batch import Floats, Mask, Rows, Times
+from gateway.model.batch import Floats, Mask, Rows, Times, Where, every, some
 from gateway.model.quality import Statuses
 from gateway.model.tag import Tag, TagType
 from gateway.wire.opcua.face import Filter
@@ -82,23 +82,26 @@ class Reported:
             getattr(more, name)[: column.size] = column
             setattr(self, name, getattr(more, name))
 
-    def passes(self, row: Rows, value: Floats, status: Statuses, source: Times) -> Mask:
+    def passes(self, row: Where, value: Floats, status: Statuses, source: Times) -> Mask:
         """Which of k samples pass; those count as queued from now on. row (k,) must not repeat."""
-        last = self.value[row]
-        moved = _moved(value, last, self.band[row])
-        other = ~self.known[row] | (status != self.status[row])
-        if self.plain:
-            passed: Mask = other | moved
-        else:
+        passed = _moved(value, self.value[row], self.band[row])
+        known, same = self.known[row], status == self.status[row]
+        if not self.plain:
             trigger = self.trigger[row]
-            passed = other | (moved & (trigger != STATUS)) | ((source != self.source[row]) & (trigger == STATUS_VALUE_TIMESTAMP))
-        if passed.all():
+            passed &= trigger != STATUS
+            passed |= (source != self.source[row]) & (trigger == STATUS_VALUE_TIMESTAMP)
+        if not every(same):
+            passed |= ~same
+        if not every(known):
+            passed |= ~known
+        if every(passed):
             self._queued(row, value, status, source)
         else:
-            self._queued(row[passed], value[passed], status[passed], source[passed])
+            rows = np.arange(row.start, row.stop) if isinstance(row, slice) else row
+            self._queued(rows[passed], value[passed], status[passed], source[passed])
         return passed
 
-    def _queued(self, row: Rows, value: Floats, status: Statuses, source: Times) -> None:
+    def _queued(self, row: Where, value: Floats, status: Statuses, source: Times) -> None:
         self.value[row], self.status[row], self.source[row], self.known[row] = value, status, source, True
 
     def passes_in_turn(self, row: Rows, value: Floats, status: Statuses) -> Mask:
@@ -134,6 +137,9 @@ class Reported:
 
 
 def _moved(new: Floats, old: Floats, band: Floats) -> Mask:
-    # NaN, a value that never was, differs from every number but not from NaN.
-    moved: Mask = (np.abs(new - old) > band) | (np.isnan(new) != np.isnan(old))
+    far = np.subtract(new, old)
+    moved: Mask = np.abs(far, out=far) > band
+    odd = np.isnan(far)
+    if some(odd):  # NaN, a value that never was, differs from every number but not from NaN
+        moved |= np.isnan(new) != np.isnan(old)
     return moved

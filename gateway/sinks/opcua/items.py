@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.model.batch import Mask, Rows
+from gateway.model.batch import Mask, Rows, Where, every
 from gateway.model.tag import TagType
 from gateway.model.update import Columns as Batch
 from gateway.sinks.opcua.filters import STATUS_VALUE, Reported, band_of, trigger_of
@@ -54,7 +54,8 @@ class TagItems:
         self._table = view.tags
         self._tag_slot: Rows | None = None  # tag_id -> slot, _NONE where none; None = to be made anew
         self._order: Rows = np.zeros(0, np.intp)
-        self._each: Rows = np.zeros(0, np.intp)  # 0, 1, 2, ...
+        self._each: Rows = np.zeros(0, np.intp)  # 0, 1, 2, ...: a view of it is a stretch of rows, and taken without a copy
+        self._run: tuple[int, int, int] | None = None  # tags first..last have the slots from here on, in their order
         self._starts: Rows | None = None  # several items on one tag: slots of tag t are order[starts[t]:starts[t + 1]]
         self._sampling = 0  # items that only sample
         self._any_slow = False
@@ -183,16 +184,17 @@ class TagItems:
         self.sample(now_ns)
 
     def ready(self) -> bool:
-        return bool(self._fresh) or self._queue.ready(self._mode == _REPORTING)
+        return bool(self._fresh) or self._queue.ready(self._reporting)
 
     def take(self, limit: int) -> list[bytes | memoryview]:
-        taken = self._queue.take(limit, self._mode == _REPORTING)
+        taken = self._queue.take(limit, self._reporting)
         if taken is None:
             return []
+        at = self._at(taken.slot)
         return data_change_bodies(
             Values(
-                self._handle[taken.slot],
-                self._layout[taken.slot],
+                self._handle[at],
+                self._layout[at],
                 taken.value,
                 taken.status,
                 taken.source,
@@ -200,6 +202,10 @@ class TagItems:
                 taken.text,
             )
         )
+
+    def _reporting(self) -> Mask:
+        reporting: Mask = self._mode == _REPORTING
+        return reporting
 
     def _sample_due(self, now_ns: int) -> None:
         due = np.flatnonzero(self._dirty & (self._due <= now_ns) & (self._mode != _DISABLED))
@@ -227,12 +233,12 @@ class TagItems:
         return rows[~plain], slots[~plain]
 
     def _offer(self, batch: Batch, rows: Rows, slots: Rows, now_ns: int) -> None:
-        at = slice(None) if rows.base is self._each else rows  # all of the batch as it stands, without a copy
+        at = self._at(rows)
         value, status, source = batch.value[at], batch.status[at], batch.source_ns[at]
         texts = self._layout[slots] // 4 == _TEXT if self._any_text else None
-        passed = self._reported.passes(slots, value, status, source) if texts is None else self._mixed(batch, rows, slots, texts)
+        passed = self._reported.passes(self._at(slots), value, status, source) if texts is None else self._mixed(batch, rows, slots, texts)
         text = {}
-        if not passed.all():
+        if not every(passed):
             rows, slots, value, status, source = rows[passed], slots[passed], value[passed], status[passed], source[passed]
         if batch.text and texts is not None:
             text = {place: batch.text[row] for place, row in enumerate(rows.tolist()) if row in batch.text}
@@ -265,6 +271,12 @@ class TagItems:
         if self._tag_slot is None or self._table is not self._view.tags:
             self._index()
         assert self._tag_slot is not None
+        run = self._run
+        if run is not None and tag_id.size:
+            first, last = tag_id.item(0), tag_id.item(-1)
+            if run[0] <= first and last <= run[1] and last - first + 1 == tag_id.size and every(tag_id[1:] > tag_id[:-1]):
+                slot = run[2] + first - run[0]
+                return self._each[: tag_id.size], self._each[slot : slot + tag_id.size]
         if self._starts is None:
             slots = self._tag_slot[tag_id]
             rows = self._each[: slots.size] if slots.size <= self._each.size else np.arange(slots.size)
@@ -282,12 +294,22 @@ class TagItems:
         active = np.flatnonzero(self._mode != _DISABLED)  # free slots are disabled too
         tags = self._tag[active]
         table = np.full(len(self._table), _NONE, np.intp)
-        self._each = np.arange(table.size)
+        self._each = np.arange(max(table.size, self._mode.size))
         table[tags] = active
         self._tag_slot, self._starts = table, None
         if np.count_nonzero(table != _NONE) < active.size:
             self._order = active[np.argsort(tags, kind="stable")]
             self._starts = np.concatenate(([0], np.cumsum(np.bincount(tags, minlength=table.size))))
+
+        first, last = (int(tags.min()), int(tags.max())) if active.size else (0, -1)
+        run = table[first : last + 1]
+        self._run = (
+            (first, last, int(run[0])) if run.size and self._starts is None and every(run == run[0] + self._each[: run.size]) else None
+        )
+
+    def _at(self, rows: Rows) -> Where:
+        """Rows as it costs least to take them."""
+        return slice(rows.item(0), rows.item(-1) + 1) if rows.base is self._each and rows.size else rows
 
     # --- slots ---
 

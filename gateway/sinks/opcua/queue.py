@@ -2,7 +2,7 @@
 read or grow.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -133,13 +133,17 @@ class Queue:
             rest = chunk.rows(~going)
             self._chunks, self._count = ([rest] if rest.slot.size else []), rest.slot.size
 
-    def ready(self, reporting: Mask) -> bool:
+    def ready(self, reporting: Callable[[], Mask]) -> bool:
+        """Whether there is anything to take. reporting: which slots report, asked for only where it matters."""
         self.purge()
         if self._freed:
             return True
-        return any(reporting[chunk.slot].any() for chunk in self._chunks) if self.hold else self._count > 0
+        if not self.hold or not self._count:
+            return self._count > 0
+        report = reporting()
+        return any(report[chunk.slot].any() for chunk in self._chunks)
 
-    def take(self, limit: int, reporting: Mask) -> Chunk | None:
+    def take(self, limit: int, reporting: Callable[[], Mask]) -> Chunk | None:
         """At most limit values of the items that report, oldest first; the rest stays."""
         self.purge()
         if self._freed:
@@ -149,7 +153,7 @@ class Queue:
         chunk = self._bound()
         held = None
         if self.hold:
-            reports = reporting[chunk.slot]
+            reports = reporting()[chunk.slot]
             held, chunk = chunk.rows(~reports), chunk.rows(reports)
         taken, rest = (chunk, None) if chunk.slot.size <= limit else (chunk.rows(slice(0, limit)), chunk.rows(slice(limit, None)))
         self._chunks = [part for part in (held, rest) if part is not None and part.slot.size]

@@ -28,6 +28,7 @@ HAS_SERVER_TIME: Final = 0x08
 _STAMPS: Final = (HAS_SOURCE_TIME, HAS_SERVER_TIME, HAS_SOURCE_TIME | HAS_SERVER_TIME, 0)  # by TimestampsToReturn
 _NO_DIAGNOSTICS: Final = b"\xff\xff\xff\xff"
 _NULL: Final = -1
+_COUNT: Final = struct.Struct("<i")
 _TEXT: Final = int(TagType.TEXT)
 _WIRE: Final[Mapping[int, tuple[int, str]]] = {  # TagType -> built-in type, numpy code
     int(TagType.FLOAT): (11, "<f8"),
@@ -68,9 +69,9 @@ def data_change_bodies(values: Values) -> list[bytes | memoryview]:
     """Bodies of DataChangeNotifications: one per layout. The order of one item's values is kept, since an item has one layout."""
     if not values.handle.size:
         return []
-    first = values.layout[0]
-    if (values.layout == first).all():
-        return _of_layout(values, int(first), None)
+    first = values.layout.item(0)
+    if not np.count_nonzero(values.layout != first):
+        return _of_layout(values, first, None)
     return [
         body for layout in np.unique(values.layout).tolist() for body in _of_layout(values, layout, np.flatnonzero(values.layout == layout))
     ]
@@ -82,7 +83,7 @@ def _of_layout(values: Values, layout: int, rows: NDArray[np.intp] | None) -> li
         return [_texts(values, range(values.handle.size) if rows is None else rows.tolist(), _STAMPS[stamps])]
     value = values.value if rows is None else values.value[rows]
     null = np.isnan(value)
-    if not null.any():
+    if not np.count_nonzero(null):
         return [_records(values, kind, _STAMPS[stamps], rows)]
     every = np.arange(values.handle.size) if rows is None else rows
     # A null stands before the first value of its item, so nulls first keep the order.
@@ -160,9 +161,9 @@ def _fill(
 
 def _mask(kind: int, stamps: int, status: NDArray[np.uint32], source: NDArray[np.int64]) -> int:
     """One for all rows: what no row has is left out, what some have is written for each (a time of 0 is none, Part 6, 5.2.2.5)."""
-    if not source.any():
+    if not np.count_nonzero(source):
         stamps &= ~HAS_SOURCE_TIME
-    return stamps | (HAS_VALUE if kind != _NULL else 0) | (HAS_STATUS if status.any() else 0)
+    return stamps | (HAS_VALUE if kind != _NULL else 0) | (HAS_STATUS if np.count_nonzero(status) else 0)
 
 
 @functools.cache
@@ -187,8 +188,8 @@ def _records(values: Values, kind: int, stamps: int, rows: NDArray[np.intp] | No
     mask = _mask(kind, stamps, values.status, values.source)
     layout = _record(kind, mask)
     body = np.empty(4 + values.handle.size * layout.itemsize + 4, np.uint8)
-    body[:4] = np.frombuffer(struct.pack("<i", values.handle.size), np.uint8)
-    body[-4:] = 0xFF  # no diagnostics
+    _COUNT.pack_into(body, 0, values.handle.size)
+    _COUNT.pack_into(body, body.size - 4, _NULL)  # no diagnostics
     record = body[4:-4].view(layout)
     record["handle"] = values.handle
     _fill(record, kind, mask, values.value, values.status, values.source, values.server)

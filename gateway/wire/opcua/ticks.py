@@ -21,4 +21,8 @@ def to_ns(ticks: Ticks) -> Ticks:
 
 def from_ns(unix_ns: Ticks) -> Ticks:
     """Ticks; 0 (none) where the time is 0. Rounded down to 100 ns."""
-    return np.where(unix_ns == 0, 0, unix_ns // 100 + EPOCH_1970)
+    ticks = unix_ns // 100
+    ticks += EPOCH_1970
+    if np.count_nonzero(unix_ns) < unix_ns.size:
+        ticks[unix_ns == 0] = 0
+    return ticks
