@@ -18,12 +18,12 @@ from gateway.access.sessions import Sessions
 from gateway.contracts import ConfigError, Driver, Identity, SinkContext
 from gateway.engine.engine import Engine
 from gateway.events import Events, Publisher, of_transitions, state_changed_event
+from gateway.forecasting.alerts import MEMORY, Alerts
 from gateway.foresight import Foreseeing
 from gateway.health import Health, State, Unit, notify
 from gateway.heap import Heap
 from gateway.logs import LogConfig, configure
 from gateway.model import quality
-from gateway.model.alarm import Change, Limit
 from gateway.model.batch import Origin, SampleBatch
 from gateway.model.event import Event, Severity
 from gateway.model.update import TwinUpdate
@@ -40,7 +40,7 @@ from gateway.runner import run_engine, run_store
 from gateway.settings import SettingsError, Site
 from gateway.signing import FIRST_USER, commands, recorder, refusals
 from gateway.southbound import Southbound
-from gateway.status import Report
+from gateway.status import Report, count
 from gateway.store.commit import Step
 from gateway.store.errors import StoreUnavailable
 from gateway.store.store import Store
@@ -53,7 +53,6 @@ RELOAD_S = 15.0
 DURABLE_S = 10.0
 LISTEN_S = 10.0
 LOOK_EVERY_S = 2.0
-_COUNTED = {Change.ACTIVE: "alarms_raised", Change.INACTIVE: "alarms_cleared"}
 
 
 class Gateway:
@@ -75,6 +74,8 @@ class Gateway:
         self.engine = Engine(site.tags, own_alarms.rules(site), site.derived, site.sync)
         folder = Path(self.identity.data_dir) / "recordings"
         self.foreseeing = Foreseeing(store, self.engine.view, lambda: self.site, self.publish, now_ns)
+        self.alerts = Alerts(self.engine, lambda: self.site, store.memory(MEMORY), self._commanded, self.publish, now_ns)
+        self.foreseeing.forecasts.watch(self.alerts.issued)
         self.recordings = Recordings(self.engine, lambda: self.site, folder, now_ns, store.config.record)
         self.south = Southbound(self.identity, store.memory, self.engine.view, self.inbox, self.health, now_ns, self._unknown)
         self.north = Northbound(self.health, store.outbox, self.committed, self._sink_context)
@@ -91,6 +92,7 @@ class Gateway:
             north=self.north,
             south=self.south,
             performance=self.performance,
+            alerts=self.alerts,
             rules=lambda: len(self.engine.alarms.rules),
             workforce=self.foreseeing.workforce,
             urls=self.urls,
@@ -165,6 +167,7 @@ class Gateway:
             "watch": watch(self.health, self.clock, self._rebase, self.south.silences, self.inbox.put_now),
             "look": self._look(),
             "forecasts": self.foreseeing.forecasts.run(),
+            "calibrations": self.foreseeing.calibrations.run(),
             "maintain": self._maintain(),
         }
         tasks = {name: group.create_task(loop, name=name) for name, loop in running.items()}
@@ -222,9 +225,10 @@ class Gateway:
     def _take(self, update: TwinUpdate, batch: SampleBatch | None, driver: Driver | None) -> None:
         """Where an update goes: events, outbox and history into the next commit; LATEST sinks and the page at once."""
         rules = self.site.events
-        self._count(update, batch)
+        count(self.counts, update, batch)
         if update.transitions:
             self.performance.take(update.transitions)
+            self.alerts.take(update.transitions)
         events = of_transitions(update.transitions)
         if rules.publish_threshold_breaches:
             for event in events:
@@ -261,19 +265,6 @@ class Gateway:
         self.counts["samples_again"] += int(len(batch) - np.count_nonzero(keep))
         return batch.pick(np.flatnonzero(keep))
 
-    def _count(self, update: TwinUpdate, batch: SampleBatch | None) -> None:
-        counts, totals = update.counts, self.counts
-        if batch is not None and batch.origin in {Origin.SOURCE, Origin.AGAIN}:
-            totals["samples_in"] += len(batch)
-        for name in ("applied", "late", "duplicate", "skewed", "refused", "overridden", "reordered"):
-            number = getattr(counts, name)
-            if number:
-                totals[f"samples_{name}"] += number
-        for transition in update.transitions:
-            if transition.change in _COUNTED and transition.rule.limit is not Limit.PREDICTED:
-                totals[_COUNTED[transition.change]] += 1
-            totals["events"] += 1
-
     def publish(self, event: Event) -> None:
         """An event of the gateway itself: to subscribers, to the journal and to the EVERY sinks."""
         self.counts["events"] += 1
@@ -287,6 +278,7 @@ class Gateway:
         self.recordings.command("rebase", self.clock.now_ns(), delta_ns=jump_ns)
         self.engine.rebase(jump_ns)
         self.performance.rebase(jump_ns)
+        self.alerts.rebase(jump_ns)
         self.pending.snapshot_wanted = True
         self.pending.hurry()
         self.inbox.wake()
@@ -302,14 +294,15 @@ class Gateway:
             **admin.operations(self.reload, self.recordings, self._commit_twin),
             **people.operations(self.people, self.sessions.link),
             **self.foreseeing.simulations.operations(),
+            **self.foreseeing.calibrations.operations(),
             **Certificates(Path(self.identity.data_dir) / "pki", self.identity.name, now_ns).operations(),
         }
 
     def _commanded(self, kind: str, update: TwinUpdate, **args: Any) -> None:
-        """A person's command changed the engine: the same road, and a snapshot, since no sample tells of it."""
+        """A command changed the engine: the same road, and a snapshot, since no sample tells of it. A newer prediction alone waits."""
         self.recordings.command(kind, update.now_ns, **args)
         self._take(update, None, None)
-        self.pending.snapshot_wanted = True
+        self.pending.snapshot_wanted |= kind != "foretell"
         self.pending.hurry()
         self.inbox.wake()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from gateway.engine.engine import Engine
+from gateway.forecasting.alerts import rules_of as predictions
 from gateway.health import Health, State
 from gateway.model.alarm import SYSTEM_TAG, AlarmRule, Condition, Limit
 from gateway.operations.door import Commanded
@@ -26,9 +27,9 @@ _AWAY: Final = frozenset({State.DOWN, State.FAILED})
 
 
 def rules(site: Site) -> tuple[AlarmRule, ...]:
-    """All rules of a site: those of its tags, and the gateway's own unless `events.system_alarms` says no."""
+    """All rules of a site: of its tags, of the limits that are predicted, and the gateway's own unless `events.system_alarms` says no."""
     if not site.events.system_alarms:
-        return site.rules
+        return (*site.rules, *predictions(site))
     own = [
         *(_source(name) for name in site.sources),
         *(_sink(unit.name) for unit in site.upstream),
@@ -39,7 +40,7 @@ def rules(site: Site) -> tuple[AlarmRule, ...]:
         _rule(AUDIT, 800, "the audit is not written", "disk full, read-only or broken", "commands leave no record", "look at edgetwin.db"),
         _rule(CERTIFICATE, 500, "the certificate expires", "", "OPC UA clients will refuse the gateway", "edgetwin cert renew"),
     ]
-    return (*site.rules, *own)
+    return (*site.rules, *own, *predictions(site))
 
 
 def _source(name: str) -> AlarmRule:

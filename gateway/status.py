@@ -8,10 +8,13 @@ from typing import Any, Final
 import numpy as np
 
 from gateway.contracts import Figure, Identity, TwinView
+from gateway.forecasting.alerts import Alerts
 from gateway.health import Health, Unit
-from gateway.model.alarm import Limit
+from gateway.model.alarm import Change, Limit
+from gateway.model.batch import Origin, SampleBatch
 from gateway.model.instant import iso
 from gateway.model.sync import Sync
+from gateway.model.update import TwinUpdate
 from gateway.northbound import Northbound
 from gateway.performance import CHATTERERS, AlarmPerformance
 from gateway.road import Inbox, Pending
@@ -43,6 +46,7 @@ class Report:
     north: Northbound
     south: Southbound
     performance: AlarmPerformance
+    alerts: Alerts
     rules: Callable[[], int]  # how many alarm rules there are
     workforce: Callable[[], Workforce]
     urls: Callable[[], Mapping[str, str]]
@@ -71,6 +75,7 @@ class Report:
                 "Events": self.counts["events"],
             },
             "Gateway/AlarmPerformance": self.performance.figures(now_ns),
+            "Gateway/PredictedLimits": self.alerts.figures(),
         }
 
     def status(self) -> dict[str, Any]:
@@ -93,6 +98,7 @@ class Report:
             "urls": dict(self.urls()),
             "twin": self._twin(),
             "alarms": self._alarms() | {"performance": self.performance.report(now_ns)},
+            "predicted_limits": {name: part for name, part in self.alerts.report().items() if name != "limits"},
             "sources": {
                 name: self._unit(source.unit) | {"kind": source.section.kind, "tags": len(source.tags)}
                 for name, source in self.south.sources.items()
@@ -131,6 +137,7 @@ class Report:
         for word, number in self._alarms().items():
             yield "edgetwin_conditions", {"state": word}, float(number), "gauge"
         yield from self.performance.metrics(self.now_ns())
+        yield from self.alerts.metrics()
         for name, number in self.counts.items():
             yield f"edgetwin_{name}_total", {}, float(number), "counter"
         for unit in self.health.units.values():
@@ -145,6 +152,10 @@ class Report:
             yield "edgetwin_outbox_bytes", labels, float(fill.bytes), "gauge"
             yield "edgetwin_outbox_dropped_total", labels, float(fill.dropped), "counter"
             yield "edgetwin_outbox_quarantined_total", labels, float(fill.quarantined), "counter"
+
+    def predicted_limits(self) -> dict[str, Any]:
+        """What became of predicted limits: in all, and of each."""
+        return self.alerts.report()
 
     async def performance_report(self) -> dict[str, Any]:
         """What the alarms' figures say, and for what chatters the hysteresis that its history asks for."""
@@ -197,3 +208,20 @@ class Report:
     @staticmethod
     def _unit(unit: Unit) -> dict[str, Any]:
         return unit.status() | {"since": iso(unit.since_ns)}
+
+
+def count(totals: Counter[str], update: TwinUpdate, batch: SampleBatch | None) -> None:
+    """One step of the engine, into the gateway's counters. A predicted limit is no alarm."""
+    if batch is not None and batch.origin in {Origin.SOURCE, Origin.AGAIN}:
+        totals["samples_in"] += len(batch)
+    for name in ("applied", "late", "duplicate", "skewed", "refused", "overridden", "reordered"):
+        number = getattr(update.counts, name)
+        if number:
+            totals[f"samples_{name}"] += number
+    for transition in update.transitions:
+        if transition.change in _COUNTED and transition.rule.limit is not Limit.PREDICTED:
+            totals[_COUNTED[transition.change]] += 1
+        totals["events"] += 1
+
+
+_COUNTED: Final = {Change.ACTIVE: "alarms_raised", Change.INACTIVE: "alarms_cleared"}

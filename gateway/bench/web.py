@@ -73,6 +73,9 @@ class _Report:
     def metrics(self) -> list[Metric]:
         return []
 
+    def predicted_limits(self) -> dict[str, Any]:
+        return {}
+
     async def performance_report(self) -> dict[str, Any]:
         return {}
 

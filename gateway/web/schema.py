@@ -123,6 +123,51 @@ class AlarmPerformance(Shape):
     disabled: int
 
 
+class LimitVerdicts(Shape):
+    """What became of the alerts of one limit; null where there is nothing to say yet."""
+
+    condition: str
+    tag: str
+    limit: str
+    alerts: int = Field(description="that were judged")
+    hits: int = Field(description="whose limit became active within the horizon")
+    false: int
+    foreseen: int = Field(description="times that the limit became active with an alert before it")
+    missed: int = Field(description="and without one")
+    precision: float | None = Field(description="hits / alerts")
+    recall: float | None = Field(description="foreseen / (foreseen + missed)")
+    false_per_day: float
+    lead_s: float | None = Field(description="from the alert to the limit: median")
+    brier: float | None
+    brier_climatology: float | None
+    brier_skill: float | None = Field(description="1 - brier / brier_climatology")
+    scored: int
+    muted: bool
+
+
+class Verification(Shape):
+    """The same of all limits; muted: how many."""
+
+    observed_h: float
+    standing: int
+    limits_watched: int
+    alerts: int
+    hits: int
+    false: int
+    foreseen: int
+    missed: int
+    precision: float | None
+    recall: float | None
+    false_per_day: float
+    lead_s: float | None
+    brier: float | None
+    brier_climatology: float | None
+    brier_skill: float | None
+    scored: int
+    muted: int
+    limits: list[LimitVerdicts]
+
+
 class EventRow(Shape):
     event_id: str
     timestamp: str | None

@@ -82,6 +82,9 @@ class Health:
     def ready(self):
         return not self.reasons, self.reasons
 
+    def predicted_limits(self):
+        return {}
+
     async def performance_report(self):
         found = self.performance.report(START + 3600 * S)
         advised = [{"condition": name, **asdict(self.performance.advice(name)), "hysteresis": None} for name in found["chattering"]]

@@ -74,7 +74,7 @@ class Verification:
 
         The rows that are muted or unmuted by what was judged on the way.
         """
-        turned = self.elapse(now_ns, stands)
+        turned = self.elapse(now_ns, stands & ~begins)
         for row in np.flatnonzero(begins).tolist():
             self.tallies[row].claims_ns.append(now_ns)
             self._open.add(row)

@@ -28,6 +28,7 @@ _STATES: Final[dict[str, Callable[[Condition], bool]]] = {
     "all": lambda _: True,
 }
 GATEWAY: Final = "Gateway"  # whose own alarms stand under this name
+_DAY_NS: Final = 86_400_000_000_000  # what is not expected within the horizon comes last
 ROUND: Final = 500  # tags, or conditions, at a stretch
 
 
@@ -115,6 +116,29 @@ def _matches(condition: Condition, flags: tuple[bool | None, ...]) -> bool:
 async def performance(context: Context, caller: TwinReader) -> Json:  # noqa: ARG001 - asked for its permission
     """How well the alarms serve their operator, over the last 24 hours (ISA-18.2, 16.5)."""
     return Json(await context.health.performance_report())
+
+
+@router.get("/alerts", response_model=None, responses=schema.of(schema.Alarms))
+async def alerts(context: Context, caller: TwinReader) -> Json:  # noqa: ARG001 - asked for its permission
+    """Predicted limits that are of interest or silenced, the soonest first: they are acknowledged and shelved by the routes of alarms."""
+    found = {one.rule.condition: one for one in chain(context.view.each_retained(), context.view.each_silenced()) if _is_alert(one)}
+    rows = [condition_row(one) for one in sorted(found.values(), key=_soon)]
+    return Json({"total": len(rows), "offset": 0, "alarms": rows})
+
+
+@router.get("/alerts/verification", response_model=None, responses=schema.of(schema.Verification))
+async def verification(context: Context, caller: TwinReader) -> Json:  # noqa: ARG001 - asked for its permission
+    """What became of predicted limits: hits, false alarms, missed ones, lead times, Brier scores; in all and of each."""
+    return Json(context.health.predicted_limits())
+
+
+def _is_alert(condition: Condition) -> bool:
+    return condition.rule.limit is Limit.PREDICTED
+
+
+def _soon(condition: Condition) -> tuple[bool, int]:
+    told = condition.prediction
+    return not condition.active, 0 if told is None else told.expected_ns or told.issued_ns + _DAY_NS
 
 
 def _documented(body: type[BaseModel]) -> dict[str, Any]:
