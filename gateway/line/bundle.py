@@ -55,6 +55,10 @@ class Bundle:
     metadata: Mapping[str, Any]
     differing: tuple[str, ...] = ()
 
+    @property
+    def output(self) -> Path:
+        return self.folder / OUTPUT
+
 
 def preview(line: Line, now: datetime, out: Path, config: Path, command: str) -> tuple[Path, dict[str, str]]:
     """The folder of a new bundle, and its files by name."""

@@ -2,6 +2,6 @@
 
 from gateway.settings.line.load import Listing, listing, load_line
 from gateway.settings.line.snapshot import dump, load_snapshot
-from gateway.settings.line.tree import config_dir, shipped
+from gateway.settings.line.tree import KINDS, config_dir, shipped
 
-__all__ = ["Listing", "config_dir", "dump", "listing", "load_line", "load_snapshot", "shipped"]
+__all__ = ["KINDS", "Listing", "config_dir", "dump", "listing", "load_line", "load_snapshot", "shipped"]

@@ -16,7 +16,7 @@ from gateway.simulation.line.topology import checked
 
 @dataclass(frozen=True)
 class LineResult:
-    """What came of a run. summary: JSON values; telemetry and events: columns, made when they are asked for (events empty without a log)."""
+    """What came of a run. summary: JSON values; telemetry and events: columns, made when asked for (events empty without a log)."""
 
     line: Line
     seed: int
@@ -37,11 +37,18 @@ class LineResult:
 
 
 def execute(
-    line: Line, seed: int | None = None, *, replication: int = 0, events: bool = True, start: LineState | None = None
+    line: Line,
+    seed: int | None = None,
+    *,
+    replication: int = 0,
+    events: bool = True,
+    start: LineState | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> LineResult:
     """Run the line over its duration, after its warm-up; with `start` from that instant to the end, without warm-up.
 
-    seed: the line's own without one; events: keep their log. Raises LineError for what is no line or no state of it.
+    seed: the line's own without one; events: keep their log; progress: told the share that is done. Raises LineError for what is no line
+    or no state of it.
     """
     checked(line)
     own = line.seed if seed is None else seed
@@ -55,6 +62,8 @@ def execute(
     for at in _boundaries(begin, line.duration_s, line.telemetry_interval_s):
         layout.advance(at)
         snapshots.append(snapshot(layout))
+        if progress is not None:
+            progress(at / line.duration_s)
     layout.settle()
     made = summary(line, layout, snapshots)
 
