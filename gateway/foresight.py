@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import Any, Final
 from uuid import uuid4
 
@@ -16,6 +16,7 @@ from gateway.model.alarm import Limit as AlarmLimit
 from gateway.model.event import Category, Event, Severity
 from gateway.model.process import Run, RunState, Scenario
 from gateway.model.tag import TagTable
+from gateway.operations.calibrations import Calibrations, Configured
 from gateway.operations.simulations import Foresight, Simulations
 from gateway.settings import Site
 from gateway.simulation.tied import held, tied, varied
@@ -35,20 +36,41 @@ class Foreseeing:
         self, store: Store, view: TwinView, site: Callable[[], Site], publish: Callable[[Event], None], now_ns: Callable[[], int]
     ) -> None:
         self.jobs = Workers()
-        self.forecasts = Live(site, view, store, now_ns)
+        self._kept: tuple[Site, int, Site] | None = None
+        self.forecasts = Live(self.calibrated, view, store, now_ns)
         self._store, self._view, self._site, self._publish, self._now_ns = store.runs, view, site, publish, now_ns
         self.simulations = Simulations(store.runs, self.jobs, self._present, self._told, now_ns, (StoreUnavailable,))
+        self.calibrations = Calibrations(
+            store.calibrations, self.simulations.begin, store.history, lambda: view.tags, self._configured, self._said, now_ns,
+            (StoreUnavailable,),
+        )  # fmt: skip
+
+    def _configured(self) -> Configured:
+        site = self._site()
+        return Configured(site.models, site.upkeep)
+
+    def calibrated(self) -> Site:
+        """The present site, its models with the parameters that are in force; the same object until one of them changes."""
+        site, changes = self._site(), self.calibrations.changes
+        if self._kept is None or self._kept[0] is not site or self._kept[1] != changes:
+            self._kept = site, changes, replace(site, models=self.calibrations.models())
+        return self._kept[2]
+
+    def _said(self, message: str, asks: bool, details: Mapping[str, Any]) -> None:
+        level = (Severity.WARNING if asks else Severity.INFO).level
+        self._publish(Event(str(uuid4()), self._now_ns(), Category.PROCESS, level, "calibration", message, details))
 
     def _present(self) -> Foresight:
-        site, view = self._site(), self._view
+        site, view = self.calibrated(), self._view
         index, named = view.tags.index, names_of(site)
         now = {name: float(view.value[index[name]]) for name in named if name in index}
         return foresight(site, {name: value for name, value in now.items() if math.isfinite(value)})
 
     async def recall(self) -> None:
-        """At the start: runs that the last stop cut off have failed."""
+        """At the start: runs that the last stop cut off have failed, and calibrated parameters are in force again."""
         with suppress(StoreUnavailable):
             await self._store.end_interrupted("the gateway stopped before it was done")
+            await self.calibrations.load()
 
     async def scenarios(self) -> list[tuple[Scenario, bool]]:
         """By name; True: it belongs to the configuration. Raises StoreUnavailable."""
@@ -78,6 +100,7 @@ class Foreseeing:
 
     async def close(self) -> None:
         """Ends what is under way, and the workers."""
+        self.calibrations.close()
         await self.simulations.close()
         await self.jobs.close()
         await self.forecasts.close()

@@ -53,6 +53,7 @@ def _sections(site: Site) -> dict[str, Any]:
     found["tags"] = {tag.name: tag for tag in site.tags if tag.enabled}
     found["derived"] = {rule.tag: rule for rule in site.derived}
     found["models"] = {model.name: model for model in site.models}
+    found["calibrate"], found["residual"] = dict(site.upkeep), dict(site.watches)
     found["scenarios"] = dict(site.scenarios)
     found["alarms"] = {rule.condition: rule for rule in site.rules}
     return found

@@ -111,6 +111,8 @@ class _Loader:
             files=tuple(assembly.files),
             models=tuple(models.models),
             scenarios=models.scenarios,
+            upkeep=models.upkeep.calibrated,
+            watches=models.upkeep.watched,
             forecast=forecast,
         )
 

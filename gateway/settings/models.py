@@ -10,13 +10,14 @@ from gateway.settings.faults import Faults, quote
 from gateway.settings.fields import Fields
 from gateway.settings.node import BROKEN, Node
 from gateway.settings.sections import NAME
+from gateway.settings.upkeep import ReadUpkeep
 from gateway.simulation.kinds import EQUATIONS, KINDS, Kind, build, of_equations
 from gateway.simulation.process.line import Line
 from gateway.simulation.process.model import Model, ModelError
 from gateway.simulation.tied import tied
 from gateway.simulation.whatif import MOST_RUNS
 
-MODEL_KEYS: Final = frozenset({"kind", "output", "outputs", "inputs", "parameters", "noise", "equations"})
+MODEL_KEYS: Final = frozenset({"kind", "output", "outputs", "inputs", "parameters", "noise", "equations", "calibrate", "residual"})
 EQUATION_KEYS: Final = frozenset({"states", "outputs"})
 SCENARIO_KEYS: Final = frozenset({"description", "parameters", "horizon", "step", "runs"})
 UNCERTAIN: Final = frozenset({"value", "sd"})
@@ -32,6 +33,7 @@ class Models:
         self.models: list[ProcessModel] = []
         self.scenarios: dict[str, Scenario] = {}
         self._tags, self._declared, self._faults = tags, declared, faults
+        self.upkeep = ReadUpkeep(tags)
         self._given: dict[str, str] = {}  # tag -> the model that gives it
         self._sound = True
 
@@ -72,6 +74,7 @@ class Models:
         if any(not fault.warning for fault in self._faults.found[before:]):
             self._sound = False
         else:
+            self.upkeep.read(name, kind, outputs, fields)
             self.models.append(ProcessModel(name, word, outputs, inputs, parameters, spread, equations))
 
     def _kind(self, word: str, fields: Fields) -> Kind | None:

@@ -215,6 +215,7 @@ def _equations() -> Schema:
         "inputs": {"type": "object", "additionalProperties": {"anyOf": [_NAME, _NUMBER]}},
         "parameters": {"type": "object", "additionalProperties": _uncertain(either)},
         "noise": _object({word: _uncertain(_NUMBER) for word in ("process", "measurement")}),
+        **_upkeep(),
     }
     return {**_object(keys, "kind", "equations"), "anyOf": [{"required": ["output"]}, {"required": ["outputs"]}]}
 
@@ -230,9 +231,18 @@ def _model_of(word: str, kind: Kind) -> Schema:
         "inputs": _object({name: {"anyOf": [_NAME, _NUMBER]} for name in model.inputs}),
         "parameters": _object(parameters),
         "noise": _object(dict.fromkeys(kind.noises, _uncertain(_NUMBER))),
+        **_upkeep(),
     }
     single = {"output": _NAME} if len(model.outputs) == 1 else {}
     return {**_object(keys | single, "kind"), "anyOf": [{"required": [key]} for key in (*single, "outputs")]}
+
+
+def _upkeep() -> Schema:
+    names = {"type": "array", "items": _TEXT}
+    return {
+        "calibrate": _object({"every": _DURATION, "window": _DURATION, "apply": _FLAG, "parameters": names}),
+        "residual": _object({"step": _DURATION, "false_alarm": _DURATION, "stand_in": _FLAG}),
+    }
 
 
 def _uncertain(value: Schema) -> Schema:

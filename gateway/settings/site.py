@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from gateway.model.alarm import AlarmRule
+from gateway.model.calibration import Upkeep, Watch
 from gateway.model.derived import DerivedRule
 from gateway.model.process import ProcessModel, Scenario
 from gateway.model.sync import Sync
@@ -62,4 +63,6 @@ class Site:
     files: tuple[Path, ...]
     models: tuple[ProcessModel, ...] = ()
     scenarios: Mapping[str, Scenario] = field(default_factory=dict)
+    upkeep: Mapping[str, Upkeep] = field(default_factory=dict)  # by name of the model
+    watches: Mapping[str, Watch] = field(default_factory=dict)
     forecast: Forecast | None = None

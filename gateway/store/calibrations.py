@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from gateway.model.calibration import Version, VersionState
 from gateway.store.database import Database
@@ -40,10 +40,13 @@ def _versions(connection: sqlite3.Connection, model: str | None) -> list[Version
     return [_of(row) for row in rows]
 
 
-def _of(row: Sequence[object]) -> Version:
+def _of(row: Sequence[Any]) -> Version:
     *plain, parameters, spread, report, state, applied = row
-    texts = (json.loads(str(text)) for text in (parameters, spread, report))
-    return Version(*plain, *texts, VersionState(str(state)), int(str(applied)))  # type: ignore[arg-type]  # columns in this order
+    model, number, run_id, user, created_ns, start_ns, end_ns, data_hash, model_hash = plain
+    return Version(
+        model, number, run_id, user, created_ns, start_ns, end_ns, data_hash, model_hash,
+        json.loads(parameters), json.loads(spread), json.loads(report), VersionState(state), applied,
+    )  # fmt: skip
 
 
 def _add(connection: sqlite3.Connection, one: Version) -> Version:
@@ -55,9 +58,10 @@ def _add(connection: sqlite3.Connection, one: Version) -> Version:
         *(*texts, one.state.value, one.applied),
     )
     marks = ", ".join("?" * len(row))
-    connection.execute(f"INSERT INTO calibrations({_COLUMNS}) VALUES({marks})", row)  # noqa: S608  # as above
+    connection.execute(f"INSERT INTO calibrations({_COLUMNS}) VALUES({marks})", row)
     connection.execute(
-        "DELETE FROM calibrations WHERE model=? AND state<>? AND id NOT IN (SELECT id FROM calibrations WHERE model=? ORDER BY id DESC LIMIT ?)",
+        "DELETE FROM calibrations WHERE model=? AND state<>? "
+        "AND id NOT IN (SELECT id FROM calibrations WHERE model=? ORDER BY id DESC LIMIT ?)",
         (one.model, VersionState.APPLIED.value, one.model, KEPT),
     )
     return one

@@ -47,6 +47,13 @@ PLANT: Final = Schema(
             """CREATE TABLE quarantine(id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, seq INTEGER NOT NULL, topic TEXT NOT NULL,
                                        payload BLOB NOT NULL, created_ns INTEGER NOT NULL, why TEXT NOT NULL)""",
         ),
+        (
+            # one row per forecast, of all tags; then blocks of one tag each
+            "CREATE TABLE forecast_tail(id INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, lead_ns INTEGER NOT NULL, columns BLOB NOT NULL)",
+            """CREATE TABLE forecast_blocks(id INTEGER PRIMARY KEY, store_id INTEGER NOT NULL, start_ns INTEGER NOT NULL,
+                                            end_ns INTEGER NOT NULL, lead_ns INTEGER NOT NULL, columns BLOB NOT NULL,
+                                            UNIQUE(store_id, start_ns, lead_ns))""",
+        ),
     ),
 )
 
@@ -83,9 +90,10 @@ EDGETWIN: Final = Schema(
         (
             # parameters, spread and report: JSON
             """CREATE TABLE calibrations(id INTEGER PRIMARY KEY, model TEXT NOT NULL, number INTEGER NOT NULL, run_id TEXT NOT NULL,
-                                         user TEXT NOT NULL, created_ns INTEGER NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL,
-                                         data_hash TEXT NOT NULL, model_hash TEXT NOT NULL, parameters TEXT NOT NULL, spread TEXT NOT NULL,
-                                         report TEXT NOT NULL, state TEXT NOT NULL, applied INTEGER NOT NULL, UNIQUE(model, number))""",
+                                         user TEXT NOT NULL, created_ns INTEGER NOT NULL, start_ns INTEGER NOT NULL,
+                                         end_ns INTEGER NOT NULL, data_hash TEXT NOT NULL, model_hash TEXT NOT NULL,
+                                         parameters TEXT NOT NULL, spread TEXT NOT NULL, report TEXT NOT NULL,
+                                         state TEXT NOT NULL, applied INTEGER NOT NULL, UNIQUE(model, number))""",
         ),
     ),
 )

@@ -39,6 +39,7 @@ _OU: Final = "ornstein_uhlenbeck"
 _ARX: Final = "arx"
 _FIRST: Final = frozenset({"first_order", "first_order_dead_time"})
 _OFFSET: Final = "bias"
+_SURE: Final = 6.0  # standard deviations from 0
 _PLOTTED: Final = 600
 
 
@@ -86,11 +87,22 @@ class Calibration:
         """Not worse on data that neither has seen: what may be applied."""
         return self.held_out.error <= self.before.error
 
+    @property
+    def spread(self) -> dict[str, float]:
+        """Standard deviations that runs may draw from: of no noise, and of nothing that a draw could turn in sign against its sense."""
+        free = {_OFFSET, "mean"}
+        return {
+            one.name: one.sd
+            for one in self.parameters
+            if one.sd > 0 and not one.name.endswith("noise") and (one.name in free or abs(one.value) > _SURE * one.sd)
+        }
+
     def document(self) -> dict[str, Any]:
         """JSON values."""
         return {
             **{name: getattr(self, name) for name in ("model", "kind", "method", "samples", "step_s", "better")},
             "parameters": [asdict(one) for one in self.parameters],
+            "spread": self.spread,
             "fit": self.trained,
             "held_out": asdict(self.held_out),
             "before": asdict(self.before),
@@ -124,7 +136,7 @@ def calibrated(
     inputs = {name: _input(series, rule, name) for name in model.inputs}
     if rule.kind == _OU:
         return _ou(rule, model, next(iter(outputs.values()), None), start_s, end_s)
-    data = record(outputs, inputs, start_s, end_s, step_s)
+    data = record(outputs, inputs, start_s, end_s, step_s, _tags(rule))
     moved = _excited(rule, data)
     if rule.kind == _ARX:
         return _arx(rule, model, series, start_s, end_s, moved)
@@ -135,6 +147,10 @@ def _of(series: Mapping[str, Samples], tag: str) -> Samples:
     if tag not in series:
         raise Unfit(f"there are no samples of {tag}: it is not in the data")
     return series[tag]
+
+
+def _tags(rule: ProcessModel) -> dict[str, str]:
+    return {**rule.outputs, **{name: tag for name, tag in rule.inputs.items() if isinstance(tag, str)}}
 
 
 def _input(series: Mapping[str, Samples], rule: ProcessModel, name: str) -> Samples | float:
@@ -356,9 +372,8 @@ def _arx(
     p = {name: float(np.asarray(value)) for name, value in model.parameters.items()}
     period, delay = p["period"], round(p["delay"])
     na, nb = (max([int(n[1:]) for n, v in p.items() if n[0] == c and n[1:].isdigit() and v], default=1) for c in "ab")
-    data = record(
-        {n: _of(series, t) for n, t in rule.outputs.items()}, {n: _input(series, rule, n) for n in model.inputs}, start_s, end_s, period
-    )
+    outputs, inputs = {n: _of(series, t) for n, t in rule.outputs.items()}, {n: _input(series, rule, n) for n in model.inputs}
+    data = record(outputs, inputs, start_s, end_s, period, _tags(rule))
     y = np.full(data.steps + 1, np.nan)
     on = np.abs(data.at - np.round(data.at)) < 0.25
     y[np.round(data.at[on]).astype(np.intp)] = data.y[on]

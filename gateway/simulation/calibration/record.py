@@ -92,24 +92,32 @@ class Record:
 
 
 def record(
-    outputs: Mapping[str, Samples], inputs: Mapping[str, Samples | float], start_s: float, end_s: float, step_s: float | None = None
+    outputs: Mapping[str, Samples],
+    inputs: Mapping[str, Samples | float],
+    start_s: float,
+    end_s: float,
+    step_s: float | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> Record:
     """Of one window. An input holds from sample to sample (its value at the start comes from before it), and is unknown where it is Bad.
 
-    step_s: by default the median interval of the outputs. Raises Unfit that names the tag with too little to go by.
+    step_s: by default the median interval of the outputs. tags: what the faults call outputs and inputs. Raises Unfit that names one.
     """
     if not (math.isfinite(start_s) and math.isfinite(end_s) and end_s > start_s):
         raise Unfit("the window is empty: its end lies before its start")
     if not outputs:
         raise Unfit("the model gives no tag: tie one of its outputs to a measured one")
+    said = tags or {}
     windows = {name: _within(samples, start_s, end_s) for name, samples in outputs.items()}
     for name, (time, _) in windows.items():
         if time.size < FEWEST:
-            raise Unfit(f"{name} has {time.size} Good samples in the window, and {FEWEST} are the fewest: take a longer window")
+            raise Unfit(
+                f"{said.get(name, name)} has {time.size} Good samples in the window, and {FEWEST} are the fewest: take a longer window"
+            )
     first = max([start_s, *(_begin(one) for one in inputs.values() if isinstance(one, Samples))])
     if first >= end_s:
         silent = next(name for name, one in inputs.items() if isinstance(one, Samples) and _begin(one) >= end_s)
-        raise Unfit(f"nothing is known of the input {silent} in the window: take one in which it was measured")
+        raise Unfit(f"nothing is known of the input {said.get(silent, silent)} in the window: take one in which it was measured")
     times = np.concatenate([time[time >= first] for time, _ in windows.values()])
     if not times.size:
         raise Unfit("no output was measured while all inputs were known: take a longer window")
