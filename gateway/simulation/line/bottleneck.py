@@ -58,21 +58,23 @@ def _overlap(left: Sequence[Period], right: Sequence[Period]) -> list[Period]:
 
 def momentary(active: Mapping[str, Sequence[Period]]) -> list[tuple[str, float, float]]:
     """The momentary bottlenecks (machine, from, to) in order; two in a row overlap while the bottleneck shifts."""
-    every = sorted((start, end, name) for name, own in active.items() for start, end in own)
+    every = sorted(((start, -end, name) for name, own in active.items() for start, end in own))
     chain: list[tuple[str, float, float]] = []
     place = 0
     while place < len(every):
+        # the longest of those that run on beyond the last one's end; where none does, the longest of those that start next
         reach = chain[-1][2] if chain else every[place][0]
-        best: tuple[float, float, str] | None = None
+        best: tuple[str, float, float] | None = None
         while place < len(every) and every[place][0] <= reach:
-            if every[place][1] > reach and (best is None or every[place][1] - every[place][0] > best[1] - best[0]):
-                best = every[place]
+            start, minus_end, name = every[place]
+            if -minus_end > reach and (best is None or -minus_end - start > best[2] - best[1]):
+                best = (name, start, -minus_end)
             place += 1
         if best is None and place < len(every):
-            at = every[place][0]
-            best = max((one for one in every[place:] if one[0] == at), key=lambda one: one[1])
+            start, minus_end, name = every[place]  # of one start, the longest is sorted first
+            best = (name, start, -minus_end)
         if best is not None:
-            chain.append((best[2], best[0], best[1]))
+            chain.append(best)
     return chain
 
 

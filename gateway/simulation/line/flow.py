@@ -1,8 +1,8 @@
 """What flows on a line: parts, the buffers between machines, supply, arrivals and outlets, and the line's books.
 
-A part goes from hand to hand: where a machine waits at a buffer it is given the part itself, and where one stands blocked in front of a full
-buffer its part is taken the moment a place is free (blocking after service). Mass is counted in whole shares of a raw part, so that it
-closes exactly however parts are packed and cut.
+A part goes from hand to hand: where a machine waits at a buffer it is given the part itself, and where one stands blocked in front of a
+full buffer its part is taken the moment a place is free (blocking after service). Mass is counted in whole shares of a raw part, so that
+it closes exactly however parts are packed and cut.
 """
 
 from collections import deque
@@ -17,7 +17,7 @@ Steps = Generator[Event, Any, None]
 
 
 class Part:
-    """One thing on the line. units: shares of raw parts in it; form: what the last machine made of it; defective: truly; found: by inspection.
+    """One thing on the line. units: shares of raw parts in it; form: what the last machine made; defective: truly so; found: judged so.
 
     born: when it entered, the mean over its units where several were packed into one.
     """
@@ -300,7 +300,8 @@ class Arrivals:
         for buffer in self.buffers:
             buffer.givers.remove(self)
         part = self.offered
-        assert part is not None and self.signal is not None  # who stands at a buffer has a part
+        assert part is not None  # who stands at a buffer has one
+        assert self.signal is not None
         self.offered = None
         self.signal.succeed()
         return part

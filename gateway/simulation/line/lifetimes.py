@@ -1,6 +1,7 @@
 """Means of times, and what is left of a time of which some has passed."""
 
 import math
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -14,28 +15,7 @@ _SQRT_TAU: Final = math.sqrt(2 * math.pi)
 
 def mean(d: Distribution) -> float:
     """Seconds."""
-    a, b, c = d.a, d.b, d.c
-    match d.kind:
-        case "deterministic" | "exponential":
-            return a
-        case "uniform":
-            return (a + b) / 2
-        case "triangular":
-            return (a + b + c) / 3
-        case "normal":
-            return _mean_above_zero(a, b)
-        case "lognormal":
-            return a * math.exp(b * b / 2)
-        case "weibull":
-            return b * math.gamma(1 + 1 / a)
-        case "gamma":
-            return a * b
-        case "erlang":
-            return b
-        case "geometric":
-            return b / a
-        case "empirical":
-            return float(np.average(d.values, weights=d.weights or None))
+    return _MEANS[d.kind](d)
 
 
 def _mean_above_zero(mu: float, sd: float) -> float:
@@ -44,6 +24,21 @@ def _mean_above_zero(mu: float, sd: float) -> float:
         return mu
     alpha = -mu / sd
     return mu + sd * math.exp(-alpha * alpha / 2) / _SQRT_TAU / (0.5 * math.erfc(alpha / math.sqrt(2)))
+
+
+_MEANS: Final[dict[str, Callable[[Distribution], float]]] = {
+    "deterministic": lambda d: d.a,
+    "exponential": lambda d: d.a,
+    "uniform": lambda d: (d.a + d.b) / 2,
+    "triangular": lambda d: (d.a + d.b + d.c) / 3,
+    "normal": lambda d: _mean_above_zero(d.a, d.b),
+    "lognormal": lambda d: d.a * math.exp(d.b * d.b / 2),
+    "weibull": lambda d: d.b * math.gamma(1 + 1 / d.a),
+    "gamma": lambda d: d.a * d.b,
+    "erlang": lambda d: d.b,
+    "geometric": lambda d: d.b / d.a,
+    "empirical": lambda d: float(np.average(d.values, weights=d.weights or None)),
+}
 
 
 def residual(d: Distribution, passed_s: float, generator: np.random.Generator) -> float:

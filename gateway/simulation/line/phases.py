@@ -12,6 +12,7 @@ from typing import Any, Final
 from simpy import Event, Timeout
 
 from gateway.model.line import Clock, PhaseUse
+from gateway.simulation.line.chance import Draw
 from gateway.simulation.line.faults import LineError
 from gateway.simulation.line.flow import Part, Steps
 from gateway.simulation.line.station import CHANGEOVER, EXECUTE, JAMMED, MAINTENANCE, Phase, Station
@@ -60,7 +61,7 @@ def changeover(station: Station) -> Phase | None:
     change = station.machine.changeover
     if change is None:
         return None
-    times = {None: station.times(Purpose.CHANGEOVER, change.duration)}
+    usual, times = station.times(Purpose.CHANGEOVER, change.duration), dict[tuple[int, int], Draw]()
     places = {sku: place for place, sku in enumerate(station.skus)}
     for before, after, duration in change.pairs:
         times[places[before], places[after]] = station.times(Purpose.CHANGEOVER, duration)
@@ -69,7 +70,7 @@ def changeover(station: Station) -> Phase | None:
         part = station.parts[0]
         if part.product == station.product and (change.on == "product" or part.lot == station.lot):
             return None
-        draw = times.get((station.product, part.product), times[None])
+        draw = times.get((station.product, part.product), usual)
         station.product, station.lot = part.product, part.lot
         station.enter(CHANGEOVER)
         return station.work(draw())

@@ -13,7 +13,7 @@ from gateway.simulation.line.lifetimes import mean
 from gateway.simulation.line.money import economics
 from gateway.simulation.line.oee import Oee, busy_times, oee
 from gateway.simulation.line.station import STATES
-from gateway.simulation.line.tables import Snapshot, finished_units, telemetry
+from gateway.simulation.line.tables import TELEMETRY, Snapshot, finished_units, telemetry
 from gateway.simulation.line.topology import ideal_seconds, order, shares
 
 
@@ -22,7 +22,7 @@ def summary(line: Line, layout: Layout, snapshots: list[Snapshot]) -> dict[str, 
     begin, end = snapshots[0].at_s, snapshots[-1].at_s
     seconds = {machine.name: _seconds(layout, machine) for machine in line.machines}
     figures = {machine.name: _machine_oee(layout, machine, seconds[machine.name]) for machine in line.machines}
-    whole = {
+    return {
         "line": line.name,
         "scenario": line.scenario,
         "duration_s": end - begin,
@@ -37,7 +37,6 @@ def summary(line: Line, layout: Layout, snapshots: list[Snapshot]) -> dict[str, 
         "flow": _flow(layout, end - begin),
         "bottleneck": _bottleneck(line, layout, begin, end, seconds),
     }
-    return whole
 
 
 def _plain(figures: dict[str, Any]) -> dict[str, Any]:
@@ -60,7 +59,7 @@ def _machine_oee(layout: Layout, machine: Machine, seconds: dict[MachineState, f
 
 
 def _line_oee(line: Line, layout: Layout, figures: dict[str, Oee]) -> Oee:
-    """Against the machine that needs the longest for each part: its planned time, its availability, its ideal speed; good parts of the line."""
+    """Against the machine that needs the longest for each part: its planned time, availability and ideal speed; the line's good parts."""
     ideal = ideal_seconds(line)
     slowest = max(ideal, key=lambda name: ideal[name])
     books, share = layout.books, layout.share
@@ -92,15 +91,7 @@ _DOCUMENTED = frozenset({MachineState.STARVED, MachineState.EXECUTE, MachineStat
 def _production(line: Line, snapshots: list[Snapshot]) -> dict[str, Any]:
     last = snapshots[-1]
     columns = telemetry(line, [snapshots[0], last], [])
-    names = (
-        "tubes_produced",
-        "cases_produced",
-        "pallets_produced",
-        "good_pallets",
-        "defective_pallets",
-        "defects_created",
-        "defects_detected",
-    )
+    names = TELEMETRY[TELEMETRY.index("tubes_produced") : TELEMETRY.index("material_cost")]
     hours = (last.at_s - snapshots[0].at_s) / 3600.0
     totals = {name: columns[name][0] for name in names}
     return {
@@ -127,7 +118,7 @@ def _buffer(layout: Layout, place: tuple[str, str], duration: float) -> dict[str
 
 
 def _flow(layout: Layout, duration: float) -> dict[str, Any]:
-    """Units are raw parts. On closed accounting wip_mean x duration = residence_s (Little), and what entered is what left and what is inside."""
+    """Units are raw parts. Closed accounts: wip_mean x duration = residence_s (Little), and what entered is what left or is inside."""
     books, share, now = layout.books, layout.share, layout.env.now
     inside = layout.inside()
     residence = books.residence - books.carried + sum(part.units * (now - part.born) for part in inside)

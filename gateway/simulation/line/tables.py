@@ -1,6 +1,7 @@
 """The tables of a run: telemetry in deltas per interval with snapshots, and the log of events, as columns."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -34,7 +35,7 @@ TELEMETRY: Final = (
     "revenue",
     "gross_margin",
 )
-"""Before the snapshots: buffer_<origin>_<target> and state_<machine>. Pallets stand for finished units, tubes for what is made of raw parts."""
+"""Then the snapshots: buffer_<origin>_<target>, state_<machine>. Pallets stand for finished units, tubes for what is made of raw parts."""
 EVENTS: Final = ("datetime", "timestamp", "machine", "state", "event_type", "duration")
 START, CHANGE, END = "start", "state_change", "end"
 
@@ -112,7 +113,7 @@ def telemetry(line: Line, snapshots: list[Snapshot], buffers: list[tuple[str, st
 
 
 def _deltas(totals: list[Any]) -> list[Any]:
-    return [after - before for before, after in zip(totals, totals[1:], strict=False)]
+    return [after - before for before, after in pairwise(totals)]
 
 
 def _produced(line: Line, snapshots: list[Snapshot]) -> Columns:

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from itertools import pairwise
 
 from gateway.model import instant
 from gateway.model.line import REJECT, SINK, SOURCE, Calendar, Line, Machine, Product, Rates
@@ -20,6 +21,12 @@ def check_line(line: Line) -> None:
     if instant.parse(line.start) is None:
         raise LineError(f"{line.start!r} is no instant", "ISO 8601, as 2026-01-01T06:00:00Z", field="start")
     _check_rates(line.rates, "")
+    _check_names(line)
+    _check_source(line)
+    _check_calendar(line.calendar, [machine.name for machine in line.machines])
+
+
+def _check_names(line: Line) -> None:
     for product in (line.product, *line.products):
         _check_product(product)
     for sku, count in Counter(product.sku_name for product in (line.product, *line.products)).items():
@@ -31,8 +38,6 @@ def check_line(line: Line) -> None:
     for one in line.crews:
         if one.size < 1:
             raise LineError(f"the crew {one.name} has {one.size} people", "at least one", field="crews")
-    _check_source(line)
-    _check_calendar(line.calendar, [machine.name for machine in line.machines])
 
 
 def _positive(value: float, field: str, why: str, node: str = "") -> None:
@@ -85,7 +90,7 @@ def _check_calendar(calendar: Calendar, machines: list[str]) -> None:
     for name in machines:
         own = sorted((stop.start_s, stop.end_s) for stop in calendar.stops if not stop.machines or name in stop.machines)
         ends = [*own, (own[0][0] + calendar.repeat_s, 0.0)] if own and calendar.repeat_s else own
-        for (_, end), (start, _) in zip(ends, ends[1:], strict=False):
+        for (_, end), (start, _) in pairwise(ends):
             if start < end:
                 raise LineError(f"two stops of {name} overlap at {start:g} s", "one ends before the next starts", field="calendar")
 
@@ -105,6 +110,16 @@ def check_machine(machine: Machine, line: Line) -> None:
     _share(machine.quality.detection_prob, "detection_prob", name)
     _positive(machine.performance.speed, "speed", "1 for the ideal speed", name)
     _check_rates(machine.rates, name)
+    _check_upkeep(machine, line)
+    phases = [use.name for use in machine.phases]
+    if phases.count("collect") != 1:
+        raise LineError(f"its phases have collect {phases.count('collect')} times", "once, to take its parts", node=name, field="phases")
+    if len(set(phases)) != len(phases):
+        raise LineError("one of its phases is listed twice", node=name, field="phases")
+
+
+def _check_upkeep(machine: Machine, line: Line) -> None:
+    name = machine.name
     if machine.crew and machine.crew not in {crew.name for crew in line.crews}:
         raise LineError(f"there is no crew {machine.crew!r}", ", ".join(crew.name for crew in line.crews), node=name, field="crew")
     if machine.reliability and not mean(machine.reliability.mtbf) > 0:
@@ -115,12 +130,6 @@ def check_machine(machine: Machine, line: Line) -> None:
         known = {product.sku_name for product in (line.product, *line.products)}
         for sku in {sku for before, after, _ in machine.changeover.pairs for sku in (before, after)} - known:
             raise LineError(f"a changeover is for {sku!r}, which is no product of the line", node=name, field="changeover")
-    phases = [use.name for use in machine.phases]
-    for needed in ("collect", "execute"):
-        if phases.count(needed) != 1 and (needed == "collect" or not phases):
-            raise LineError(f"its phases have {needed} {phases.count(needed)} times", "once, in its place", node=name, field="phases")
-    if len(set(phases)) != len(phases):
-        raise LineError("one of its phases is listed twice", node=name, field="phases")
 
 
 def _share(value: float, field: str, node: str) -> None:
