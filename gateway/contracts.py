@@ -106,6 +106,9 @@ class Access(Protocol):
     async def recognise(self, certificate: bytes, origin: str) -> Caller:
         """By a user's X.509 certificate (DER), whose key the caller has proved to hold. Raises SignInRefused."""
 
+    async def bearer(self, secret: str, origin: str) -> Caller | None:
+        """Who holds this token; None where it opens nothing (any more), which is recorded. A program's is of `token:<its name>`."""
+
     async def told(self, caller: Caller, by: str, why: str = "") -> None:
         """Records a sign-in that was decided elsewhere (why: empty where the caller was let in); `left` the end of a session."""
 

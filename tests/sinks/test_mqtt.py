@@ -246,11 +246,6 @@ async def test_a_tag_that_a_reload_takes_leaves_no_retained_value(mosquitto, con
     await sink.close()
 
 
-def test_commands_are_refused_until_they_exist():
-    with pytest.raises(ValueError, match="not available in this version"):
-        Config(url="mqtt://h", commands=True)
-
-
 @pytest.mark.parametrize("prefix", ["a/+", "$SYS", "/a", "a#"])
 def test_prefixes_are_topics(prefix):
     with pytest.raises(ValueError):  # noqa: PT011  pydantic's own text

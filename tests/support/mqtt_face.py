@@ -3,10 +3,11 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import aiomqtt
 
@@ -55,11 +56,14 @@ class Outbox:
 class MqttFace:
     """sink, engine, outbox and what they were told."""
 
-    def __init__(self, url: str, tags: Sequence[Tag], rules: Sequence[AlarmRule] = (), **config):
+    def __init__(
+        self, url: str, tags: Sequence[Tag], rules: Sequence[AlarmRule] = (), *, context: Mapping[str, Any] | None = None, **config
+    ):
+        """context: what of the SinkContext is another than usual."""
         self.table = TagTable.of(tags)
         self.engine = Engine(self.table, rules, [], Sync(update_frequency=1000))
         self.report, self.outbox = Report(), Outbox()
-        context = SinkContext(
+        usual = SinkContext(
             name="hq",
             gateway=Identity("line1", PATH, "boot1", "0.1.0", str(Path("/tmp"))),
             view=self.engine.view,
@@ -72,7 +76,7 @@ class MqttFace:
             now_ns=time.time_ns,
             access=People(),
         )
-        self.sink = MqttSink(Config(url=url, **config), context)
+        self.sink = MqttSink(Config(url=url, **config), replace(usual, **(context or {})))
 
     def step(self, values, status=0, at_ns=None):
         """One message of the plant, tag -> value; its rows go to the outbox."""

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from gateway.contracts import Duration
+from gateway.model.address import is_loopback
 from gateway.wire.mqtt.endpoint import NO_FILES, Endpoint, Protocol, Tls, parse_url, topic_error
 
 
@@ -38,7 +39,8 @@ class Config(BaseModel):
     values: Values | None = Field(default_factory=lambda: Values.model_validate({}), description="null = no values")
     alarms: bool = True
     events: bool = True
-    commands: bool = False
+    forecasts: bool = Field(True, description="the newest forecast of each tag, on <prefix>/_forecast/<tag>")
+    commands: bool = Field(False, description="take commands on <prefix>/_cmd/<command>, each with a machine token of the API")
 
     @field_validator("url")
     @classmethod
@@ -55,12 +57,12 @@ class Config(BaseModel):
             raise ValueError("a prefix begins with neither $ nor /")
         return prefix.rstrip("/") if prefix else prefix
 
-    @field_validator("commands")
-    @classmethod
-    def _commands(cls, commands: bool) -> bool:
-        if commands:
-            raise ValueError("commands over MQTT are not available in this version: leave it out, or false")
-        return commands
+    @model_validator(mode="after")
+    def _commands_in_private(self) -> "Config":
+        host, _, encrypted = parse_url(self.url)
+        if self.commands and not encrypted and not is_loopback(host):
+            raise ValueError("commands: their tokens would go in clear to a broker beyond this machine; use mqtts://")
+        return self
 
     @model_validator(mode="after")
     def _password_needs_user(self) -> "Config":

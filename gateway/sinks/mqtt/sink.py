@@ -11,14 +11,16 @@ import numpy as np
 
 from gateway.contracts import Delivery, NotConnected, Rejected, SinkContext
 from gateway.model.alarm import Limit
-from gateway.model.batch import Mask, Rows
+from gateway.model.batch import Mask, Rows, every
 from gateway.model.event import Category, Event, Severity
 from gateway.model.instant import iso
 from gateway.model.outbox import ALARMS, BACKLOG, LAST, LIVE, OutboxRow
 from gateway.model.update import Columns, TwinUpdate
 from gateway.sinks.mqtt import encode
+from gateway.sinks.mqtt.commands import Commanding
 from gateway.sinks.mqtt.config import Config
 from gateway.sinks.mqtt.encode import Encoder
+from gateway.sinks.mqtt.forecasts import Foretelling
 from gateway.sinks.mqtt.span import Span
 from gateway.wire.mqtt import packets, reasons
 from gateway.wire.mqtt.client import Last, Link, Outgoing
@@ -51,6 +53,9 @@ class MqttSink:
         self._left: set[str] = set()  # topics of tags that a reload took: their retained values have to go
         self._dirty: Mask = np.zeros(0, np.bool_)
         self._pacer: asyncio.Task[None] | None = None
+        forecasts = context.forecasts if config.forecasts else None
+        self._foretelling = None if forecasts is None else Foretelling(forecasts, context, self._prefix, config.qos)
+        self._commanding = Commanding(context, self._prefix) if config.commands else None
 
     # --- connection ------------------------------------------------------------------------------------------------------------------
 
@@ -68,9 +73,16 @@ class MqttSink:
             await self._flush(link)
         if values is not None and values.delivery == "LATEST" and values.publish_interval:
             self._pacer = asyncio.create_task(self._pace(link, values.publish_interval))
+        if self._foretelling is not None:
+            self._foretelling.begin(link)
+        if self._commanding is not None:
+            await self._commanding.begin(link)
 
     async def close(self) -> None:
         link, self._link = self._link, None
+        for part in (self._foretelling, self._commanding):
+            if part is not None:
+                part.close()
         pacer, self._pacer = self._pacer, None
         if pacer is not None:
             pacer.cancel()
@@ -98,10 +110,12 @@ class MqttSink:
     # --- LATEST ----------------------------------------------------------------------------------------------------------------------
 
     async def gone(self) -> None:
-        """Nobody writes to this client, so all that can come is the end of the link."""
+        """Hands on the commands that come; without them all that can come is the end of the link."""
         link = self._alive()
         while True:
-            await link.receive()
+            messages = await link.receive()
+            if self._commanding is not None:
+                self._commanding.take(link, messages)
 
     async def write(self, update: TwinUpdate) -> None:
         """Publish what the update reports: always the twin's newest values, so that a slow broker gets fewer of them, not older ones."""
@@ -135,8 +149,10 @@ class MqttSink:
         return self._encoder
 
     async def _forget(self, link: Link) -> None:
-        """A tag that is no more leaves no retained value."""
+        """A tag that is no more leaves no retained value, and no forecast."""
         self._current()
+        if self._foretelling is not None:
+            self._foretelling.look()
         if self._left:
             gone = sorted(self._left)
             self._tell(gone, await link.publish([Outgoing(topic, b"", retain=True) for topic in gone]))
@@ -183,9 +199,12 @@ class MqttSink:
 
     async def _send_batch(self, link: Link, ids: Rows) -> int:
         view, encoder = self._context.view, self._current()
-        known = ids[view.source_ns[ids] > 0]  # columns have no word for a tag without any time
-        text = {row: view.text[tag_id] for row, tag_id in enumerate(known.tolist()) if tag_id in view.text} if view.text else {}
-        rows = Columns(known.astype(np.int32), view.value[known], view.status[known], view.source_ns[known], text)
+        source_ns = view.source_ns[ids]
+        timed = source_ns > 0  # columns have no word for a tag without any time
+        if not every(timed):
+            ids, source_ns = ids[timed], source_ns[timed]
+        text = {row: view.text[tag_id] for row, tag_id in enumerate(ids.tolist()) if tag_id in view.text} if view.text else {}
+        rows = Columns(ids.astype(np.int32), view.value[ids], view.status[ids], source_ns, text)
         topic, count = f"{self._prefix}/_batch", 0
         head = packets.topic_head(topic, link.version)
         for payload, size in encoder.batches(rows, link.max_packet):

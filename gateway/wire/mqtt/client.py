@@ -31,12 +31,13 @@ _SUBSCRIBE_SLICE: Final = 100
 
 
 class Outgoing(NamedTuple):
-    """One QoS 1 message; properties are user properties and go with MQTT 5 only."""
+    """One QoS 1 message; properties are user properties; they and what a request is recognised by go with MQTT 5 only."""
 
     topic: str
     payload: bytes
     retain: bool = False
     properties: Sequence[tuple[str, str]] = ()
+    correlation: bytes = b""
 
 
 class Last(NamedTuple):
@@ -212,7 +213,7 @@ class Link:
         mid = self._wire.paho._mid_generate()
         while mid in self._inflight:
             mid = self._wire.paho._mid_generate()
-        properties = packets.user_properties(message.properties) if self.version == V5 else None
+        properties = packets.user_properties(message.properties, message.correlation) if self.version == V5 else None
         packet = packets.publish_qos1(message.topic, message.payload, message.retain and self._retain_available, mid, properties)
         if len(packet) > self.max_packet:
             burst.settle(place, reasons.PACKET_TOO_LARGE)

@@ -15,6 +15,9 @@ V5: Final = 5
 V311: Final = 4
 NO_PROPERTIES: Final = b"\x00"
 _USER_PROPERTY: Final = 0x26  # MQTT 5, 3.3.2.3.7
+_RESPONSE_TOPIC, _CORRELATION_DATA, _SUBSCRIPTION_IDENTIFIER = 0x08, 0x09, 0x0B
+_TEXTS: Final = frozenset({_RESPONSE_TOPIC, _CORRELATION_DATA, 0x03, _USER_PROPERTY})  # 0x03: Content Type
+_FIXED: Final = {0x01: 1, 0x02: 4, 0x23: 2}  # Payload Format Indicator, Message Expiry Interval, Topic Alias: bytes of each
 _HEAD_BYTES: Final = 66_000  # enough of an oversized packet for its topic and packet identifier
 
 _short = struct.Struct("!H")
@@ -25,13 +28,17 @@ class Malformed(Exception):
 
 
 class Message(NamedTuple):
-    """One received PUBLISH. payload is None where it was too large to be kept; mid is 0 at QoS 0."""
+    """One received PUBLISH. payload is None where it was too large to be kept; mid is 0 at QoS 0.
+
+    properties: the block of MQTT 5 without its length, for `reply_to`.
+    """
 
     topic: bytes
     payload: bytes | None
     mid: int
     retain: bool
     dup: bool
+    properties: bytes = b""
 
 
 class Frame(NamedTuple):
@@ -60,9 +67,11 @@ def text(word: str) -> bytes:
     return _short.pack(len(raw)) + raw
 
 
-def user_properties(pairs: Iterable[tuple[str, str]]) -> bytes:
-    """A property block that holds only user properties (MQTT 5, 2.2.2)."""
+def user_properties(pairs: Iterable[tuple[str, str]], correlation: bytes = b"") -> bytes:
+    """A property block that holds only user properties, and what a request is recognised by (MQTT 5, 2.2.2)."""
     block = b"".join(bytes((_USER_PROPERTY,)) + text(name) + text(value) for name, value in pairs)
+    if correlation:
+        block += bytes((_CORRELATION_DATA,)) + _short.pack(len(correlation)) + correlation
     return length_bytes(len(block)) + block
 
 
@@ -102,12 +111,43 @@ def parse_publish(frame: Frame, version: int) -> Message:
         place += 2
     if cut:
         return Message(topic, None, mid, bool(first & 1), bool(first & 8))
+    begin = place
     if version == V5:
-        length, place = _length_at(body, place)
-        place += length
+        length, begin = _length_at(body, place)
+        place = begin + length
     if place > len(body):
         raise Malformed("PUBLISH shorter than its own lengths")
-    return Message(topic, body[place:], mid, bool(first & 1), bool(first & 8))
+    return Message(topic, body[place:], mid, bool(first & 1), bool(first & 8), body[begin:place])
+
+
+def reply_to(properties: bytes) -> tuple[str, bytes]:
+    """Response Topic ("": none) and Correlation Data of a PUBLISH (MQTT 5, 3.3.2.3.5 and 3.3.2.3.6). Raises Malformed."""
+    topic, correlation, place = "", b"", 0
+    while place < len(properties):
+        kind, place = properties[place], place + 1
+        if kind in _FIXED:
+            place += _FIXED[kind]
+        elif kind == _SUBSCRIPTION_IDENTIFIER:
+            _, place = _length_at(properties, place)
+        elif kind in _TEXTS:
+            first, place = _piece(properties, place)
+            if kind == _USER_PROPERTY:
+                _, place = _piece(properties, place)
+            topic = first.decode(errors="replace") if kind == _RESPONSE_TOPIC else topic
+            correlation = first if kind == _CORRELATION_DATA else correlation
+        else:
+            raise Malformed(f"PUBLISH with property {kind}")
+    return topic, correlation
+
+
+def _piece(data: bytes, place: int) -> tuple[bytes, int]:
+    """Bytes with their length in front, and their end."""
+    if place + 2 > len(data):
+        raise Malformed("a property without its length")
+    end = place + 2 + _short.unpack_from(data, place)[0]
+    if end > len(data):
+        raise Malformed("a property longer than its block")
+    return data[place + 2 : end], end
 
 
 def parse_puback(body: bytes) -> tuple[int, int]:
