@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from errno import EISDIR
 from pathlib import Path
 
 Write = Callable[[Path], None]
@@ -23,6 +24,9 @@ def write_all(folder: Path, files: Mapping[str, Write]) -> list[Path]:
         for name, write in files.items():
             begun[name] = folder / f".{name}.{os.getpid()}.part"
             write(begun[name])
+        for name in files:
+            if (folder / name).is_dir():
+                raise IsADirectoryError(EISDIR, "it is a folder", str(folder / name))
         return [_put(path, folder / name) for name, path in begun.items()]
     except OSError as error:
         at = Path(error.filename) if error.filename else folder

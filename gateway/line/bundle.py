@@ -111,7 +111,7 @@ def read(folder: Path) -> Bundle:
     snapshot = _bytes(folder / SNAPSHOT)
     expected, found = metadata["config_hash"], _hash(snapshot)
     if found != expected:
-        why = f"{folder / SNAPSHOT} was changed since it was configured: its hash is {found}, {METADATA} says {expected}"
+        why = f"{folder / SNAPSHOT} was changed since it was configured: its hash is {found}, {folder / METADATA} says {expected}"
         raise BundleError(why, "put the file back, or change the configuration and configure again")
     line = load_snapshot(snapshot.decode("utf-8"), folder / SNAPSHOT)
     if metadata.get("seed") != line.seed:
@@ -122,8 +122,9 @@ def read(folder: Path) -> Bundle:
 
 
 def _metadata(path: Path) -> dict[str, Any]:
+    content = _bytes(path)
     try:
-        found = json.loads(_bytes(path))
+        found = json.loads(content)
     except ValueError as error:
         raise BundleError(f"{path} is not JSON: {error}", "configure again") from None
     if not isinstance(found, dict) or found.get("format") != FORMAT or not isinstance(found.get("config_hash"), str):

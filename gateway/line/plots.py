@@ -28,7 +28,7 @@ COLORS: Final[Mapping[MachineState, str]] = {
 """What makes parts is green, what waits is blue, what fails is warm, what is planned is grey."""
 COLUMNS: Final = 1600
 """Of the Gantt chart: where more states change within one, their shares stand above each other."""
-_LOSSES: Final = ("good", "rejects", "speed and stops", "starved", "blocked", "jammed", "changeover", "down")
+_LOSSES: Final = ("good", "rejects", "speed", "starved", "blocked", "jammed", "changeover", "down")
 
 
 def plots(result: LineResult, kind: str) -> dict[str, Write]:
@@ -135,7 +135,7 @@ def losses(machine: Mapping[str, Any]) -> dict[str, float]:
     made = figures["oee"] / figures["quality"] if figures["quality"] else 0.0
     waits = {word: seconds.get(word.upper(), 0.0) / planned for word in ("starved", "blocked", "jammed", "changeover", "down")}
     speed = 1.0 - made - sum(waits.values())
-    return {"good": figures["oee"], "rejects": made - figures["oee"], "speed and stops": max(speed, 0.0), **waits}
+    return {"good": figures["oee"], "rejects": made - figures["oee"], "speed": max(speed, 0.0), **waits}
 
 
 def _oee(result: LineResult) -> "Figure":
@@ -148,10 +148,10 @@ def _oee(result: LineResult) -> "Figure":
     for row, machine in enumerate(machines.values()):
         left = 0.0
         for word, share in losses(machine).items():
-            if share > 1e-9:
+            if share > 0.002:
                 shown.add(word)
                 frame.barh(row, share, left=left, color=colors[word], height=0.7)
-                if share >= 0.035:
+                if share >= 0.03:
                     dark = word in {"good", "blocked", "down", "rejects", "changeover"}
                     frame.text(
                         left + share / 2, row, f"{share:.1%}", ha="center", va="center", fontsize=8, color="white" if dark else "black"
@@ -182,8 +182,8 @@ def _buffers(result: LineResult) -> "Figure":
     at = [time_s / size for time_s in telemetry["time"]]
     for frame, edge in zip(frames, edges, strict=False):
         own = levels[edge.origin, edge.target]
-        frame.fill_between(at, own, step="pre", color="#4a7fb5", alpha=0.35, linewidth=0)
-        frame.step(at, own, where="pre", color="#4a7fb5", linewidth=1.2)
+        frame.fill_between(at, own, step="post", color="#4a7fb5", alpha=0.35, linewidth=0)
+        frame.step(at, own, where="post", color="#4a7fb5", linewidth=1.2)
         if edge.capacity is not None:
             frame.axhline(edge.capacity, color="firebrick", linestyle="--", linewidth=1)
             frame.annotate(
@@ -195,5 +195,5 @@ def _buffers(result: LineResult) -> "Figure":
         frame.grid(alpha=0.3)
     frames[-1].set_xlabel(f"time ({unit})")
     frames[-1].set_xlim(0, result.line.duration_s / size)
-    figure.suptitle(f"{result.line.name}: buffers, and their capacity (dashed)", fontsize=11, x=0.01, ha="left")
+    figure.suptitle(f"{result.line.name}: buffers at the end of each interval, and their capacity (dashed)", fontsize=11, x=0.01, ha="left")
     return figure
