@@ -6,24 +6,25 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-import numpy as np
 import structlog
 
 from gateway.contracts import TwinView
-from gateway.forecasting.outlooks import outlook_of, scores_of
+from gateway.forecasting.outlooks import issues_of, outlook_of, scores_of
 from gateway.forecasting.plan import Plan
 from gateway.forecasting.sampler import Sampler
 from gateway.jobs.resident import resident
 from gateway.model.forecast import Foretold, Outlook, Scores
 from gateway.settings import Site
+from gateway.store.errors import StoreUnavailable
 from gateway.store.store import Store
-from gateway.work import Job, JobFailed
+from gateway.work import Job, JobFailed, JobResult
 
 log = structlog.get_logger()
 
 LOOK_S: Final = 1.0  # between two looks at a configuration that forecasts nothing
 DEADLINE_S: Final = 30.0
 SAVE_S: Final = 60.0  # between two saves: what a worker that is killed forgets
+UPKEEP_S: Final = 60.0
 LAST_S: Final = 3.0  # for the save at the stop
 
 
@@ -32,6 +33,7 @@ class Live:
 
     def __init__(self, site: Callable[[], Site], view: TwinView, store: Store, now_ns: Callable[[], int]) -> None:
         self._site, self._view, self._now_ns = site, view, now_ns
+        self._store, self._upkeep_s = store, 0.0
         self._file, self._save_s = str(store.path / "forecast.state"), time.monotonic() + SAVE_S
         self.jobs = resident()
         self.fault: str | None = None
@@ -74,7 +76,7 @@ class Live:
     async def past(self, tag_id: int, start_ns: int, end_ns: int, limit: int | None = None) -> Foretold:
         if tag_id not in self.tags:
             raise KeyError(tag_id)
-        return Foretold(np.zeros(0, np.int64), *(np.zeros(0) for _ in range(3)))
+        return await self._store.forecasts.past(tag_id, start_ns, end_ns, limit)
 
     def scores(self) -> Scores | None:
         self._follow()
@@ -141,6 +143,16 @@ class Live:
         self._newest, self._scores = outlook, scores
         for told in tuple(self._watching):
             told(outlook)
+        with suppress(StoreUnavailable):  # the commit loop says so, and opens it again
+            await self._keep(plan, at_ns, result)
+
+    async def _keep(self, plan: Plan, at_ns: int, result: JobResult) -> None:
+        """What was said is stored; now and then what is too old goes."""
+        await self._store.forecasts.put(issues_of(plan, at_ns, result))
+        if time.monotonic() >= self._upkeep_s:
+            self._upkeep_s = time.monotonic() + UPKEEP_S
+            kept = plan.rule.retention
+            await self._store.keep_forecasts(round(kept.age * 1e9), kept.bytes)
 
     def _failed(self, fault: JobFailed) -> None:
         self.failed += 1

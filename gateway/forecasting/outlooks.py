@@ -6,6 +6,7 @@ import numpy as np
 
 from gateway.forecasting.plan import Plan
 from gateway.model.forecast import QUANTILES, Outlook, Prediction, Scores
+from gateway.store.forecasts import Issues
 from gateway.work import Column, JobResult
 
 
@@ -29,6 +30,14 @@ def outlook_of(plan: Plan, at_ns: int, result: JobResult) -> Outlook:
         at_ns, plan.step_ns, plan.lead, plan.tag_id, p50 - half, p50, p50 + half, tuple(at_lead),
         np.asarray(part["skill"], np.float64), _predictions(plan, part, at_ns, at_end),
     )  # fmt: skip
+
+
+def issues_of(plan: Plan, at_ns: int, result: JobResult) -> Issues:
+    """What is stored of a forecast: its distribution at each horizon that is scored."""
+    mean, half = np.asarray(result.arrays["knots"], np.float32)
+    horizon_s = np.asarray(result.arrays["score_horizon_s"], np.float64)
+    ids = plan.tag_id.astype(np.int32)
+    return Issues(np.array([at_ns], np.int64), ids, horizon_s, result.values["lead_knot"], mean[None], half[None])
 
 
 def _predictions(plan: Plan, part: Mapping[str, Column], at_ns: int, models: list[str]) -> tuple[tuple[Prediction, ...], ...]:

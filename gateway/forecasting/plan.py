@@ -7,8 +7,8 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from gateway.model.alarm import AlarmRule, Limit
 from gateway.forecasting.sampler import Samples
+from gateway.model.alarm import AlarmRule, Limit
 from gateway.model.batch import Floats, Mask
 from gateway.model.tag import Tag
 from gateway.settings import Site

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.contracts import Series
-from gateway.store import bounds, codec, journal, pages, state, tail
+from gateway.store import bounds, codec, forecasts, journal, pages, state, tail
 from gateway.store.ages import JUMP_NS, Ages
 from gateway.store.config import StoreConfig
 from gateway.store.database import Database, page_bytes
@@ -152,7 +152,7 @@ def _drop_tail(connection: sqlite3.Connection) -> int:
 def _expire(connection: sqlite3.Connection, too_old: Callable[[int], bool], keep_bytes: int) -> int:
     """Remove a slice of the oldest blocks that are too old or too many; how many."""
     used = (_pragma(connection, "page_count") - _pragma(connection, "freelist_count")) * page_bytes(connection)
-    surplus = used - keep_bytes
+    surplus = used - keep_bytes - forecasts.used_bytes(connection)
     gone = []
     rows = connection.execute("SELECT id, end_ns, length(columns) FROM blocks ORDER BY id LIMIT ?", (SLICE_BLOCKS,))
     for block_id, end_ns, size in rows:

@@ -29,7 +29,7 @@ def write(path: Path, words: Mapping[str, Any], arrays: Mapping[str, NDArray[Any
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **{str(number): array for number, array in enumerate(arrays.values())})
     text = json.dumps({"words": dict(words), "keys": list(arrays)}).encode()
-    body = _LENGTH.pack(len(text)) + text + pack(buffer.getbuffer(), 1)
+    body = _LENGTH.pack(len(text)) + text + pack(buffer.getvalue(), 1)
     fresh = path.with_name(path.name + ".new")
     with fresh.open("wb") as file:
         os.fchmod(file.fileno(), 0o600)

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic_ns, perf_counter_ns
 from typing import Final, Self, TypeVar
@@ -32,6 +33,7 @@ from gateway.store.errors import Lost, StoreDamaged
 from gateway.store.errors import SchemaTooNew as SchemaTooNew
 from gateway.store.errors import StoreLocked as StoreLocked
 from gateway.store.errors import StoreUnavailable as StoreUnavailable
+from gateway.store.forecasts import ForecastTable
 from gateway.store.history import History
 from gateway.store.journal import Journal
 from gateway.store.lock import DirectoryLock
@@ -104,6 +106,7 @@ class Store:
         self.people = PeopleTable(lambda: self._edgetwin)
         self.runs = RunTable(lambda: self._edgetwin)
         self.calibrations = CalibrationTable(lambda: self._edgetwin)
+        self.forecasts = ForecastTable(lambda: self._plant, lambda: self._names.of_tag, FOR_PEOPLE, FOR_UPKEEP)
         self.outbox = Outbox(lambda: self._plant, config.outbox, FOR_THE_ROAD, elapsed_ns)
 
     @classmethod
@@ -268,6 +271,11 @@ class Store:
             await maintenance.upkeep(
                 self._plant, self.outbox, self.config, self._figures, self._ages, now_ns, FOR_UPKEEP, self.history.lost
             )
+
+    async def keep_forecasts(self, age_ns: int, most_bytes: int) -> None:
+        """Upkeep of the forecasts that were issued: blocks, and what is too old or too much goes. Raises StoreUnavailable."""
+        async with self._upkeep:
+            await self.forecasts.maintain(partial(self._ages.older, age_ns), most_bytes)
 
     async def reopen(self) -> None:
         """After StoreUnavailable: never go on with the same handle (a failed fsync may have dropped pages from the cache)."""

@@ -108,7 +108,7 @@ def test_alpha_follows_gibbs_and_candes_and_stays_within_its_clamp():
         missed = bool(rng.random() < 0.5)
         adaptive.learn(0, one(1.0), np.array([missed]), row)
         if seen >= conformal.FIRST:
-            level = min(max(level + 0.05 * (0.1 - missed), conformal.LOWEST), conformal.HIGHEST)
+            level = min(max(level + 0.05 * (0.1 - missed), conformal.DEEPEST), conformal.HIGHEST)
         assert adaptive.level[0, 0] == pytest.approx(level, abs=1e-12)
     assert np.isfinite(adaptive.width).all()
 

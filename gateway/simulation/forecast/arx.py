@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.simulation.forecast.forecaster import Array, Mask, Normal
+from gateway.simulation.forecast.kalman import JUMP, JUMPS, SPARE
 
 FORGET: Final = 0.998  # per step of the grid
 PRIOR: Final = 10.0  # variance of a coefficient against its error variance, in the data's own scale
@@ -44,6 +45,7 @@ class Arx:
     square: Array
     weight: Array
     reach: Array
+    jumps: Array
     future: Array | None = None
     name: str = field(default="arx")
 
@@ -57,7 +59,7 @@ class Arx:
         return cls(
             grid_s, order, inputs, np.zeros((tags, k)), np.zeros((tags, k, k)), nan.copy(), nan, np.full((tags, inputs), np.nan),
             np.zeros((tags, inputs)), np.zeros((tags, order - 1)), np.zeros((tags, k)), zero, whole - 1, whole.copy(), whole.copy(),
-            zero.copy(), zero.copy(), zero.copy(),
+            zero.copy(), zero.copy(), zero.copy(), zero.copy(),
         )  # fmt: skip
 
     def drive(self, u: Array, future: Array | None = None) -> None:
@@ -78,12 +80,12 @@ class Arx:
         new = np.where(taken, y, 0.0)
         self.y0 = np.where(taken & np.isnan(self.y0), new, self.y0)
         ready = taken & (self.run > self.order - 1)
-        if ready.any():
-            self._learn(ready, new)
+        jumped = self._learn(ready, new) if ready.any() else np.zeros(y.size, bool)
         dy = np.where(self.run > 0, new - self.y, 0.0)
         if self.order > 1:
             shifted = np.concatenate([dy[:, None], self.dy[:, :-1]], axis=1)
             self.dy = np.where((self.run > 0)[:, None] & taken[:, None], shifted, np.where(taken[:, None], 0.0, self.dy))
+        self.dy[jumped] = 0.0  # it is no way of the process
         self.y = np.where(taken, new, self.y)
         self.reach = np.maximum(self.reach, np.where(taken, np.abs(new - np.nan_to_num(self.y0)), 0.0))
         self.run = self.run + taken
@@ -92,7 +94,8 @@ class Arx:
         parts = ((self.y - self.y0)[:, None], self.dy, self.u - np.nan_to_num(self.u0), np.ones((self.y.size, 1)))
         return np.concatenate(parts, axis=1)
 
-    def _learn(self, ready: Mask, new: Array) -> None:
+    def _learn(self, ready: Mask, new: Array) -> Mask:
+        """Which tags jumped: of that, nothing is learned."""
         x = np.where(ready[:, None], self._regressors(), 0.0)
         target = np.where(ready, new - self.y, 0.0)
         self.learned = self.learned + ready
@@ -100,9 +103,12 @@ class Arx:
         self.scale = self.scale + np.where(settling[:, None], x * x, 0.0)
         if (begins := ready & (self.learned == SETTLE)).any():
             self._begin(begins)
+        jumped = np.zeros(ready.size, bool)
         rows = np.flatnonzero(ready & (self.learned > SETTLE))
         if rows.size:
-            self._least_squares(rows, x[rows], target[rows])
+            jumped[rows] = self._least_squares(rows, x[rows], target[rows])
+        self.jumps = np.maximum(self.jumps - ready / SPARE, 0.0) + jumped
+        return jumped
 
     def _begin(self, rows: Mask) -> None:
         """The prior: independent coefficients, each in the scale of its regressor; a regressor that stood still counts like the others."""
@@ -110,11 +116,16 @@ class Arx:
         typical = np.where(mean > 0, mean, np.maximum(mean.max(axis=1, keepdims=True), 1e-12))
         self.cov[rows] = np.eye(self.theta.shape[1]) * (PRIOR / typical)[:, None, :]
 
-    def _least_squares(self, rows: npt.NDArray[np.intp], x: Array, target: Array) -> None:
+    def _least_squares(self, rows: npt.NDArray[np.intp], x: Array, target: Array) -> Mask:
         cov, theta = self.cov[rows], self.theta[rows]
         error = target - (theta * x).sum(1)
         px = (cov @ x[:, :, None])[:, :, 0]
         spread = (x * px).sum(1)
+        usual = self.square[rows] / np.maximum(self.weight[rows], 1.0)
+        known = (self.weight[rows] > 4 * self.theta.shape[1]) & (usual > 0) & (self.jumps[rows] < JUMPS)
+        jumped: Mask = known & (error * error > JUMP * JUMP * usual * (1 + spread))
+        spread = np.where(jumped, 0.0, spread)
+        px[jumped], error = 0.0, np.where(jumped, 0.0, error)
         gain = px / (FORGET + spread)[:, None]
         self.theta[rows] = theta + gain * error[:, None]
         cov = cov - gain[:, :, None] * px[:, None, :]
@@ -122,9 +133,10 @@ class Arx:
         told = spread > 1e-3
         cov = (cov + cov.transpose(0, 2, 1)) / 2  # what is not symmetric grows with every 1 / FORGET
         self.cov[rows] = np.where(told[:, None, None], cov / FORGET, cov)
-        late = self.learned[rows] > SETTLE + self.theta.shape[1]
+        late = (self.learned[rows] > SETTLE + self.theta.shape[1]) & ~jumped
         self.square[rows] = np.where(late, FORGET * self.square[rows] + error * error / (1 + spread), self.square[rows])
         self.weight[rows] = np.where(late, FORGET * self.weight[rows] + 1, self.weight[rows])
+        return jumped
 
     def predict(self, horizon_s: Array) -> Normal:
         """The recursion over its own grid, then straight lines between; NaN until it has learned something."""

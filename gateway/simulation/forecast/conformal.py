@@ -18,8 +18,10 @@ Mask = npt.NDArray[np.bool_]
 SCORES: Final = 199  # kept per tag and horizon
 FIRST: Final = 19  # so many scores, and the split conformal interval is finite at alpha 0.1 with room to spare
 GAMMA: Final = 0.02
-LOWEST: Final = 0.002  # alpha's clamp: never the whole line for ever
-HIGHEST: Final = 0.5  # and never a point
+LOWEST: Final = 0.002  # of alpha, from which the scores' own quantile has nothing more to give
+HIGHEST: Final = 0.5  # alpha's clamp: never a point
+DEEPEST: Final = -1.0  # and below: never the whole line for ever
+DOUBLED: Final = 3.0  # steps of GAMMA below LOWEST that double the band: scores that grow leave the band behind, so misses widen it on
 
 
 def rank(n: int, alpha: float) -> int:
@@ -72,7 +74,7 @@ class Adaptive:
         self.scores[row, knot, seen % self.scores.shape[2]] = score
         self.count[row, knot] = seen + 1
         level = self.level[row, knot] + np.where(seen >= FIRST, self.gamma[knot] * (self.alpha - missed), 0.0)
-        self.level[row, knot] = np.clip(level, LOWEST, HIGHEST)
+        self.level[row, knot] = np.clip(level, DEEPEST, HIGHEST)
         self.width[row, knot] = self._width(knot, row)
 
     def _width(self, knot: int, row: npt.NDArray[np.intp]) -> Array:
@@ -84,5 +86,7 @@ class Adaptive:
         bound = ordered[np.arange(row.size), np.clip(np.minimum(k, kept) - 1, 0, None)].astype(np.float64)
         edge = 1 / (kept + 1)
         if (beyond := level < edge).any():
-            bound[beyond] *= normal.quantiles(1 - level[beyond] / 2) / normal.quantiles(1 - edge[beyond] / 2)
+            far = np.maximum(level[beyond], LOWEST)
+            bound[beyond] *= normal.quantiles(1 - far / 2) / normal.quantiles(1 - edge[beyond] / 2)
+            bound[beyond] *= 2.0 ** ((far - level[beyond]) / (GAMMA * DOUBLED))
         return np.asarray(np.where(kept >= FIRST, bound, normal.quantile(1 - self.alpha / 2)))

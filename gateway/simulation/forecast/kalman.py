@@ -17,6 +17,9 @@ from gateway.simulation.forecast.forecaster import Array, Mask, Normal
 
 FORGET: Final = 0.998  # per sample: the newest 500 count
 SETTLE: Final = 4  # innovations that a diffuse start takes before they count
+JUMP: Final = 8.0  # sigma of an innovation from which the process is taken to have jumped: a delivery, another lot, a valve
+JUMPS: Final = 3.0  # so many at once, and one more for each SPARE samples; more are no jumps but the noise, and teach as such
+SPARE: Final = 100.0
 _TINY: Final = 1e-300
 
 Dynamics = Callable[[Array], tuple[Array, Array, Array, Array, Array, Array]]
@@ -36,6 +39,7 @@ class Bank:
     x0, x1, p00, p01, p11   (n, k)
     ln_s, square            (n, k)  means of ln S and of nu^2/S, with forgetting
     seen                    (n,)    Good samples so far
+    jumps                   (n,)    lately: after one the state starts from the sample, and slope and noises stay
     nis                     (n,)    nu^2 / (sigma^2 S) of the likeliest member at its last sample, sigma^2 of before it; NaN without one
     """
 
@@ -56,6 +60,7 @@ class Bank:
     weight: Array = field(init=False)
     seen: npt.NDArray[np.int64] = field(init=False)
     nis: Array = field(init=False)
+    jumps: Array = field(init=False)
     carries: bool = True
 
     def start(self, tags: int) -> "Bank":
@@ -67,6 +72,7 @@ class Bank:
         for name in ("x0", "x1", "p00", "p01", "p11", "ln_s", "square", "weight"):
             setattr(self, name, np.zeros(shape))
         self.seen, self.nis = np.zeros(tags, np.int64), np.full(tags, np.nan)
+        self.jumps = np.zeros(tags)
         return self
 
     def update(self, dt_s: Array, y: Array, good: Mask) -> None:
@@ -97,24 +103,31 @@ class Bank:
         s = self.p00 + self.noise
         nu = y - self.x0
         ratio = nu * nu / s
-        self._judge(ratio, s, later)
+        jumped = self._judge(ratio, s, later)
         k0, k1 = np.where(rows, self.p00 / s, 0.0), np.where(rows, self.p01 / s, 0.0)
         self.x0 = self.x0 + k0 * nu
         self.x1 = self.x1 + k1 * nu
         self.p11 = self.p11 - k1 * self.p01
         self.p01 = (1 - k0) * self.p01
         self.p00 = (1 - k0) * self.p00
+        if jumped.any():
+            self.x0[jumped] = y[jumped]
+            self.p00[jumped], self.p01[jumped] = self.noise, 0.0
 
-    def _judge(self, ratio: Array, s: Array, later: Mask) -> None:
+    def _judge(self, ratio: Array, s: Array, later: Mask) -> Mask:
+        """Fitness and scale learn from the innovations, but for those of a jump, which it answers."""
         best, row = self.best(), np.arange(self.seen.size)
         sigma2 = np.ones(row.size) if self.fixed else self.sigma2()[row, best]
         known = later & ((self.seen >= SETTLE) | self.fixed) & (sigma2 > 0)
         self.nis = np.where(known, ratio[row, best] / np.where(sigma2 > 0, sigma2, 1.0), np.nan)
-        counts = (later & (self.seen >= SETTLE))[:, None]
+        jumped = known & (self.seen >= SPARE) & (self.nis > JUMP * JUMP) & (self.jumps < JUMPS) & (not self.fixed)
+        self.jumps = np.maximum(self.jumps - later / SPARE, 0.0) + jumped
+        counts = (later & (self.seen >= SETTLE) & ~jumped)[:, None]
         keep = np.where(counts, self.forget, 1.0)
         self.weight = keep * self.weight + counts
         self.ln_s = keep * self.ln_s + np.where(counts, np.log(s), 0.0)
         self.square = keep * self.square + np.where(counts, ratio, 0.0)
+        return jumped
 
     def sigma2(self) -> Array:
         """(tags, members) the scale of all noises, by matching the innovations."""

@@ -29,6 +29,7 @@ Rows = npt.NDArray[np.intp]
 KNOTS: Final = (1 / 600, 1 / 120, 1 / 60, 1 / 20, 1 / 10, 1 / 5, 1 / 2, 1.0)
 WORST: Final = 20.0  # a conformal score, in sd: one that was wild says no more than that
 HELD: Final = 0.1  # share of a horizon that the sample which scores it may be older than its time
+SHARPEST: Final = 1e-3  # of persistence's sd: no model is taken to know more than that, however still it was so far
 _Z95: Final = normal.quantile(0.95)
 
 
@@ -163,6 +164,7 @@ class Rolling:
         self.model = self._chosen(mean)
         place = self.model[None].astype(np.intp)
         centre, own = (np.take_along_axis(part, place, 0)[0] for part in (mean, sd))
+        own = np.maximum(own, SHARPEST * np.nan_to_num(sd[0]))
         spread = own * self.adaptive.width / _Z95
         for knot in np.flatnonzero(now_s + 1e-6 >= self.next_s).tolist():
             at_s = float(self.knots_s[knot])
@@ -189,7 +191,7 @@ class Rolling:
             variance[row] += np.where(part > 0, part * said.sd**2, 0.0)
         width = (self.adaptive.width[:, low] * (1 - share) + self.adaptive.width[:, high] * share) / _Z95
         known = ~np.isnan(self.last)[:, None]
-        sd = np.where(known, np.sqrt(variance) * width, np.nan)
+        sd = np.where(known, np.maximum(np.sqrt(variance), SHARPEST * np.nan_to_num(self.members[0].predict(horizon_s).sd)) * width, np.nan)
         mean = np.where(known, mean, np.nan)
         bands = {p: mean + normal.quantile(p) * sd for p in QUANTILES}
         nearer = self.model[:, np.where(share > 0.5, high, low)]
