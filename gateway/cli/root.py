@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import audit, cert, change, exchange, forecast, inspect, line, login, run, scenario, simulate, token, user
+from gateway.cli import audit, calibrate, cert, change, exchange, forecast, inspect, line, login, run, scenario, simulate, token, user
 from gateway.cli.failure import Failure
 
 
@@ -54,6 +54,7 @@ app.command()(inspect.watch)
 app.command()(change.record)
 app.command()(run.replay)
 app.command()(simulate.simulate)
+app.command()(calibrate.calibrate)
 app.add_typer(scenario.app, name="scenario")
 app.add_typer(line.app, name="line")
 app.command()(exchange.export)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.operations.simulations import Foresight
     from gateway.settings import Site
     from gateway.simulation.whatif import Ask
+    from gateway.work import Column
 
 DEADLINE_S: Final = 600.0
 _METER: Final = "energy_register"
@@ -214,7 +215,7 @@ def _flat(tree: Any, path: str = "") -> dict[str, Any]:
     return found
 
 
-def work(kind: str, args: Mapping[str, Any], seed: int) -> dict[str, Any]:
+def work(kind: str, args: Mapping[str, Any], seed: int, arrays: Mapping[str, Column] | None = None) -> dict[str, Any]:
     """The values of a job, done in a worker, with its progress where it takes long."""
     from gateway.jobs.workers import Workers
     from gateway.work import Job, JobFailed
@@ -223,7 +224,7 @@ def work(kind: str, args: Mapping[str, Any], seed: int) -> dict[str, Any]:
         workers = Workers(1)
         try:
             with bands.Progress(kind) as progress:
-                return dict((await workers.run(Job(kind, args, seed=seed, deadline_s=DEADLINE_S), progress)).values)
+                return dict((await workers.run(Job(kind, args, arrays or {}, seed=seed, deadline_s=DEADLINE_S), progress)).values)
         finally:
             await workers.close()
 

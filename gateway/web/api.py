@@ -11,6 +11,7 @@ from gateway.web.guard import Guard
 from gateway.web.routes import (
     alarms,
     audit,
+    calibrations,
     certificates,
     commands,
     diagnostics,
@@ -58,6 +59,7 @@ def build(context: WebContext) -> FastAPI:
         audit.router,
         certificates.router,
         simulations.router,
+        calibrations.router,
         stream,
     ):
         app.include_router(router, prefix=PREFIX)

@@ -72,6 +72,13 @@ def _plain(value: float | None) -> int | None:
     return None if value is None else int(value)
 
 
+def _calibration(tag: str | None, window: float | None) -> Mapping[str, Any]:
+    wrong = _unfit(window, whole=False, least=0, exclusive=True)
+    if wrong:
+        raise MethodRefused(_BAD_INVALID_ARGUMENT, (0, wrong))
+    return {"tag": tag or ""} | ({} if window is None else {"window_s": window})
+
+
 def _run_of(result: Mapping[str, Any]) -> tuple[str]:
     return (str(result["run"]),)
 
@@ -102,5 +109,28 @@ SIMULATION_METHODS: Final = (
         *(SIMULATION, "Cancel", "simulation.cancel", "End a run that is under way."),
         (Argument("run", int(Builtin.STRING), array=False, description="The run."),),
         lambda run: {"run": run or ""},
+    ),
+    Declared(
+        *(SIMULATION, "Calibrate", "calibration.run", "Parameters of the model that gives this tag, from its history; kept, not in force."),
+        (
+            Argument("tag", int(Builtin.STRING), array=False, description="A tag that a model gives."),
+            Argument("window", int(Builtin.DOUBLE), array=False, description="Seconds of the newest history. Null: as usual.", usual=True),
+        ),
+        _calibration,
+        (_SHOWN,),
+        _run_of,
+    ),
+    Declared(
+        *(SIMULATION, "ApplyCalibration", "calibration.apply", "Put a version of calibrated parameters in force."),
+        (
+            Argument("model", int(Builtin.STRING), array=False, description="The model's name."),
+            Argument("version", int(Builtin.UINT32), array=False, description="The number of the version."),
+        ),
+        lambda model, version: {"model": model or "", "version": int(version)},
+    ),
+    Declared(
+        *(SIMULATION, "RollbackCalibration", "calibration.rollback", "Go back to the parameters that were in force before."),
+        (Argument("model", int(Builtin.STRING), array=False, description="The model's name."),),
+        lambda model: {"model": model or ""},
     ),
 )
