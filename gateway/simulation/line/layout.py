@@ -99,7 +99,7 @@ class Layout:
             start = starts.get(station.machine.name)
             first = self._begun(station, start) if start else None
             station.interrupted_by(stops(self.line.calendar, station.machine.name, self.env.now))
-            if start and start.state is MachineState.DOWN and station.failure_at < NEVER:
+            if start and start.state == MachineState.DOWN and station.failure_at < NEVER:
                 station.halted()
             self.env.process(station.run(first))
 
@@ -138,14 +138,14 @@ class Layout:
             station.product = self.skus.index(start.changed_to)
         reliability = machine.reliability
         if reliability:
-            worn = start.age_s if state is not MachineState.DOWN else 0.0
+            worn = start.age_s if state != MachineState.DOWN else 0.0
             station.life = residual(reliability.mtbf, worn, self.chance.stream(f"{machine.name}/begun", Purpose.FAILURE))
-        if state not in _HOLDING and state is not MachineState.BLOCKED:
+        if state not in _HOLDING and state != MachineState.BLOCKED:
             return None
         station.state = STATES.index(state)
         station.passive = WAITING[station.state]
-        timed = bool(reliability and reliability.clock is Clock.TIME)
-        if state is MachineState.DOWN and timed:
+        timed = bool(reliability and reliability.clock == Clock.TIME)
+        if state == MachineState.DOWN and timed:
             left = residual(reliability.mttr, passed, chance) if reliability else 0.0
             return self._down(station, left)
         station.parts.extend(self._held(machine))
@@ -154,7 +154,7 @@ class Layout:
     def _left(self, machine: Machine, state: MachineState, passed: float, chance: np.random.Generator) -> float:
         """Seconds until the present state ends."""
         speed = machine.performance.speed
-        if state is MachineState.EXECUTE:
+        if state == MachineState.EXECUTE:
             return residual(machine.cycle_time_sec, passed * speed, chance) / speed
         times = {
             MachineState.DOWN: machine.reliability and machine.reliability.mttr,
@@ -173,9 +173,9 @@ class Layout:
         """The rest of a cycle: what is left of the present state, and the phases that follow it."""
         names = list(station.phases)
         place = names.index("execute") if "execute" in names else len(names)
-        if state is MachineState.EXECUTE:
+        if state == MachineState.EXECUTE:
             station.cycle_s = left
-        elif state is MachineState.BLOCKED:
+        elif state == MachineState.BLOCKED:
             place += 1
         else:
             attended = state in {MachineState.DOWN, MachineState.MAINTENANCE}
@@ -185,7 +185,7 @@ class Layout:
             steps = station.phases[name]()
             if steps is not None:
                 yield from steps
-        if state is MachineState.BLOCKED:
+        if state == MachineState.BLOCKED:
             station.cycles -= 1  # counted when it was done, before the run
 
     # --- the account ---

@@ -109,7 +109,7 @@ def breakdown(station: Station) -> Phase | None:
     1 - exp(-cycle / MTBF).
     """
     reliability = station.machine.reliability
-    if reliability is None or reliability.clock is Clock.TIME or reliability.within_cycle:
+    if reliability is None or reliability.clock == Clock.TIME or reliability.within_cycle:
         return None
 
     def check() -> Steps | None:
@@ -152,7 +152,7 @@ def execute(station: Station) -> Phase:
     """The work: EXECUTE for the cycle's time, with failures at their instant where the machine is declared so."""
     env, enter = station.env, station.enter
     reliability = station.machine.reliability
-    if reliability and reliability.clock is Clock.OPERATION and reliability.within_cycle:
+    if reliability and reliability.clock == Clock.OPERATION and reliability.within_cycle:
         return lambda: _execute_failing(station)
 
     def work() -> Iterable[Event]:

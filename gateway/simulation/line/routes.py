@@ -79,11 +79,11 @@ class Routes:
             return self.reject.offer(part)
         if len(ways) == 1:
             return ways[0].target.offer(part)
-        if self.routing is Routing.WEIGHTED:
+        if self.routing == Routing.WEIGHTED:
             return self._by_weight(ways, part)
-        if self.routing is Routing.ROUND_ROBIN:
+        if self.routing == Routing.ROUND_ROBIN:
             return self._in_turn(ways, part)
-        if self.routing is Routing.MOST_ROOM:
+        if self.routing == Routing.MOST_ROOM:
             ways = sorted(ways, key=lambda way: -way.target.room())
         return any(way.target.offer(part) for way in ways)
 

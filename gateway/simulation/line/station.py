@@ -240,7 +240,7 @@ class Station:
     def interrupted_by(self, stops: Iterator[Stop]) -> None:
         """The planned stops ahead. On the time clock the life that was drawn ends at its instant."""
         self._stops = stops
-        if self.machine.reliability and self.machine.reliability.clock is Clock.TIME:
+        if self.machine.reliability and self.machine.reliability.clock == Clock.TIME:
             self.failure_at = self.env.now + self.life
         self._stop = next(stops, None)
         self._arm()

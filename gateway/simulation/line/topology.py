@@ -117,7 +117,7 @@ def _check_ways(line: Line, machine: Machine) -> None:
     outgoing = [edge for edge in line.edges if edge.origin == machine.name]
     if not any(_good_may_pass(edge) for edge in outgoing):
         raise LineError("a good part has no way on from it", "an edge without condition, or with `not is_defective`", node=machine.name)
-    if machine.routing is Routing.WEIGHTED and not sum(edge.weight for edge in outgoing) > 0:
+    if machine.routing == Routing.WEIGHTED and not sum(edge.weight for edge in outgoing) > 0:
         raise LineError("its edges weigh nothing together", "a weight above 0", node=machine.name, field="weight")
 
 
@@ -176,7 +176,7 @@ def visits(line: Line) -> dict[str, float]:
     for name in [SOURCE, *order(line)]:
         share = 1.0 if name == SOURCE else passing[name]
         edges = [edge for edge in line.edges if edge.origin == name and not edge.rework and _good_may_pass(edge, made.get(name, 1.0))]
-        weights = [edge.weight if routing.get(name) is Routing.WEIGHTED else 1.0 for edge in edges]
+        weights = [edge.weight if routing.get(name) == Routing.WEIGHTED else 1.0 for edge in edges]
         for edge, weight in zip(edges, weights, strict=True):
             passing[edge.target] += share * weight / (sum(weights) or 1.0)
     return {machine.name: passing[machine.name] for machine in line.machines}
