@@ -205,6 +205,11 @@ class Pending:
         self.closed = True
         self.hurry()
 
+    @property
+    def full(self) -> bool:
+        """Whether there is no room."""
+        return not self._room.is_set()
+
     async def room(self) -> None:
         """Wait while it is full."""
         await self._room.wait()

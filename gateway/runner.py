@@ -20,7 +20,7 @@ import structlog
 from gateway.contracts import Delivery, Driver, EverySink, LatestSink, NotConnected, OutboxView, Rejected, Sink, Watched
 from gateway.health import Health, State, Unit
 from gateway.model import quality
-from gateway.model.batch import Origin, SampleBatch
+from gateway.model.batch import Origin, SampleBatch, some
 from gateway.model.tag import Tag
 from gateway.model.update import TwinUpdate
 from gateway.road import Inbox, LatestQueue, Pending, Wake
@@ -75,7 +75,8 @@ async def run_engine(engine: Engine, inbox: Inbox, pending: Pending, take: Take,
         deadline = engine.next_deadline()
         wait_s = None if deadline is None else max(0.0, (deadline - now_ns()) / 1e9)
         found = await inbox.get(wait_s)
-        await pending.room()
+        if pending.full:
+            await pending.room()
         at_ns = now_ns()
         if found is not None:
             driver, batch = found
@@ -288,9 +289,10 @@ def _handed_on(update: TwinUpdate, unit: Unit) -> None:
     samples = int(np.count_nonzero(update.reported))
     if samples:
         unit.count("samples", samples)
-        measured = update.reported & (update.rows.status < _BAD)
-        source_ns = update.rows.source_ns
-        unit.latency.add(unit.now_ns(), source_ns if measured.all() else source_ns[measured])
+        source_ns, bad = update.rows.source_ns, update.rows.status >= _BAD
+        if samples < source_ns.size or some(bad):
+            source_ns = source_ns[update.reported & ~bad]
+        unit.latency.add(unit.now_ns(), source_ns)
 
 
 async def _pump_every(sink: EverySink, stream: str, outbox: OutboxView, committed: Wake, unit: Unit) -> None:

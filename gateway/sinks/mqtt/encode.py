@@ -12,7 +12,7 @@ import orjson
 
 from gateway.model import quality
 from gateway.model.alarm import Transition
-from gateway.model.batch import Floats, Rows, TagIds, Times
+from gateway.model.batch import Floats, Rows, TagIds, Times, every, some
 from gateway.model.event import Event, Severity
 from gateway.model.instant import iso, iso_column
 from gateway.model.outbox import OutboxRow
@@ -41,6 +41,7 @@ class Encoder:
         self._tails = [b',"unit":' + orjson.dumps(tag.unit) + b"}" if tag.unit else b"}" for tag in tags]
         self._labels = {tag.tag_id: {b"%d" % n: json(label) for n, label in tag.labels.items()} for tag in tags if tag.labels}
         self._whole = tags.type != TagType.FLOAT  # not written as a float
+        self._any_whole = some(self._whole)
         self._columns: OrderedDict[bytes, bytes] = OrderedDict()  # tag_ids of a batch -> its array of names: the same sets come again
 
     def values_json(self, tag_id: TagIds | Rows, value: Floats, status: Statuses, text: Mapping[int, str]) -> list[bytes]:
@@ -78,11 +79,11 @@ class Encoder:
         size = self.batch_values(max_packet)
         for start in range(0, len(rows), size):
             part = slice(start, start + size)
-            text = {row - start: words for row, words in rows.text.items() if start <= row < start + size}
+            text = {row - start: words for row, words in rows.text.items() if start <= row < start + size} if rows.text else {}
             ids, source_ns, status = rows.tag_id[part], rows.source_ns[part], rows.status[part]
             first_ns = int(source_ns.min())
-            stated = bool(status.any())
-            if stated or self._whole[ids].any():
+            stated = np.count_nonzero(status) > 0
+            if stated or (self._any_whole and some(self._whole[ids])):
                 values = b",".join(self.values_json(ids, rows.value[part], status, text))
             else:
                 values = _floats(np.ascontiguousarray(rows.value[part]))
@@ -124,7 +125,8 @@ def _floats(column: Floats) -> bytes:
 
 def offsets_ms(offset_ns: Times) -> Any:
     """Distances as milliseconds: integers where they are whole."""
-    return offset_ns // 1_000_000 if not (offset_ns % 1_000_000).any() else offset_ns / 1e6
+    whole = offset_ns // 1_000_000
+    return whole if every(whole * 1_000_000 == offset_ns) else offset_ns / 1e6
 
 
 def alarm(transition: Transition, tag: Tag | None) -> bytes:
