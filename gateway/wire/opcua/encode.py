@@ -188,8 +188,8 @@ def _records(values: Values, kind: int, stamps: int, rows: NDArray[np.intp] | No
     mask = _mask(kind, stamps, values.status, values.source)
     layout = _record(kind, mask)
     body = np.empty(4 + values.handle.size * layout.itemsize + 4, np.uint8)
-    _COUNT.pack_into(body, 0, values.handle.size)
-    _COUNT.pack_into(body, body.size - 4, _NULL)  # no diagnostics
+    _COUNT.pack_into(body.data, 0, values.handle.size)
+    _COUNT.pack_into(body.data, body.size - 4, _NULL)  # no diagnostics
     record = body[4:-4].view(layout)
     record["handle"] = values.handle
     _fill(record, kind, mask, values.value, values.status, values.source, values.server)

@@ -66,7 +66,8 @@ class _Protocol(UASocketProtocol):
             self._process_received_data(data[at:] if at else data)
 
     def _is_reply(self, request: int) -> bool:
-        return type(self._callbackmap.get(request)) is Reply
+        waiting: dict[int, Any] = self._callbackmap
+        return type(waiting.get(request)) is Reply
 
 
 class _Inner(UaClient):

@@ -6,7 +6,7 @@ import asyncio
 import struct
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from asyncua import ua
 from asyncua.common.utils import Buffer, NotEnoughData, ServiceError
@@ -167,7 +167,8 @@ class Processor(UaProcessor):
             return False
         if self._transport.get_write_buffer_size() > limits.UNREAD_BYTES:
             return False
-        publish = usual_publish(data, at + HEAD_BYTES, at + size, session.auth_token.Identifier)
+        token: Any = session.auth_token.Identifier
+        publish = usual_publish(data, at + HEAD_BYTES, at + size, token)
         if publish is None or len(publish.acknowledgements) > limits.ITEMS_PER_CALL:
             return False
         whole = self._connection.whole(data, at, _every)
@@ -194,9 +195,9 @@ class Processor(UaProcessor):
         self._fault(handle, request, code)
 
     def _fault(self, handle: int, request: int, code: int) -> None:
-        fault = ua.ServiceFault()
+        fault, none, number = ua.ServiceFault(), cast("ua.UInt32", 0), cast("ua.UInt32", request)
         fault.ResponseHeader.ServiceResult = status_code(code)
-        self.send_response(handle, ua.SequenceHeader(0, request), fault)
+        self.send_response(handle, ua.SequenceHeader(none, number), fault)
 
     async def _process_message(self, typeid: ua.NodeId, requesthdr: ua.RequestHeader, seqhdr: Any, body: Buffer) -> bool:
         service = typeid.Identifier if typeid.NamespaceIndex == 0 else None

@@ -7,7 +7,7 @@ read at each publishing timer and compared.
 import asyncio
 import struct
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -21,6 +21,7 @@ from gateway.wire.opcua import limits, ticks
 from gateway.wire.opcua.event_items import EventHub
 from gateway.wire.opcua.face import Action, Items, Machine
 from gateway.wire.opcua.guards import finite
+from gateway.wire.opcua.heads import Acknowledgement
 from gateway.wire.opcua.items import MonitoredItems
 from gateway.wire.opcua.terms import status_code
 from gateway.wire.opcua.transfer import Owner
@@ -310,7 +311,7 @@ class Publishing(SubscriptionService):
         found.machine.used()
         return ua.StatusCode()
 
-    def acknowledged(self, session_id: ua.NodeId, acknowledgements: list[ua.SubscriptionAcknowledgement]) -> list[int]:
+    def acknowledged(self, session_id: ua.NodeId, acknowledgements: Sequence[Acknowledgement]) -> list[int]:
         """StatusCodes of one Publish request's acknowledgements. Raises ServiceError BadNoSubscription."""
         if not self.of(session_id) and session_id not in self._farewells:
             raise ServiceError(ua.StatusCodes.BadNoSubscription)
