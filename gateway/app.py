@@ -95,6 +95,7 @@ class Gateway:
             alerts=self.alerts,
             rules=lambda: len(self.engine.alarms.rules),
             workforce=self.foreseeing.workforce,
+            forecasts=self.foreseeing.forecasts,
             urls=self.urls,
             now_ns=now_ns,
         )

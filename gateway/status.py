@@ -8,7 +8,9 @@ from typing import Any, Final
 import numpy as np
 
 from gateway.contracts import Figure, Identity, TwinView
+from gateway.forecasting import report as forecasts
 from gateway.forecasting.alerts import Alerts
+from gateway.forecasting.live import Live
 from gateway.health import Health, Unit
 from gateway.model.alarm import Change, Limit
 from gateway.model.batch import Origin, SampleBatch
@@ -49,6 +51,7 @@ class Report:
     alerts: Alerts
     rules: Callable[[], int]  # how many alarm rules there are
     workforce: Callable[[], Workforce]
+    forecasts: Live
     urls: Callable[[], Mapping[str, str]]
     now_ns: Callable[[], int]
 
@@ -75,6 +78,7 @@ class Report:
                 "Events": self.counts["events"],
             },
             "Gateway/AlarmPerformance": self.performance.figures(now_ns),
+            "Gateway/Forecast": forecasts.figures(self.forecasts, now_ns),
             "Gateway/PredictedLimits": self.alerts.figures(),
         }
 
@@ -114,6 +118,7 @@ class Report:
             "counters": dict(self.counts),
             "process": process_figures(),
             "workers": asdict(self.workforce()),
+            "forecast": forecasts.status(self.forecasts),
         }
 
     def metrics(self) -> Iterator[Metric]:
@@ -137,6 +142,7 @@ class Report:
         for word, number in self._alarms().items():
             yield "edgetwin_conditions", {"state": word}, float(number), "gauge"
         yield from self.performance.metrics(self.now_ns())
+        yield from forecasts.metrics(self.forecasts)
         yield from self.alerts.metrics()
         for name, number in self.counts.items():
             yield f"edgetwin_{name}_total", {}, float(number), "counter"

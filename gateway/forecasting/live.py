@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+import numpy as np
 import structlog
 
 from gateway.contracts import TwinView
@@ -38,6 +39,7 @@ class Live:
         self.jobs = resident()
         self.fault: str | None = None
         self.issued = self.failed = 0
+        self.began = ""  # how the roll that speaks now began, in words
         self.seconds = 0.0
         self._of: Site | None = None
         self._plan: Plan | None = None
@@ -81,6 +83,19 @@ class Live:
     def scores(self) -> Scores | None:
         self._follow()
         return self._scores
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the tags, rows as everywhere."""
+        self._follow()
+        return () if self._plan is None else tuple(tag.name for tag in self._plan.tags)
+
+    @property
+    def lead_knot(self) -> int | None:
+        """Which horizon of the scores is the lead; None before the first score."""
+        if self._scores is None or self._plan is None:
+            return None
+        return int(np.searchsorted(self._scores.horizon_s, self.lead_ns / 1e9 - 1e-6))
 
     # --- the task --------------------------------------------------------------------------------------------------------------------
 
@@ -134,7 +149,8 @@ class Live:
         if save:
             self._save_s = time.monotonic() + SAVE_S
         if result.values["began"]:
-            log.info("forecasts", why=result.values["began"], tags=len(plan.tags))
+            self.began = result.values["began"]
+            log.info("forecasts", why=self.began, tags=len(plan.tags))
         if self._plan is None or self._plan.roll != plan.roll or sampler is not self._sampler:
             return  # a reload has asked for something else meanwhile
         if self.fault is not None:
@@ -171,6 +187,6 @@ class Live:
 
     async def _save(self) -> None:
         """With the samples that no forecast has seen yet."""
-        if self._plan is not None and self._sampler is not None and len(self._sampler) and self._newest is not None:
+        if self._plan is not None and self._sampler is not None and self._newest is not None:
             args, arrays = self._plan.asked(self._now_ns(), self._sampler.take(), self._file, save=True)
             await self.jobs.run(Job("forecast", args, arrays, deadline_s=LAST_S))

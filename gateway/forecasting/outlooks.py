@@ -47,6 +47,7 @@ def _predictions(plan: Plan, part: Mapping[str, Column], at_ns: int, models: lis
         tuple(
             Prediction(word, threshold, probability, early_s, median_s, late_s, at_ns, model)
             for word, threshold, probability, early_s, median_s, late_s in zip(words, *limits, strict=False)
+            if probability == probability  # a tag of which nothing was heard has none  # noqa: PLR0124  NaN
         )
         for words, model, *limits in rows
     )

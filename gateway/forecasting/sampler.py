@@ -57,4 +57,7 @@ class Sampler:
     def take(self) -> Samples:
         """All that waits, oldest first."""
         rows, self._rows = self._rows, []
-        return np.array([row[0] for row in rows], np.int64), np.stack([row[1] for row in rows]), np.stack([row[2] for row in rows])
+        y, good = np.empty((len(rows), self._tag_id.size)), np.empty((len(rows), self._tag_id.size), bool)
+        for at, (_, values, there) in enumerate(rows):
+            y[at], good[at] = values, there
+        return np.array([row[0] for row in rows], np.int64), y, good

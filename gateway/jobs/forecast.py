@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from gateway.jobs.table import Impossible
 from gateway.model.forecast import P95, Crossing, Scores
 from gateway.simulation.forecast.forecaster import Array, Mask
 from gateway.simulation.forecast.keep import Unfit, restore, saved
@@ -63,6 +64,8 @@ def forecast(args: Mapping[str, Any], arrays: Mapping[str, Column], _generator: 
 
 def _begun(args: Mapping[str, Any], steady_ns: npt.NDArray[np.int64], before: _Roll | None) -> tuple[_Roll, str]:
     """(the roll that these arguments ask for, with what is known already; what became of that, in words)."""
+    if not steady_ns.size:
+        raise Impossible("no roll without a sample")
     tags, lead_s = tuple(args["tags"]), args["lead"] * args["step_s"]
     rolling = Rolling.of(len(tags), args["horizon_s"], args["step_s"], every_s=args["every_s"], lead_s=lead_s)
     roll = _Roll(args["roll"], tags, rolling, int(steady_ns[0]))
