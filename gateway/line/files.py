@@ -16,7 +16,7 @@ def report(result: LineResult) -> dict[str, Any]:
     return {"run": result.line.name, "seed": result.seed, "line_digest": f"sha256:{digest(result.line)}", **result.summary}
 
 
-def write(result: LineResult, folder: Path, *, tables: bool = True, parquet: bool = False, pictures: str = "") -> list[Path]:
+def write(result: LineResult, folder: Path | str, *, tables: bool = True, parquet: bool = False, pictures: str = "") -> list[Path]:
     """The paths written. pictures: png or svg. Raises Unwritable where nothing was changed."""
     files = dict[str, Write]()
     if tables:
@@ -31,7 +31,7 @@ def write(result: LineResult, folder: Path, *, tables: bool = True, parquet: boo
         from gateway.line.plots import plots
 
         files |= {f"{name}.{pictures}": draw for name, draw in plots(result, pictures).items()}
-    return write_all(folder, files)
+    return write_all(Path(folder), files)
 
 
 def _csv(columns: Columns) -> Write:

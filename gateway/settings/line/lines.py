@@ -31,6 +31,12 @@ from gateway.settings.line.resolve import machine_nodes
 from gateway.settings.node import Node
 
 SEED: Final = 42
+RUN: Final = ("name", "description", "scenario", "product", "duration", "warm_up", "seed", "telemetry_interval", "start_time", "calendar")
+SCENARIO: Final = ("name", "description", "topology", "equipment", "behavior", "source")
+TOPOLOGY: Final = ("name", "description", "source", "stations", "nodes", "edges", "crews", "calendar", "cost_rates")
+EDGE: Final = ("source", "target", "capacity", "condition", "priority", "weight", "rework")
+PRODUCT: Final = ("name", "description", "size_oz", "net_weight_g", "units_per_case", "cases_per_pallet", "material_cost", "selling_price")
+SOURCE_KEYS: Final = ("name", "description", "arrivals", "quantity", "lots", "when_full")
 MOST_MACHINES: Final = 500
 MOST_INTERVALS: Final = 1_000_000
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -55,11 +61,9 @@ class _Reader:
 
     def line(self) -> Line | None:
         """All sections, each looked at even where another one is wrong."""
-        self.run.allow(
-            ("name", "description", "scenario", "product", "duration", "warm_up", "seed", "telemetry_interval", "start_time", "calendar")
-        )
-        self.scenario.allow(("name", "description", "topology", "equipment", "behavior", "source"))
-        self.topology.allow(("name", "description", "source", "stations", "nodes", "edges", "crews", "calendar", "cost_rates"))
+        self.run.allow(RUN)
+        self.scenario.allow(SCENARIO)
+        self.topology.allow(TOPOLOGY)
         for fields in (self.run, self.scenario):
             if fields.has("name") and not _FILE.fullmatch(fields.text("name")):
                 fields.fault("name", f"{quote(fields.text('name'))} is not a name", "1 to 64 letters, digits, _, - or dots between them")
@@ -170,7 +174,7 @@ class _Reader:
         return capacity(node, f"equipment.{name}.buffer_capacity", self.faults, 100)
 
     def _edge(self, fields: Quantities, rooms: Mapping[str, int | None]) -> Edge | None:
-        fields.allow(("source", "target", "capacity", "condition", "priority", "weight", "rework"))
+        fields.allow(EDGE)
         for name, ends in (("source", {SOURCE}), ("target", {SINK, REJECT})):
             fields.require(name)
             word = fields.text(name)
@@ -212,9 +216,7 @@ class _Reader:
     # --- what goes through it, when, and for how much ---------------------------------------------------------------------------------
 
     def _product(self, fields: Quantities) -> Product:
-        fields.allow(
-            ("name", "description", "size_oz", "net_weight_g", "units_per_case", "cases_per_pallet", "material_cost", "selling_price")
-        )
+        fields.allow(PRODUCT)
         for name in ("size_oz", "net_weight_g"):
             fields.money(name)
         return Product(
@@ -233,7 +235,7 @@ class _Reader:
 
     def _source(self, products: list[Product]) -> Source:
         fields = self._section("source")
-        fields.allow(("name", "description", "arrivals", "quantity", "lots", "when_full"))
+        fields.allow(SOURCE_KEYS)
         skus = [product.sku_name for product in products]
         lots = []
         for number, node in enumerate(elements(fields.get("lots") or Node(None, fields.place("lots")), "source.lots", self.faults)):

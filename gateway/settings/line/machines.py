@@ -29,6 +29,10 @@ KEYS: Final = (
     "name", "description", "uph", "cycle_time_sec", "buffer_capacity", "batch_in", "batch_out", "output_type", "servers", "assembly",
     "reliability", "performance", "quality", "cost_rates", "changeover", "maintenance", "crew", "routing", "phases",
 )  # fmt: skip
+RELIABILITY: Final = ("mtbf", "mtbf_min", "mtbf_max", "mttr", "mttr_min", "mttr_max", "clock", "within_cycle")
+PERFORMANCE: Final = ("jam_prob", "jam_time_sec", "speed")
+QUALITY: Final = ("defect_rate", "detection_prob")
+RATES: Final = ("labor_per_hour", "energy_per_hour", "overhead_per_hour")
 PLACE: Final = ("name", "equipment", "equipment_ref")
 """Keys of a place in the topology that are none of the equipment."""
 UNLIMITED: Final = "unlimited"
@@ -100,7 +104,7 @@ def _cycle(fields: Quantities) -> Distribution:
 
 
 def _reliability(fields: Quantities) -> Reliability | None:
-    fields.allow(("mtbf", "mtbf_min", "mtbf_max", "mttr", "mttr_min", "mttr_max", "clock", "within_cycle"))
+    fields.allow(RELIABILITY)
     clock = Clock(fields.word("clock", tuple(Clock), Clock.OPERATION))
     life, repair = _span(fields, "mtbf"), _span(fields, "mttr")
     if not fields.has("mtbf") and not fields.has("mtbf_min"):
@@ -143,7 +147,7 @@ def _span(fields: Quantities, name: str) -> Distribution | None:
 
 
 def _performance(fields: Quantities) -> Performance:
-    fields.allow(("jam_prob", "jam_time_sec", "speed"))
+    fields.allow(PERFORMANCE)
     probability = fields.share("jam_prob", 0.0)
     if probability > 0 and not fields.has("jam_time_sec"):
         fields.fault("jam_time_sec", "is missing", "how long a jam lasts: jam_time_sec: 30")
@@ -154,13 +158,13 @@ def _performance(fields: Quantities) -> Performance:
 
 
 def _quality(fields: Quantities) -> Quality:
-    fields.allow(("defect_rate", "detection_prob"))
+    fields.allow(QUALITY)
     return Quality(fields.share("defect_rate", 0.0), fields.share("detection_prob", 0.0))
 
 
 def read_rates(fields: Quantities) -> Rates:
     """Money per hour."""
-    fields.allow(("labor_per_hour", "energy_per_hour", "overhead_per_hour"))
+    fields.allow(RATES)
     return Rates(fields.money("labor_per_hour"), fields.money("energy_per_hour"), fields.money("overhead_per_hour"))
 
 
