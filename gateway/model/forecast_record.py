@@ -4,6 +4,7 @@ import math
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gateway.model import quality
 from gateway.model.forecast import Outlook, Prediction
@@ -62,7 +63,28 @@ def band(outlook: Outlook, row: int, points: int = BAND_POINTS) -> dict[str, Any
     }
 
 
-def kept(steps: int, points: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def drawn(outlook: Outlook, row: int, tag: Tag, points: int = 120) -> dict[str, Any]:
+    """For a chart: value k is valid at t0 + k * step (ms since 1970, ms), on an even grid of at most so many instants."""
+    stride = -(-outlook.p50.shape[1] // points)
+    at, step_ms = slice(stride - 1, None, stride), stride * outlook.step_ns / 1e6
+    return {
+        "tag": tag.name,
+        "t0": outlook.at_ns / 1e6 + step_ms,
+        "step": step_ms,
+        **{name: getattr(outlook, name)[row, at].astype(np.float32) for name in ("p05", "p50", "p95")},
+        "issued": outlook.at_ns / 1e6,
+        "model": outlook.model[row],
+        "skill": _number(float(outlook.skill[row])),
+        "limits": [limit(one) for one in outlook.predictions[row]],
+    }
+
+
+def instants(outlook: Outlook) -> NDArray[np.int64]:
+    """(steps,) UTC ns for which an outlook has values."""
+    return outlook.at_ns + np.arange(1, outlook.p50.shape[1] + 1, dtype=np.int64) * outlook.step_ns
+
+
+def kept(steps: int, points: int) -> NDArray[np.int64]:
     """Which of the steps 0..steps-1 are shown."""
     if steps <= points:
         return np.arange(steps)

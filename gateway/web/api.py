@@ -16,6 +16,7 @@ from gateway.web.routes import (
     commands,
     diagnostics,
     events,
+    forecasts,
     history,
     pages,
     people,
@@ -45,7 +46,7 @@ def build(context: WebContext) -> FastAPI:
     app.state.context = context
     problems.install(app, context.unavailable)
     app.state.exports = asyncio.Semaphore(history.EXPORTS)
-    app.state.hub = Hub(context.view, context.updates)
+    app.state.hub = Hub(context.view, context.updates, context.forecasts)
     for router in (
         status.router,
         diagnostics.router,
@@ -59,6 +60,7 @@ def build(context: WebContext) -> FastAPI:
         audit.router,
         certificates.router,
         simulations.router,
+        forecasts.router,
         calibrations.router,
         stream,
     ):

@@ -1,12 +1,15 @@
 """/api/v1/stream: values, alarms and events over one WebSocket.
 
-Client:  {"subscribe": {"tags": ["a.b"] | "*", "alarms": true, "events": true, "hz": 10}}      replaces what it had before
+Client:  {"subscribe": {"tags": ["a.b"] | "*", "alarms": true, "events": true, "forecasts": ["a.b"] | "*", "hz": 10}}
+                                                     replaces what it had before
 Server:  hello  {boot, t, role}                      once
          snap   {seq, t, i, v, s?, c?, d, x?, n, unknown?}   the present: i = tag_id, n = names, v = values (null where Bad),
                                                      s = StatusCodes (absent: all Good), c = their names,
                                                      d = source time - t in ms, x = text by tag_id
          d      {same without n}                     what was reported since the message before
          alarms {conditions}, al {transition}, ev {event}
+         fc     {tag, t0, step, p05, p50, p95, issued, model, skill, limits}
+                                                     the newest forecast of a tag: value k is valid at t0 + k * step, both in ms
          resync                                      alarms or events were lost here: the list that follows replaces
          hb     {t, seq}                             every five seconds
          gone   {why}                                then the socket closes: 4401 signed out, 1013 too slow, 1008 not understood
@@ -14,13 +17,16 @@ Server:  hello  {boot, t, role}                      once
 
 import asyncio
 import math
+from collections.abc import Callable
 from typing import Final
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
 
 from gateway.contracts import TwinView
+from gateway.model.forecast import Outlook
 from gateway.model.update import TwinUpdate
+from gateway.outlook import ForecastView
 from gateway.web.context import WebContext
 from gateway.web.depend import Context, TwinReader, audible
 from gateway.web.encode import dumps, loads
@@ -37,26 +43,33 @@ POLICY, TOO_SLOW, SIGNED_OUT = 1008, 1013, 4401
 class Hub:
     """All clients of the stream: wakes them when there is something for them."""
 
-    def __init__(self, view: TwinView, updates: Updates) -> None:
-        self.encoder = Encoder(view, updates)
-        self._updates = updates
+    def __init__(self, view: TwinView, updates: Updates, forecasts: ForecastView | None = None) -> None:
+        self.encoder = Encoder(view, updates, forecasts)
+        self._updates, self._forecasts = updates, forecasts
         self._clients: set[Client] = set()
-        self._end = _nothing
+        self._ends: list[Callable[[], None]] = []
 
     def join(self, client: "Client") -> None:
         """From now on the client is woken."""
         if not self._clients:
-            self._end = self._updates.listen(self._on_update)
+            self._ends = [self._updates.listen(self._on_update)]
+            if self._forecasts is not None:
+                self._ends.append(self._forecasts.watch(self._on_outlook))
         self._clients.add(client)
 
     def leave(self, client: "Client") -> None:
         """Idempotent; updates cost nothing once nobody is left."""
         self._clients.discard(client)
-        if not self._clients:
-            self._end()
+        while self._ends and not self._clients:
+            self._ends.pop()()
 
     def __len__(self) -> int:
         return len(self._clients)
+
+    def _on_outlook(self, _: Outlook) -> None:
+        for client in self._clients:
+            if client.watch.wish.forecasts:
+                client.wake.set()
 
     def _on_update(self, update: TwinUpdate) -> None:
         # Called inside the engine's step: nothing is encoded here, and nothing can fail.
@@ -65,10 +78,6 @@ class Hub:
                 for transition in update.transitions:
                     client.watch.offer(transition)
             client.wake.set()
-
-
-def _nothing() -> None:
-    """Nobody listens."""
 
 
 class Client:
@@ -103,8 +112,9 @@ class Client:
                 wish = Asked.model_validate(loads((await self._socket.receive_text()).encode())).subscribe
             except (ValueError, ValidationError, KeyError) as error:
                 raise Gone(POLICY, f"not understood: {str(error)[:300]}") from None
-            if isinstance(wish.tags, str) and wish.tags != "*":
-                raise Gone(POLICY, 'tags is a list of names, or "*"')
+            for word, names in (("tags", wish.tags), ("forecasts", wish.forecasts)):
+                if isinstance(names, str) and names != "*":
+                    raise Gone(POLICY, f'{word} is a list of names, or "*"')
             self.watch.ask(wish)
             self._asked.set()
             self.wake.set()

@@ -16,7 +16,10 @@ from gateway.model import quality
 from gateway.model.alarm import Limit, Transition
 from gateway.model.batch import TagIds
 from gateway.model.event import Event
+from gateway.model.forecast import Outlook
+from gateway.model.forecast_record import drawn
 from gateway.model.tag import TagTable
+from gateway.outlook import ForecastView
 from gateway.web.encode import dumps, numbers
 from gateway.web.routes.alarms import condition_row, transition_row
 from gateway.web.routes.events import event_row
@@ -34,6 +37,7 @@ class Wish(BaseModel):
     tags: tuple[str, ...] | str = Field(default=(), max_length=_NAMES, description='names, or "*" for all')
     alarms: bool = False
     events: bool = False
+    forecasts: tuple[str, ...] | str = Field(default=(), max_length=_NAMES, description='names, or "*" for all that are forecast')
     hz: float = Field(default=10.0, ge=0.0, le=10.0, allow_inf_nan=False)
 
 
@@ -56,10 +60,11 @@ class Watch:
     since: int | None = None
     queue: deque[Transition | Event] = field(default_factory=deque)
     overflowed: bool = False
+    foreseen: Outlook | None = None  # the outlook that it has seen
 
     def ask(self, wish: Wish) -> None:
         """Begin anew with that wish."""
-        self.wish, self.table, self.since, self.overflowed = wish, None, None, False
+        self.wish, self.table, self.since, self.overflowed, self.foreseen = wish, None, None, False, None
         self.queue.clear()
 
     def offer(self, record: Transition | Event) -> None:
@@ -74,8 +79,9 @@ class Watch:
 class Encoder:
     """Messages, encoded once per kind, set of tags and step."""
 
-    def __init__(self, view: TwinView, updates: Updates) -> None:
-        self._view, self._updates = view, updates
+    def __init__(self, view: TwinView, updates: Updates, forecasts: ForecastView | None = None) -> None:
+        self._view, self._updates, self._forecasts = view, updates, forecasts
+        self._foreseen: tuple[Outlook | None, dict[int, bytes]] = (None, {})  # messages of the newest outlook, by row
         self._frames: dict[tuple[object, int | None], bytes] = {}
         self._frames_seq = -1
         self._records: dict[int, tuple[Transition | Event, bytes]] = {}  # by id, which holds while the record stands here
@@ -97,7 +103,25 @@ class Encoder:
         watch.queue.clear()
         if watch.wish.hz > 0 or watch.since is None:
             due.extend(self._values(watch))
+        if watch.wish.forecasts and self._forecasts is not None:
+            due.extend(self._ahead(watch, self._forecasts.newest()))
         return due
+
+    def _ahead(self, watch: Watch, outlook: Outlook | None) -> list[bytes]:
+        """The newest outlook, once: of each tag that is wanted."""
+        if outlook is None or outlook is watch.foreseen:
+            return []
+        watch.foreseen, tags = outlook, self._view.tags
+        wanted = None if isinstance(watch.wish.forecasts, str) else frozenset(watch.wish.forecasts)
+        if self._foreseen[0] is not outlook:
+            self._foreseen = (outlook, {})
+        made, found = self._foreseen[1], []
+        for row, tag_id in enumerate(outlook.tag_id.tolist()):
+            if wanted is None or tags[tag_id].name in wanted:
+                if row not in made:
+                    made[row] = dumps({"type": "fc", **drawn(outlook, row, tags[tag_id])})
+                found.append(made[row])
+        return found
 
     def _record(self, record: Transition | Event) -> bytes:
         """The message of one record; clients ask for the same one after another."""

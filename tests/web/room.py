@@ -30,6 +30,7 @@ from gateway.web.api import build
 from gateway.web.config import WebConfig
 from gateway.web.context import WebContext
 from gateway.web.updates import Updates
+from support.forecasts import Held
 
 S = 1_000_000_000
 START = 1_800_000_000 * S
@@ -110,6 +111,7 @@ class Room:
         self.signed_in: list = []
         self.people = People(store.people, self._sign_in, now_ns=lambda: self.now_ns, clock=lambda: self.clock_s)
         self.people.on_revoked(self.sessions.revoke_user)
+        self.forecasts = Held([0, 4])
         self.executed: list[str] = []
         self.refuse: set[str] = set()  # tags that take no value
         table_of_operations = alarms.operations(
@@ -134,6 +136,7 @@ class Room:
             config=config,
             now_ns=lambda: self.now_ns,
             unavailable=(StoreUnavailable,),
+            forecasts=self.forecasts,
         )
         self.app = build(self.context)
         self._waiting: list = []

@@ -23,9 +23,10 @@ from gateway.contracts import TwinView
 from gateway.model import quality
 from gateway.model.batch import Floats
 from gateway.model.forecast import Outlook, Prediction
+from gateway.model.forecast_record import instants
 from gateway.model.tag import Tag, TagType
 from gateway.outlook import ForecastView
-from gateway.sinks.opcua.foreseen import instants, read_foreseen
+from gateway.sinks.opcua.foreseen import read_foreseen
 from gateway.sinks.opcua.nodes import (
     BASE_DATA_VARIABLE_TYPE,
     HAS_COMPONENT,

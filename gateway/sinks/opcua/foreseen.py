@@ -12,6 +12,7 @@ import numpy as np
 from gateway.contracts import Buckets, Series
 from gateway.model.batch import Floats, Times
 from gateway.model.forecast import Foretold, Outlook
+from gateway.model.forecast_record import instants
 from gateway.model.quality import BAD_NO_DATA, UNCERTAIN_SIMULATED
 from gateway.model.tag import TagType
 from gateway.outlook import ForecastView
@@ -120,11 +121,6 @@ async def _page(view: Foreseen, tag_id: int, query: ValueQuery, place: Any, most
         return Samples(double, made.source_ns, made.value, made.status, {}), number, 0
     series, number = await read_at_times(view, tag_id, TagType.FLOAT, query, place, most, CONFIGURATION)
     return _samples(series), number, 0
-
-
-def instants(outlook: Outlook) -> Times:
-    """(steps,) UTC ns for which an outlook has values."""
-    return outlook.at_ns + np.arange(1, outlook.p50.shape[1] + 1, dtype=np.int64) * outlook.step_ns
 
 
 def _samples(series: Series) -> Samples:
