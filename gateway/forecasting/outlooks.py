@@ -25,10 +25,10 @@ def outlook_of(plan: Plan, at_ns: int, result: JobResult) -> Outlook:
     """Of a forecast issued at at_ns."""
     part, models = result.arrays, result.values["models"]
     p50, half = np.asarray(part["mean"], np.float64), np.asarray(part["half"], np.float64)
-    at_lead, at_end = ([models[number] for number in column] for column in np.asarray(part["model"]).T.tolist())
+    at_lead = [models[number] for number in np.asarray(part["model"])[:, 0].tolist()]
     return Outlook(
         at_ns, plan.step_ns, plan.lead, plan.tag_id, p50 - half, p50, p50 + half, tuple(at_lead),
-        np.asarray(part["skill"], np.float64), _predictions(plan, part, at_ns, at_end),
+        np.asarray(part["skill"], np.float64), _predictions(plan, part, at_ns, result.values["of_limits"]),
     )  # fmt: skip
 
 
@@ -40,14 +40,14 @@ def issues_of(plan: Plan, at_ns: int, result: JobResult) -> Issues:
     return Issues(np.array([at_ns], np.int64), ids, horizon_s, result.values["lead_knot"], mean[None], half[None])
 
 
-def _predictions(plan: Plan, part: Mapping[str, Column], at_ns: int, models: list[str]) -> tuple[tuple[Prediction, ...], ...]:
+def _predictions(plan: Plan, part: Mapping[str, Column], at_ns: int, model: str) -> tuple[tuple[Prediction, ...], ...]:
     columns = (plan.passable.threshold, *(part[name] for name in ("probability", "early_s", "median_s", "late_s")))
-    rows = zip(plan.passable.words, models, *(column.tolist() for column in columns), strict=True)
+    rows = zip(plan.passable.words, *(column.tolist() for column in columns), strict=True)
     return tuple(
         tuple(
             Prediction(word, threshold, probability, early_s, median_s, late_s, at_ns, model)
             for word, threshold, probability, early_s, median_s, late_s in zip(words, *limits, strict=False)
             if probability == probability  # a tag of which nothing was heard has none  # noqa: PLR0124  NaN
         )
-        for words, model, *limits in rows
+        for words, *limits in rows
     )

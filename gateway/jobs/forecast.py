@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from gateway.jobs.table import Impossible
 from gateway.model.forecast import P95, Crossing, Scores
+from gateway.simulation.forecast.drift import DRIFT, Drift
 from gateway.simulation.forecast.forecaster import Array, Mask
 from gateway.simulation.forecast.keep import Unfit, restore, saved
 from gateway.simulation.forecast.rolling import Rolling
@@ -32,7 +33,14 @@ class _Roll:
     token: str
     tags: tuple[str, ...]
     rolling: Rolling
+    drift: Drift
     origin_ns: int
+
+    def step(self, at_ns: int, y: Array, good: Mask) -> None:
+        """Samples of all tags at a steady time."""
+        now_s = (at_ns - self.origin_ns) / 1e9
+        self.rolling.step(now_s, y, good)
+        self.drift.step(now_s, y, good)
 
     def words(self, at_ns: int) -> dict[str, Any]:
         return {"tags": list(self.tags), "models": list(self.rolling.names), "at_ns": at_ns}
@@ -55,10 +63,10 @@ def forecast(args: Mapping[str, Any], arrays: Mapping[str, Column], _generator: 
         roll, began = _begun(args, steady_ns, roll)
         _kept[args["file"]] = roll
     for row, at_ns in enumerate(steady_ns.tolist()):
-        roll.rolling.step((at_ns - roll.origin_ns) / 1e9, np.asarray(arrays["y"][row], np.float64), np.asarray(arrays["good"][row], bool))
+        roll.step(at_ns, np.asarray(arrays["y"][row], np.float64), np.asarray(arrays["good"][row], bool))
     if args["save"]:
         statefile.write(Path(args["file"]), roll.words(args["at_ns"]), saved(roll.rolling))
-    values, found = _outlook(roll.rolling, args, arrays)
+    values, found = _outlook(roll, args, arrays)
     return values | {"began": began}, found
 
 
@@ -68,7 +76,8 @@ def _begun(args: Mapping[str, Any], steady_ns: npt.NDArray[np.int64], before: _R
         raise Impossible("no roll without a sample")
     tags, lead_s = tuple(args["tags"]), args["lead"] * args["step_s"]
     rolling = Rolling.of(len(tags), args["horizon_s"], args["step_s"], every_s=args["every_s"], lead_s=lead_s)
-    roll = _Roll(args["roll"], tags, rolling, int(steady_ns[0]))
+    drift = Drift.of(len(tags), args["horizon_s"], args["step_s"])
+    roll = _Roll(args["roll"], tags, rolling, drift, int(steady_ns[0]))
     try:
         words, kept = (before.words(0), saved(before.rolling)) if before is not None else statefile.read(Path(args["file"]))
         there = {name: row for row, name in enumerate(words["tags"])}
@@ -87,10 +96,11 @@ def _begun(args: Mapping[str, Any], steady_ns: npt.NDArray[np.int64], before: _R
     return roll, f"it goes on with what was learned of {sum(place >= 0 for place in row)} of {len(tags)} tags"
 
 
-def _outlook(rolling: Rolling, args: Mapping[str, Any], arrays: Mapping[str, Column]) -> Found:
+def _outlook(roll: _Roll, args: Mapping[str, Any], arrays: Mapping[str, Column]) -> Found:
+    rolling = roll.rolling
     ahead = rolling.forecast(args["at_ns"])
     limits, upper = np.asarray(arrays["limits"], np.float64), np.asarray(arrays["upper"], bool)
-    crossing = rolling.crossing(ahead, limits, upper=upper, scan_s=np.asarray(arrays["scan_s"], np.float64))
+    crossing = roll.drift.crossing(rolling.last, limits, upper=upper)
     silent = rolling.age_s > args["horizon_s"]  # nothing was heard of it for longer than is looked ahead
     mean, half = (np.asarray(part, np.float32) for part in (ahead.mean, ahead.quantiles[P95] - ahead.mean))
     mean[silent], half[silent] = np.nan, np.nan
@@ -105,7 +115,7 @@ def _outlook(rolling: Rolling, args: Mapping[str, Any], arrays: Mapping[str, Col
         **_passages(crossing, silent),
         **_scored(rolling.scores()),
     }
-    return {"models": list(rolling.names), "lead_knot": lead}, found
+    return {"models": list(rolling.names), "of_limits": DRIFT, "lead_knot": lead}, found
 
 
 def _passages(crossing: Crossing, silent: Mask) -> dict[str, Array]:

@@ -42,7 +42,7 @@ def crossing(
         chance[returns] = fortet.passage(own, ahead.mean[returns], variance, horizon_s, beyond, sign[returns], rate[returns], time)
     chance = np.clip(np.maximum.accumulate(chance, axis=2), 0.0, 1.0)
     chance[passed] = 1.0
-    return _times(chance, time, passed)
+    return times(chance, time, passed)
 
 
 def brownian(distance: Array, moved: Array, sd: Array) -> Array:
@@ -68,7 +68,7 @@ def _increment(sd: Array, time_s: Array, scan_s: Array | float) -> Array:
     return np.asarray(np.sqrt(np.maximum(rise, 0.0) * scan_s))
 
 
-def _times(chance: Array, time_s: Array, passed: Mask) -> Crossing:
+def times(chance: Array, time_s: Array, passed: Mask) -> Crossing:
     before = np.concatenate([np.zeros((*chance.shape[:2], 1)), chance], axis=2)
     at = np.concatenate([[0.0], time_s])
     share = np.diff(before)
