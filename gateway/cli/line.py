@@ -90,12 +90,16 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Resolve the configuration and print it; nothing runs.")] = False,
 ) -> None:
     """Run a line of the configuration tree."""
+    from gateway.model.line_document import document
     from gateway.settings.line import dump
 
     _check(parquet, plot, plot_format)
     line = _line(name, scenario, sets, seed, duration, config)
     if dry_run:
-        show.line(dump(line).rstrip())
+        if as_json:
+            show.document({"line": document(line)})
+        else:
+            show.line(dump(line).rstrip())
         return
     found = _executed(line)
     wanted = export or parquet or out is not None

@@ -31,10 +31,13 @@ _SCRIPT: Final = '''#!/usr/bin/env python3
 
 from pathlib import Path
 
-from gateway.line import execute_scenario
+from gateway.line import BundleError, Unwritable, execute_scenario
 
 if __name__ == "__main__":
-    execute_scenario(Path(__file__).parent)
+    try:
+        execute_scenario(Path(__file__).parent)
+    except (BundleError, Unwritable) as error:
+        raise SystemExit(str(error)) from None
 '''
 
 

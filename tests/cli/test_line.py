@@ -199,7 +199,10 @@ def test_scenario_py_runs_by_itself(tree, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert (folder / "scenario.py").stat().st_mode & 0o111
     assert hashes(folder / "output").keys() == set(FILES)
-    execute_scenario(folder)
+    (folder / "config_snapshot.yaml").write_text("")
+    done = subprocess.run(command, cwd="/", env=where, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{folder / 'config_snapshot.yaml'} was changed since it was configured")
 
 
 def test_metadata_say_where_a_bundle_comes_from(tree, tmp_path):
@@ -241,6 +244,7 @@ def test_a_dry_run_writes_nothing(tree, tmp_path):
     assert "name: Mill" in said.out
     assert run("line", "configure", "--run", "short", "--dry-run", "--json").json["written"] is False
     assert run("line", "run", "--run", "short", "--dry-run", "--export").code == 0
+    assert run("line", "run", "--run", "short", "--dry-run", "--json").json["line"]["name"] == "short"
     assert sorted(path for path in tmp_path.rglob("*")) == before
 
 

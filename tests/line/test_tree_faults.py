@@ -119,7 +119,7 @@ def faults(folder, changes, **asked):
         ),
         (
             edited(PAIR, "batch_in: 2", "batch_in: 0"),
-            "topologies/pair.yaml:4:29: equipment.Press.batch_in: should be a whole number from 1 to 1000000000, not '0'",
+            "topologies/pair.yaml:4:29: equipment.Press.batch_in: should be a whole number from 1 to 100000, not '0'",
         ),
         (edited(RUN, "1h", "-1h"), "runs/short.yaml:4:11: run.duration: '-1h' is out of bounds: a time is not negative"),
         (
@@ -131,6 +131,34 @@ def faults(folder, changes, **asked):
             "runs/short.yaml:5:7: run.seed: should be a whole number from 0 to 9223372036854775807, not '-7'",
         ),
         (edited(JAR, "0.5", "-0.5"), "products/jar.yaml:2:16: product.material_cost: '-0.5' is out of bounds: is not negative"),
+        (
+            edited(PAIR, "batch_in: 2", "batch_out: 100001"),
+            "topologies/pair.yaml:4:30: equipment.Press.batch_out: should be a whole number from 1 to 100000, not '100001'",
+        ),
+        (
+            edited(RUN, "seed: 7", "start_time: yesterday"),
+            "runs/short.yaml:5:13: run.start_time: 'yesterday' is not a time (write 2025-01-06T06:00:00Z)",
+        ),
+        (
+            edited(RUN, "seed: 7", "start_time: 9999-01-01"),
+            "runs/short.yaml:5:13: run.start_time: '9999-01-01' is out of bounds (from 1970 until 2200)",
+        ),
+        (
+            edited(RUN, "seed: 7", "telemetry_interval: 1ms"),
+            "runs/short.yaml:5:21: run.telemetry_interval: makes more than 1000000 rows of the duration (make it longer)",
+        ),
+        (
+            edited(RUN, "seed: 7", "calendar: {stops: [{from: 2h, to: 1h}]}"),
+            "runs/short.yaml:5:35: run.calendar.stops[0].to: is not after from",
+        ),
+        (
+            edited(RUN, "seed: 7", "calendar: {stops: [{from: 1h, to: 3h}, {from: 2h, to: 4h}]}"),
+            "runs/short.yaml:5:11: run.calendar: two stops of Mill overlap at 7200 s (one ends before the next starts)",
+        ),
+        (
+            edited(MILL, "uph: 600", "uph: 600\ncrew: fitters"),
+            "equipment/mill.yaml:3:7: equipment.Mill.crew: there is no crew 'fitters' (declare it in topology.crews)",
+        ),
         # distributions
         (
             edited(PRESS, "uph: 400", "cycle_time_sec: {weibul: {shape: 2, scale: 9}}"),

@@ -42,6 +42,8 @@ MOST_INTERVALS: Final = 1_000_000
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _FILE: Final = re.compile(r"(?=.{1,64}$)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _CLOCK: Final = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)")
+_MONDAY: Final = datetime(2025, 1, 6, 6, tzinfo=UTC)
+_YEARS: Final = (1970, 2200)  # whose nanoseconds fit 64 bits, ten years of a run behind them
 _DAY_S: Final = 86_400.0
 _ENDS: Final = (SOURCE, SINK, REJECT)
 
@@ -98,11 +100,15 @@ class _Reader:
     def _start(self) -> datetime:
         text = self.run.text("start_time")
         try:
-            start = datetime.fromisoformat(text) if text else datetime(2025, 1, 6, 6, tzinfo=UTC)
-            return start.replace(tzinfo=UTC) if start.tzinfo is None else start.astimezone(UTC)
+            start = datetime.fromisoformat(text) if text else _MONDAY
+            start = start.replace(tzinfo=UTC) if start.tzinfo is None else start.astimezone(UTC)
         except (ValueError, OverflowError):
             self.run.fault("start_time", f"{quote(text)} is not a time", "write 2025-01-06T06:00:00Z")
-            return datetime(2025, 1, 6, 6, tzinfo=UTC)
+            return _MONDAY
+        if not _YEARS[0] <= start.year < _YEARS[1]:
+            self.run.fault("start_time", f"{quote(text)} is out of bounds", f"from {_YEARS[0]} until {_YEARS[1]}")
+            return _MONDAY
+        return start
 
     # --- machines and edges -----------------------------------------------------------------------------------------------------------
 

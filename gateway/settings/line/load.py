@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.model.line import Line
 from gateway.settings.faults import Faults, Place, SettingsError
@@ -37,22 +37,27 @@ def load_line(run: str, folder: Path, *, scenario: str | None = None, sets: Sequ
         raise SettingsError(faults.listed()) from None
 
 
+_FIELDS: Final = {"origin": "source", "rates": "cost_rates", "duration_s": "duration", "warm_up_s": "warm_up", "start": "start_time"}
+"""Of a Line -> of a file."""
+
+
 def _where(error: "LineError", root: Node) -> tuple[Place, str]:
     """The place and the key of what a line is refused for."""
     topology, equipment = root.map["topology"], root.map["equipment"].map
+    field = _FIELDS.get(error.field, error.field)
     if error.edge is not None and "edges" in topology.map:
         for number, edge in enumerate(topology.map["edges"].list):
             if (edge.map["source"].text, edge.map["target"].text) == error.edge:
-                return edge.map.get(error.field, edge).place, f"topology.edges[{number}]"
+                return edge.map.get(field, edge).place, f"topology.edges[{number}]"
     if error.node in equipment:
         owner, key = equipment[error.node], f"equipment.{error.node}"
-        if error.field not in owner.map:
+        if field not in owner.map:
             return machine_nodes(topology)[error.node].place, key
-        return owner.map[error.field].place, f"{key}.{error.field}"
+        return owner.map[field].place, f"{key}.{field}"
     for section in ("source", "topology", "run"):
         owner = root.map.get(section, topology)
-        if error.field in owner.map:
-            return owner.map[error.field].place, f"{section}.{error.field}"
+        if field in owner.map:
+            return owner.map[field].place, f"{section}.{field}"
     return topology.place, "topology"
 
 

@@ -39,6 +39,8 @@ UNLIMITED: Final = "unlimited"
 HOUR_S: Final = 3600.0
 ROOM: Final = 100
 """Places behind a machine that says nothing."""
+BATCH: Final = 100_000
+SERVERS: Final = 1000
 FASTEST_S: Final = 1e-3
 """The shortest mean cycle: below it a line is no line of parts."""
 
@@ -55,10 +57,10 @@ def read_machine(
     return Machine(
         name=name,
         cycle_time_sec=_cycle(fields),
-        batch_in=fields.count("batch_in", 1),
-        batch_out=fields.count("batch_out", 1),
+        batch_in=fields.integer("batch_in", 1, BATCH, 1),
+        batch_out=fields.integer("batch_out", 1, BATCH, 1),
         output=fields.text("output_type", "tube").lower(),
-        servers=fields.count("servers", 1),
+        servers=fields.integer("servers", 1, SERVERS, 1),
         assembly=fields.flag("assembly"),
         reliability=_reliability(fields.inner("reliability")),
         performance=_performance(fields.inner("performance")),
