@@ -5,6 +5,7 @@ Only + - * / sqrt, comparison and integers are used. A step costs by the batch; 
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -29,6 +30,8 @@ from gateway.model.quality import Statuses
 from gateway.model.sync import Sync
 from gateway.model.tag import DERIVED, MANUAL, TagTable
 from gateway.model.update import Columns, TwinUpdate
+
+_BY_HAND: Final = frozenset({Origin.MANUAL, Origin.MODEL})
 
 
 class Engine:
@@ -63,7 +66,7 @@ class Engine:
 
         Of any call: a now_ns more than a minute before the last one is a wall clock set back unannounced (a start with a wrong clock).
         """
-        by_hand = batch.origin is Origin.MANUAL  # whose rows are recorded as such: nobody else's may stand among them
+        by_hand = batch.origin in _BY_HAND  # whose rows are recorded as such: nobody else's may stand among them
         outcome = self._begin(now_ns, by_hand=by_hand)
         if len(batch):
             received_ns = batch.received_ns or now_ns
@@ -73,8 +76,10 @@ class Engine:
                 older = align.overtaken(batch, self.twin.made, self.twin.source_ns)
                 self._late(outcome, batch, align.whole(batch), np.flatnonzero(older))
                 self._sources(outcome, batch.pick(np.flatnonzero(~older)), received_ns)
-            elif by_hand:
+            elif batch.origin is Origin.MANUAL:
                 hold.manual(self, outcome, batch, received_ns)
+            elif batch.origin is Origin.MODEL:
+                hold.stand_in(self, outcome, batch, received_ns)
             else:
                 self._gateway(outcome, batch)
         if not by_hand:

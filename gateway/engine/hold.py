@@ -1,4 +1,7 @@
-"""Manual input: it wins over the source until it is released; meanwhile the newest sample of the source is kept aside."""
+"""Manual input, and a model that stands in for a sensor: they win over the source until they are released.
+
+Meanwhile the newest sample of the source is kept aside. Manual input wins over a model.
+"""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -61,6 +64,26 @@ def manual(engine: "Engine", outcome: "Outcome", batch: SampleBatch, received_ns
             _override(engine, rows)
             engine.twin.received_ns[rows] = received_ns
             status = np.full(rows.size, quality.GOOD_LOCAL_OVERRIDE, np.uint32)
+            engine.apply(outcome, rows, rows, Columns(sample.tag_id, value[usable], status, sample.source_ns, sample.text))
+
+
+def stand_in(engine: "Engine", outcome: "Outcome", batch: SampleBatch, received_ns: int) -> None:
+    """A model's values in place of a sensor's: UncertainSubstituteValue (Part 8, 6.3.3), which all that is derived from them inherits.
+
+    Tags under manual input, and such as have no source, stay as they are.
+    """
+    source_ns, outcome.n_skewed = align.corrected(batch, received_ns)
+    for turn in align.rounds(batch, source_ns, engine.known(outcome, batch)):
+        rows, twin = turn.tag_id.astype(np.intp), engine.twin
+        value, status, _, _ = engine.validity.check(rows, turn.value, np.zeros(rows.size, np.uint32), twin.value)
+        by_hand = twin.overridden[rows] & (twin.status[rows] != np.uint32(quality.UNCERTAIN_SUBSTITUTE))
+        usable = np.flatnonzero((status < np.uint32(quality.BAD)) & ~by_hand & ~engine.computed[rows])
+        outcome.n_refused += rows.size - usable.size
+        if usable.size:
+            sample, rows = align.part(batch, turn, usable), rows[usable]
+            _override(engine, rows)
+            twin.received_ns[rows] = received_ns
+            status = np.full(rows.size, quality.UNCERTAIN_SUBSTITUTE, np.uint32)
             engine.apply(outcome, rows, rows, Columns(sample.tag_id, value[usable], status, sample.source_ns, sample.text))
 
 

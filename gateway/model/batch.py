@@ -47,6 +47,7 @@ class Origin(IntEnum):
     MANUAL = 1  # a person or a program set it (`manual_input`); it wins until released
     GATEWAY = 2  # the runner's word on a link: lost, silent. Changes the status; keeps the value and the order of source times
     AGAIN = 3  # a source delivers what it may have delivered before (MQTT DUP): it revives a tag, but never restarts its order
+    MODEL = 4  # a model stands in for a sensor that is wrong, until it is released; manual input wins over it
 
 
 @dataclass(frozen=True, slots=True)
