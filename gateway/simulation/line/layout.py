@@ -44,7 +44,7 @@ class Layout:
         for station in self.stations:
             station.crew = crews.get(station.machine.crew)
             station.phases = phases.build(station)
-        self._start_source()
+        self.arrivals = self._arrivals()
         self._start(state)
 
     def _buffer(self, edge: Edge) -> Buffer:
@@ -77,15 +77,16 @@ class Layout:
     def _inlet(self, edge: Edge) -> Inlet:
         return self.supply if edge.origin == SOURCE and self.line.source.arrivals is None else self.buffers[edge.origin, edge.target]
 
-    def _start_source(self) -> None:
+    def _arrivals(self) -> Arrivals | None:
         source = self.line.source
         if source.arrivals is None:
-            return
+            return None
         fed = [edge for edge in sorted(self.line.edges, key=lambda edge: edge.priority) if edge.origin == SOURCE]
         between = self.chance.times(source.name, Purpose.ARRIVAL, source.arrivals)
         lose = source.when_full == "lose"
         arrivals = Arrivals(self.env, self.order, self.books, [self.buffers[edge.origin, edge.target] for edge in fed], between, lose)
         self.env.process(arrivals.run())
+        return arrivals
 
     # --- how a run begins ---
 
@@ -191,8 +192,10 @@ class Layout:
     # --- the account ---
 
     def inside(self) -> list[Part]:
-        """All parts on the line."""
+        """All parts on the line, with the arrival that waits for room."""
         waiting = [part for buffer in self.buffers.values() for part in buffer.items]
+        if self.arrivals and self.arrivals.offered:
+            waiting.append(self.arrivals.offered)
         return [*waiting, *(part for station in self.stations for part in station.inside())]
 
     def begin(self, log: list[float] | None) -> None:
