@@ -27,7 +27,7 @@ from gateway.model.line import (
     serial,
 )
 from gateway.settings import SettingsError
-from gateway.settings.line import config_dir, dump, listing, load_line, load_snapshot, shipped
+from gateway.settings.line import Variant, config_dir, dump, listing, load_line, load_lines, load_snapshot, shipped
 from support.line_tree import edited, planted
 
 RUN, BASE, PAIR, MILL = "runs/short.yaml", "scenarios/base.yaml", "topologies/pair.yaml", "equipment/mill.yaml"
@@ -276,3 +276,13 @@ def test_the_tree_of_the_working_folder_comes_before_the_shipped_one(tmp_path, m
     (tmp_path / "config" / "line").mkdir(parents=True)
     assert config_dir() == Path("config") / "line"
     assert config_dir(tmp_path) == tmp_path
+
+
+def test_many_variants_are_read_in_one_go_and_all_their_faults_are_listed(tmp_path):
+    planted(tmp_path, {"scenarios/faster.yaml": "name: faster\nbase: base\noverrides: {Mill.uph: 720}\n"})
+    lines = load_lines("short", tmp_path, [Variant(), Variant("faster"), Variant(None, ("Mill.uph=900",))])
+    assert [line.machines[0].cycle_time_sec.a for line in lines] == [6.0, 5.0, 4.0]
+    assert lines[1] == load_line("short", tmp_path, scenario="faster")
+    with pytest.raises(SettingsError) as found:
+        load_lines("short", tmp_path, [Variant("fast"), Variant(), Variant(None, ("Mill.uph=0",))])
+    assert [fault.key for fault in found.value.faults] == ["run.scenario", "equipment.Mill.uph"]

@@ -21,20 +21,36 @@ def load_line(run: str, folder: Path, *, scenario: str | None = None, sets: Sequ
 
     Raises SettingsError with every fault, each with its file, line and column.
     """
+    return load_lines(run, folder, [Variant(scenario, tuple(sets))])[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Of a run: another scenario than it names, and overrides `path=value` on top."""
+
+    scenario: str | None = None
+    sets: tuple[str, ...] = ()
+
+
+def load_lines(run: str, folder: Path, variants: Sequence[Variant]) -> list[Line]:
+    """The lines of several variants of one run, in their order; the files are read once. Raises SettingsError with the faults of all."""
     from gateway.simulation.line.faults import LineError
     from gateway.simulation.line.phases import phase_names
     from gateway.simulation.line.topology import checked
 
-    faults = Faults()
-    root = resolve(Tree(folder, faults), run, scenario, sets)
-    line = read_line(root, phase_names(), faults)
+    faults, known = Faults(), phase_names()
+    tree, found = Tree(folder, faults), list[Line]()
+    for variant in variants:
+        root = resolve(tree, run, variant.scenario, variant.sets)
+        line = read_line(root, known, faults)
+        if line is None:
+            continue
+        try:
+            found.append(checked(line))
+        except LineError as error:
+            faults.add(*_where(error, root), error.why, error.hint)
     faults.check()
-    assert line is not None
-    try:
-        return checked(line)
-    except LineError as error:
-        faults.add(*_where(error, root), error.why, error.hint)
-        raise SettingsError(faults.listed()) from None
+    return found
 
 
 _FIELDS: Final = {"origin": "source", "rates": "cost_rates", "duration_s": "duration", "warm_up_s": "warm_up", "start": "start_time"}
