@@ -12,7 +12,7 @@ import orjson
 
 from gateway.contracts import NotConnected
 from gateway.demo import physics
-from gateway.demo.disturbances import disturbed
+from gateway.demo.disturbances import SLOW, disturbed, pushed
 from gateway.demo.emission import CYCLE, TICK_MS, Ledger, schedule
 from gateway.demo.faults import Fault, Faults
 from gateway.demo.physics import MACHINES, Inputs
@@ -82,7 +82,9 @@ class VirtualLine:
         while True:
             await asyncio.sleep(max(begin + (done + 1) * _TICK_S - time.monotonic(), 0.0))
             elapsed = max(int((time.monotonic() - begin) / _TICK_S) - done, 1)  # a late tick is a longer step
-            acting = disturbed(self.inputs, self._state.time_s)
+            now_s = time.monotonic()
+            worn = ((push, share) for fault, push in SLOW.items() if (share := self.faults.grown(fault, now_s)))
+            acting = pushed(disturbed(self.inputs, self._state.time_s), worn)
             self._state = physics.step(self._state, acting, elapsed * _TICK_S, self._rng, self.parameters)
             rows = {row for tick in range(done + 1, done + 1 + min(elapsed, CYCLE)) for row in self._due[tick % CYCLE]}
             done += elapsed

@@ -65,6 +65,8 @@ class Inputs:
     heat: float = 0.0  # K added to what the hall tends to
     draught: float = 0.0  # % of humidity taken away
     leak: float = 0.0  # kPa added to the laminator's vacuum
+    plate: float = 0.0  # K by which the laminator's plate is hotter than its setpoint
+    loss: float = 0.0  # wafers taken from the stock per minute, beside what the line draws; while any are, none are delivered
     jammed: Mask = field(default_factory=lambda: np.zeros(N, bool))
 
 
@@ -168,8 +170,9 @@ def step(now: State, inputs: Inputs, dt_s: float, rng: np.random.Generator, para
     wobble = np.clip(_drift(now.wobble, 1.0, 4.0, 0.03, dt_s, z[10 : 10 + N]), 0.5, 1.5)
     power = (p.standby_kw + p.running_kw * speed / 100.0 * moving) * wobble * (state != MachineState.STOPPED)
     used = taken[list(p.draw_at)] * p.draw
+    lost = np.array([min(inputs.loss / 60.0 * dt_s, float(now.inventory[0] - used[0])), 0.0])
     short = now.inventory - used < p.reorder_below
-    delivered = np.where(short, p.delivery, 0.0)
+    delivered = np.where(short & (lost == 0.0), p.delivery, 0.0)
     line_power = float(power.sum()) + p.climate_kw * (1.0 + abs(inputs.temperature_setpoint - temperature) / 5.0)
     made_per_min = float(taken[-1] - rejected[-1]) / dt_s * 60.0
     return State(
@@ -198,8 +201,8 @@ def step(now: State, inputs: Inputs, dt_s: float, rng: np.random.Generator, para
         cycle_s=np.where(moving, 60.0 / np.maximum(p.nominal_rate * speed / 100.0, 0.1), now.cycle_s),
         line_energy=now.line_energy + line_power * dt_s / 3600.0,
         line_power=line_power,
-        inventory=now.inventory - used + delivered,
-        consumed=now.consumed + used,
+        inventory=now.inventory - used - lost + delivered,
+        consumed=now.consumed + used + lost,
         waste=now.waste + used * defect_rate,
         delivered=now.delivered + delivered,
         quality=np.clip(_drift(now.quality, np.array([0.95, 0.98]), 60.0, 0.005, dt_s, z[6:8]), 0.0, 1.0),
@@ -243,7 +246,7 @@ def _flow(now: State, speed: Floats, defect_rate: float, dt_s: float, p: Paramet
 
 def _machine_heat(now: State, inputs: Inputs, load: Floats, dt_s: float, p: Parameters, z: Floats) -> Floats:
     tends_to = now.ambient + p.rise_k * load / 100.0
-    tends_to[LAMINATOR] = inputs.laminator_setpoint
+    tends_to[LAMINATOR] = inputs.laminator_setpoint + inputs.plate
     heat: Floats = _drift(now.heat, tends_to, p.thermal_tau_s, 0.15, dt_s, z)
     return heat
 

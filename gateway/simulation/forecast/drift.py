@@ -2,7 +2,8 @@
 
 A band that covers what may happen says little of where things go: after a jump it is wide, and wide bands touch every limit. So the
 question of limits is put to the slope. It is taken from the medians of the three thirds of a window: the smaller of both differences, and
-none where they disagree (minmod), so that one step or spike has no slope, wherever it lies. Its uncertainty comes from the noise about the
+none where they disagree (minmod), so that one step or spike has no slope, wherever it lies. What slows down beyond chance goes on slowing
+down at that ratio: a return to normal comes to rest there. Its uncertainty comes from the noise about the
 line and its autocorrelation (Bayley and Hammersley 1946: n independent samples are n (1 - r)/(1 + r) of a first-order autoregression).
 Windows of several lengths are asked, and their probabilities averaged (linear opinion pool).
 """
@@ -21,6 +22,7 @@ DRIFT: Final = "drift"
 """Its name among models."""
 WINDOWS: Final = (0.1, 0.2, 0.4)  # shares of the horizon
 BINS: Final = 120  # of the longest: each tag's mean over one
+SLOWER: Final = 1.0  # standard deviations by which the second difference must be less, to count as slowing down
 _MEDIAN: Final = 1.2533  # sd of a median over that of a mean
 _LEAST: Final = 12  # bins that a window needs
 _MOST: Final = 0.97  # autocorrelation
@@ -99,14 +101,21 @@ class Drift:
             like = (rest[:, 1:] * rest[:, :-1]).mean((0, 1)) / sd**2
             like = np.clip(like + (1 + 3 * like) / third, 0.0, _MOST)  # less its bias (Marriott and Pope 1954)
             wrong = sd * np.minimum(_MEDIAN * np.sqrt((1 + like) / (1 - like) / third), 1.0)
-            ahead = time / self.bin_s
-            level = middle[2] + slope * (third / 2)
-            mean = level[:, None] + slope[:, None] * ahead
-            spread = np.sqrt(wrong[:, None] ** 2 * (1 + 2 * (ahead / third) ** 2) + sd[:, None] ** 2)
+            ahead = time / self.bin_s / third + 0.5  # thirds from the middle of the last one
+            ratio = np.where(np.abs(first) - np.abs(second) > SLOWER * np.sqrt(6) * wrong, second / first, 1.0)
+            mean = middle[2][:, None] + slope[:, None] * third * _travelled(np.clip(ratio, 0.0, 1.0)[:, None], ahead)
+            spread = np.sqrt(wrong[:, None] ** 2 * (1 + 2 * ahead**2) + sd[:, None] ** 2)
             far = sign[:, :, None] * (mean[:, None, :] - limits[:, :, None]) / spread[:, None, :]
         found = normal.distribution(far)
         found[~known] = np.nan
         return found
+
+
+def _travelled(ratio: Array, ahead: Array) -> Array:
+    """How far it goes in `ahead` thirds, as a multiple of the last third's way, where each third's is `ratio` times that before it."""
+    slower = ratio < 1
+    safe = np.where(slower, ratio, 0.5)
+    return np.asarray(np.where(slower, safe * (1 - safe**ahead) / (1 - safe), ahead))
 
 
 def _medians(parts: Array) -> Array:
