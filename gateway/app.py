@@ -35,6 +35,7 @@ from gateway.page import Page
 from gateway.performance import AlarmPerformance, recall
 from gateway.recordings import Recordings
 from gateway.reload import plan, sinks_of
+from gateway.residuals import Residuals
 from gateway.road import Clock, Inbox, Pending, Wake
 from gateway.runner import run_engine, run_store
 from gateway.settings import SettingsError, Site
@@ -103,6 +104,9 @@ class Gateway:
             site, self.identity, self.engine.view, store, self.door, self.report, self.events, self.sessions, self.people, now_ns,
             self.foreseeing, self.foreseeing.forecasts,
         )  # fmt: skip
+        self.residuals = Residuals(
+            self.engine, self.foreseeing.calibrated, self.inbox.put_now, self._commanded, self.publish, store.memory("residual"), now_ns
+        )
         self._own_alarms = own_alarms.OwnAlarms(self.engine, self.health, store.outbox, lambda: self.site, self._commanded, now_ns)
         self._heap = Heap()
         self.ended = asyncio.Event()
@@ -169,6 +173,7 @@ class Gateway:
             "look": self._look(),
             "forecasts": self.foreseeing.forecasts.run(),
             "calibrations": self.foreseeing.calibrations.run(),
+            "residuals": self.residuals.run(),
             "maintain": self._maintain(),
         }
         tasks = {name: group.create_task(loop, name=name) for name, loop in running.items()}
@@ -182,6 +187,7 @@ class Gateway:
         self.door.close()
         self.south.stopping = True
         await _within(RELOAD_S, self._reloading.acquire())  # a reload that is under way ends first
+        self.residuals.close()
         await _within(DRAIN_S, self.foreseeing.close())
         await self.south.stop()
         await _within(DRAIN_S, self._drained())
@@ -333,7 +339,7 @@ class Gateway:
             memory=self.store.memory(f"sink/{name}"),
             report=unit,
             now_ns=self.clock.now_ns,
-            figures=self.report.figures,
+            figures=lambda: self.report.figures() | self.residuals.figures(),
             access=self.people,
             unavailable=(StoreUnavailable,),
             record=refusals(self.store, self.say, self.clock.now_ns),
