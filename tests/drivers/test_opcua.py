@@ -145,7 +145,7 @@ async def test_texts_that_cannot_be_carried_are_marked_and_the_neighbour_flows(d
     await read_rows(driver, lambda rows: 6.0 in values_of(rows, 1))
 
 
-async def test_connecting_over_and_over_leaves_nothing_behind(driven):
+async def test_connecting_over_and_over_leaves_nothing_behind(driven, plant):
     """No task, no socket, no subscription at the server is left by a connection that was closed."""
     driver, _ = await driven(TAGS, connect=False)
     left = []
@@ -153,9 +153,10 @@ async def test_connecting_over_and_over_leaves_nothing_behind(driven):
         await driver.connect()
         await read_rows(driver, lambda rows: len(rows) >= 3)
         await driver.close()
-        await asyncio.sleep(0.05)
+        await eventually(lambda: not plant.server.bserver.clients)
         left.append((len(asyncio.all_tasks()), psutil.Process().num_fds()))
-    assert left[-1] == left[1]
+    assert not plant.server.iserver.subscription_service.subscriptions
+    await eventually(lambda: len(asyncio.all_tasks()) <= left[1][0] and psutil.Process().num_fds() <= left[1][1])
 
 
 async def test_values_flow_over_renewals_of_the_channel_though_the_clocks_differ(driven, plant, monkeypatch):
@@ -210,11 +211,11 @@ async def test_a_full_window_stops_asking_and_loses_nothing(driven, plant):
     """With four notifications uncommitted no Publish is sent; the server's queue holds the rest until the commit."""
     driver, unit = await driven(TAGS[:1], window=4, publish_requests=3, queue_size=1000)
     for place in range(60):
+        before = len(driver._inbox)
         await plant.write("double", float(1000 + place))
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.1)
-    taken = len(driver._inbox)
-    assert taken <= 4 + 3
+        await eventually(lambda before=before: len(driver._inbox) > before or not driver._pump.listening)
+    assert not driver._pump.listening  # so nothing more can come
+    assert len(driver._inbox) <= 4 + 3
     rows = await read_rows(driver, lambda rows: 1059.0 in values_of(rows, 0))
     assert [value for value in values_of(rows, 0) if value >= 1000] == [float(1000 + place) for place in range(60)]
     assert "gaps" not in unit.counters
