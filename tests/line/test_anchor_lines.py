@@ -1,6 +1,7 @@
 """Lines whose figures are known in closed form or from their Markov chain (Hillier and Boling 1967; Gershwin 1994; Buzacott 1967)."""
 
 import pytest
+
 from support.lines import exponential_line, gershwin_line, meets, replicate, share, throughput
 from support.markov import solve
 

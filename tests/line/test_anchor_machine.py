@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from support.lines import meets, replicate, share
 
 from gateway.model.line import (
     Line,
@@ -21,6 +20,7 @@ from gateway.model.line import (
 )
 from gateway.simulation.line.oee import busy_times, oee
 from gateway.simulation.line.run import execute
+from support.lines import meets, replicate, share
 
 
 def six_phases(cycle=10.0, mtbf=3600.0, mttr=300.0, jam=0.02, jam_s=15.0, defect=0.03, detect=0.9, *, hours=8.0, speed=1.0):

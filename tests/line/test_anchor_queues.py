@@ -3,9 +3,9 @@
 import math
 
 import pytest
-from support.lines import meets, queue, replicate, throughput
 
 from gateway.model.line import Distribution, constant, exponential
+from support.lines import meets, queue, replicate, throughput
 
 
 def flow(summary):

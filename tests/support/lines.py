@@ -31,7 +31,9 @@ def exponential_line(rates, buffers, *, duration_s=3000.0, warm_up_s=300.0, fail
         life = Reliability(exponential(1 / fail[place]), exponential(1 / repair[place]), clock, within_cycle=True) if failing else None
         machines.append(Machine(f"m{place}", exponential(1 / rate), reliability=life))
     names = [machine.name for machine in machines]
-    return Line("x", tuple(machines), serial(names, buffers), UNIT, duration_s=duration_s, warm_up_s=warm_up_s, telemetry_interval_s=NO_ROWS)
+    return Line(
+        "x", tuple(machines), serial(names, buffers), UNIT, duration_s=duration_s, warm_up_s=warm_up_s, telemetry_interval_s=NO_ROWS
+    )
 
 
 def queue(arrivals, service, *, places=None, servers=1, duration_s=10_000.0, warm_up_s=500.0):

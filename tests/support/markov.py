@@ -21,6 +21,37 @@ class Solution:
 
 
 def solve(rates, buffers, fail=None, repair=None, *, always=False):
+    """In the long run."""
+    count = len(rates)
+    places, moves, matrix = _chain(rates, buffers, fail, repair, always)
+    balance = np.vstack([matrix.T, np.ones(len(places))])
+    share = np.linalg.lstsq(balance, np.r_[np.zeros(len(places)), 1.0], rcond=None)[0]
+
+    def mean(what):
+        return float(sum(share[place] * what(state) for state, place in places.items()))
+
+    return Solution(
+        sum(share[a] * rate for a, _, rate, done in moves if done),
+        [mean(lambda s, i=i: s[0][i] == (STARVED, True)) for i in range(count)],
+        [mean(lambda s, i=i: s[0][i] == (BLOCKED, True)) for i in range(count)],
+        [mean(lambda s, i=i: not s[0][i][1]) for i in range(count)],
+        mean(lambda s: sum(s[1]) + sum(phase != STARVED for phase, _ in s[0])),
+    )
+
+
+def made_within(seconds, machines, levels, rates, buffers, fail=None, repair=None):
+    """Parts that leave the line in that time from a state: (phase, up) of each machine and the level of each buffer."""
+    from scipy.linalg import expm
+
+    places, moves, matrix = _chain(rates, buffers, fail, repair, False)
+    leaving = np.zeros(len(places))
+    for a, _, rate, done in moves:
+        leaving[a] += rate * done
+    whole = np.block([[matrix, leaving[:, None]], [np.zeros((1, len(places) + 1))]])  # the integral of the leaving rate rides along
+    return float(expm(whole * seconds)[places[tuple(machines), tuple(levels)], -1])
+
+
+def _chain(rates, buffers, fail, repair, always):
     count = len(rates)
     fail, repair = fail or [0.0] * count, repair or [1.0] * count
     start = (((WORKS, True),) + ((STARVED, True),) * (count - 1), (0,) * (count - 1))
@@ -36,19 +67,7 @@ def solve(rates, buffers, fail=None, repair=None, *, always=False):
     for a, b, rate, _ in moves:
         matrix[a, b] += rate
         matrix[a, a] -= rate
-    balance = np.vstack([matrix.T, np.ones(len(places))])
-    share = np.linalg.lstsq(balance, np.r_[np.zeros(len(places)), 1.0], rcond=None)[0]
-
-    def mean(what):
-        return float(sum(share[place] * what(state) for state, place in places.items()))
-
-    return Solution(
-        sum(share[a] * rate for a, _, rate, done in moves if done),
-        [mean(lambda s, i=i: s[0][i] == (STARVED, True)) for i in range(count)],
-        [mean(lambda s, i=i: s[0][i] == (BLOCKED, True)) for i in range(count)],
-        [mean(lambda s, i=i: not s[0][i][1]) for i in range(count)],
-        mean(lambda s: sum(s[1]) + sum(phase != STARVED for phase, _ in s[0])),
-    )
+    return places, moves, matrix
 
 
 def _moves(state, rates, buffers, fail, repair, always):

@@ -10,6 +10,7 @@ Streams: NumPy's SeedSequence (O'Neill's seed_seq_fe), keyed by seed, owner, pur
 
 from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any, Final
 from zlib import crc32
 
@@ -50,6 +51,13 @@ class _Words(ISeedSequence):
         return self._words
 
 
+@lru_cache(maxsize=512)
+def _seeds(seed: int, key: int, purpose: int, block: int) -> NDArray[Any]:
+    """(BLOCK, _WORDS) of one block of replications: kept, since single runs ask for the same block again and again."""
+    sequence = np.random.SeedSequence(seed, spawn_key=(key, purpose, block))
+    return sequence.generate_state(BLOCK * _WORDS, np.uint64).reshape(BLOCK, _WORDS)
+
+
 def generator(seed: int, replication: int, owner: str, purpose: Purpose) -> np.random.Generator:
     """The stream of that purpose; its draws come in the order in which the owner needs them."""
     return next(iter(generators(seed, (replication,), owner, purpose)))
@@ -62,8 +70,7 @@ def generators(seed: int, replications: Iterable[int], owner: str, purpose: Purp
     for replication in replications:
         if replication // BLOCK != block:
             block = replication // BLOCK
-            sequence = np.random.SeedSequence(seed, spawn_key=(key, int(purpose), block))
-            words = sequence.generate_state(BLOCK * _WORDS, np.uint64).reshape(BLOCK, _WORDS)
+            words = _seeds(seed, key, int(purpose), block)
         ready: Any = _Words(words[replication % BLOCK])  # NumPy's stubs know SeedSequence alone, its code any ISeedSequence
         yield np.random.Generator(np.random.SFC64(ready))
 

@@ -1,0 +1,124 @@
+"""What is no line is refused, with the machine or edge and the value that is wrong."""
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.model.line import (
+    REJECT,
+    SINK,
+    SOURCE,
+    Calendar,
+    Changeover,
+    Crew,
+    Edge,
+    Line,
+    Lot,
+    Machine,
+    Maintenance,
+    Performance,
+    PhaseUse,
+    PlannedStop,
+    Product,
+    Quality,
+    Source,
+    constant,
+    exponential,
+    serial,
+)
+from gateway.simulation.line.faults import LineError
+from gateway.simulation.line.run import execute
+from gateway.simulation.line.topology import checked, ideal_seconds, order, units_per_part, visits
+
+A, B, C = (Machine(name, constant(1.0)) for name in "ABC")
+ROW = Line("row", (A, B, C), serial("ABC", (2, 2)), Product("p"), duration_s=30.0)
+
+
+def edges(*pairs):
+    return tuple(pair if isinstance(pair, Edge) else Edge(*pair) for pair in pairs)
+
+
+FAULTS = [
+    (replace(ROW, edges=serial("ABX", (2, 2))), "", ("B", "X"), "target", "there is no machine 'X'"),
+    (replace(ROW, edges=(*ROW.edges, Edge("Y", "C"))), "", ("Y", "C"), "origin", "there is no machine 'Y'"),
+    (replace(ROW, edges=(*ROW.edges, Edge("C", "A", 3, "is_defective"))), "", None, "rework", "in a circle"),
+    (replace(ROW, edges=edges((SOURCE, "A"), ("A", SINK), ("B", "C"), ("C", SINK))), "B", None, "", "no part ever reaches it"),
+    (replace(ROW, edges=edges((SOURCE, "A"), ("A", "B"), ("A", SINK), ("A", "C"), ("C", SINK))), "B", None, "", "nothing leads on"),
+    (replace(ROW, edges=ROW.edges[1:]), "", None, "", "no edge comes from the source"),
+    (replace(ROW, edges=ROW.edges[:-1]), "", None, "", "no edge leads to the sink"),
+    (replace(ROW, edges=(*ROW.edges, ROW.edges[1])), "", ("A", "B"), "", "declared twice"),
+    (replace(ROW, edges=edges((SOURCE, "A"), ("A", "B", -1), ("B", "C"), ("C", SINK))), "", ("A", "B"), "capacity", "-1 places"),
+    (replace(ROW, edges=(*ROW.edges[:3], Edge("C", SINK, None, "is_bad"))), "", ("C", SINK), "condition", "is_bad"),
+    (replace(ROW, edges=(*ROW.edges[:3], Edge("C", SINK, None, "is_defective"))), "C", None, "", "a good part has no way on"),
+    (replace(ROW, machines=(A, B, A)), "A", None, "name", "two machines"),
+    (replace(ROW, machines=(replace(A, performance=Performance(jam_prob=1.5)), B, C)), "A", None, "jam_prob", "jam_prob is 1.5"),
+    (replace(ROW, machines=(replace(A, quality=Quality(-0.1)), B, C)), "A", None, "defect_rate", "defect_rate is -0.1"),
+    (replace(ROW, machines=(A, replace(B, batch_in=0), C)), "B", None, "batch_in", "batch_in is 0"),
+    (replace(ROW, machines=(A, replace(B, crew="nobody"), C)), "B", None, "crew", "no crew 'nobody'"),
+    (replace(ROW, machines=(A, replace(B, performance=Performance(speed=0.0)), C)), "B", None, "speed", "speed is 0"),
+    (replace(ROW, machines=(A, replace(B, phases=(PhaseUse("execute"),)), C)), "B", None, "phases", "collect 0 times"),
+    (replace(ROW, duration_s=0.0), "", None, "duration_s", "duration_s is 0"),
+    (replace(ROW, telemetry_interval_s=-5.0), "", None, "telemetry_interval_s", "is -5"),
+    (replace(ROW, warm_up_s=-1.0), "", None, "warm_up_s", "-1"),
+    (replace(ROW, start="tomorrow"), "", None, "start", "tomorrow"),
+    (replace(ROW, source=Source(lots=(Lot("q", 5),))), "", None, "lots", "no product 'q'"),
+    (replace(ROW, calendar=Calendar((PlannedStop(5.0, 4.0),))), "", None, "calendar", "from 5 to 4 s"),
+    (replace(ROW, calendar=Calendar((PlannedStop(0.0, 4.0), PlannedStop(3.0, 9.0)))), "", None, "calendar", "overlap"),
+    (replace(ROW, crews=(Crew("fitters", 0),)), "", None, "crews", "0 people"),
+    (replace(ROW, machines=(replace(A, maintenance=Maintenance("age", 0.0, constant(1.0))), B, C)), "A", None, "after_s", "after_s is 0"),
+    (
+        replace(ROW, machines=(replace(A, changeover=Changeover(constant(1.0), pairs=(("p", "q", constant(2.0)),))), B, C)),
+        "A",
+        None,
+        "changeover",
+        "'q'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "node", "edge", "field", "why"), FAULTS, ids=[fault[4] for fault in FAULTS])
+def test_each_fault_is_named_with_its_place(line, node, edge, field, why):
+    with pytest.raises(LineError, match=why.replace("(", r"\(")) as caught:
+        checked(line)
+    assert caught.value.node == node
+    assert caught.value.field == field
+    if edge:
+        assert caught.value.edge == edge
+
+
+def test_a_circle_names_its_machines_and_the_edge_that_closes_it():
+    with pytest.raises(LineError, match="rework: true") as caught:
+        checked(replace(ROW, edges=(*ROW.edges, Edge("C", "A", 3, "is_defective"))))
+    assert caught.value.edge in {("A", "B"), ("B", "C"), ("C", "A")}
+
+
+def test_the_same_circle_as_rework_is_a_line():
+    assert checked(replace(ROW, edges=(*ROW.edges, Edge("C", "A", 3, "is_defective", rework=True))))
+
+
+def test_a_phase_that_is_not_there_is_named_with_those_that_are():
+    line = replace(ROW, machines=(replace(A, phases=(PhaseUse("collect"), PhaseUse("paint"))), B, C))
+    with pytest.raises(LineError, match=r"no phase 'paint' \(one of collect, .*inspect") as caught:
+        execute(line)
+    assert caught.value.node == "A"
+
+
+def test_an_option_that_a_phase_does_not_take_is_named():
+    line = replace(ROW, machines=(replace(A, phases=(PhaseUse("collect"), PhaseUse("execute", (("colour", "red"),)))), B, C))
+    with pytest.raises(LineError, match="colour"):
+        execute(line)
+
+
+def test_shares_of_flow_and_ideal_times_follow_packing_and_splits():
+    """Two parallel machines of 1 s behind a source of tubes, then a packer of 12 s for 12 tubes: each branch sees half of the tubes."""
+    machines = (A, B, replace(C, cycle_time_sec=exponential(12.0), batch_in=12, output="case"))
+    line = replace(ROW, machines=machines, edges=edges((SOURCE, "A"), (SOURCE, "B"), ("A", "C", 4), ("B", "C", 4), ("C", SINK)))
+    assert order(line)[-1] == "C"
+    assert units_per_part(line) == {"A": 1.0, "B": 1.0, "C": 12.0}
+    assert visits(line) == {"A": 0.5, "B": 0.5, "C": 1.0}
+    assert ideal_seconds(line) == {"A": 0.5, "B": 0.5, "C": 1.0}
+
+
+def test_a_dead_end_into_reject_is_a_way_out():
+    line = replace(ROW, edges=(*ROW.edges, Edge("A", REJECT, None, "is_defective")))
+    assert checked(line) is line
