@@ -1,4 +1,4 @@
-"""Forecasts on an exported file: what the forecasters would have said, and how right they would have been."""
+"""Scores of forecasts: of the running gateway's own, or on an exported file, where they are what the forecasters would have said."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from gateway.cli import show
+from gateway.cli import daemon, show
 from gateway.cli.failure import FAILED, WRONG, Failure
-from gateway.cli.options import AsJson
+from gateway.cli.options import AsJson, Name, Url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from gateway.cli.rolled import Rolled
     from gateway.model.tag import Tag
@@ -30,24 +30,60 @@ def forecast() -> None:
 @app.command()
 def score(
     path: Annotated[
-        Path,
-        typer.Argument(metavar="FILE", help="History as `export` writes it (.csv, .parquet), or a recording (.etrec).", show_default=False),
-    ],
-    config: Annotated[Path, typer.Option("--config", "-c", envvar="CONFIG_PATH", help="Configuration with these tags.")],
-    tags: Annotated[list[str] | None, typer.Option("--tag", help="Tags to forecast; every number of the file without it.")] = None,
-    horizon: Annotated[str, typer.Option("--horizon", help="How far ahead: 10min, 1h.")] = "10min",
-    step: Annotated[str, typer.Option("--step", help="Step of a forecast; of the samples within one the newest counts.")] = "1s",
-    every: Annotated[str, typer.Option("--every", help="How often a forecast is issued.")] = "10s",
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]",
+            help="History as `export` writes it (.csv, .parquet), or a recording (.etrec); without it the running gateway.",
+            show_default=False,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", envvar="CONFIG_PATH", help="Configuration with the tags of the file.")
+    ] = None,
+    tags: Annotated[list[str] | None, typer.Option("--tag", help="Only these tags.")] = None,
+    horizon: Annotated[str, typer.Option("--horizon", help="Of a file: how far ahead, 10min, 1h.")] = "10min",
+    step: Annotated[str, typer.Option("--step", help="Of a file: step of a forecast; of the samples within one the newest counts.")] = "1s",
+    every: Annotated[str, typer.Option("--every", help="Of a file: how often a forecast is issued.")] = "10s",
+    url: Url = None,
+    name: Name = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run the forecasters over a file, forecast by forecast as its time passes, and print how each horizon did."""
+    """How forecasts did, per tag and horizon: those of the running gateway, or those that a file's samples would have had."""
+    if path is None:
+        _live(daemon.find(url, name), tags, as_json=as_json)
+        return
+    if config is None:
+        raise Failure(WRONG, "a file needs the configuration of its tags", "name it with --config site.yaml")
+    _file(path, config, tags, {"--horizon": horizon, "--step": step, "--every": every}, as_json=as_json)
+
+
+def _live(gateway: daemon.Daemon, tags: Sequence[str] | None, *, as_json: bool) -> None:
+    told = gateway.get("/forecasts")
+    known = [row["tag"] for row in told["forecasts"]]
+    if not known:
+        raise Failure(FAILED, "this gateway forecasts nothing", "name tags in the section `forecast` of its configuration")
+    for tag in tags or ():
+        if tag not in known:
+            raise Failure(FAILED, f"{tag} is not forecast", f"those that are: {', '.join(known[:10])}")
+    found = [gateway.get(f"/forecasts/{tag}") for tag in tags or known]
+    rows = [{"tag": one["tag"], "unit": one["unit"], "skill": one["skill"], "horizons": one["scores"]} for one in found]
+    if as_json:
+        show.document({"horizon_s": told["horizon_s"], "lead_s": told["lead_s"], "tags": rows})
+        return
+    if not any(row["horizons"] for row in rows):
+        show.note("no forecast has come due yet")
+    _table(rows)
+
+
+def _file(path: Path, config: Path, tags: Sequence[str] | None, times: Mapping[str, str], *, as_json: bool) -> None:
     from gateway.cli import offline, rolled
 
-    horizon_s, step_s, every_s = (_seconds(*given) for given in (("--horizon", horizon), ("--step", step), ("--every", every)))
+    horizon_s, step_s, every_s = (_seconds(*given) for given in times.items())
     if not 0 < step_s <= horizon_s:
-        raise Failure(WRONG, f"--step {step} is no part of --horizon {horizon}")
+        raise Failure(WRONG, f"--step {times['--step']} is no part of --horizon {times['--horizon']}")
     if horizon_s / step_s > MOST_STEPS:
-        raise Failure(WRONG, f"a horizon of {horizon} has more than {MOST_STEPS} steps of {step}", "take a longer --step")
+        why = f"a horizon of {times['--horizon']} has more than {MOST_STEPS} steps of {times['--step']}"
+        raise Failure(WRONG, why, "take a longer --step")
     if not path.exists():
         raise Failure(WRONG, f"{path}: there is no such file")
     table = offline.site_of(config).tags
@@ -121,14 +157,18 @@ def _number(value: float) -> float | None:
 
 
 def _print(done: Rolled) -> None:
-    rows = []
-    for row, tag in enumerate(done.tags):
-        for found in _horizons(done, row):
-            figures = [_shown(found["crps"]), _shown(found["mase"]), _percent(found["coverage"])]
-            rows.append([tag.name, show.age(found["horizon_s"]), found["model"], *figures, found["n"], tag.unit])
-    show.table(("tag", "horizon", "model", "CRPS", "MASE", "in 90 % band", "n", "unit"), rows, right=(1, 3, 4, 5, 6))
+    _table([{"tag": tag.name, "unit": tag.unit, "horizons": list(_horizons(done, row))} for row, tag in enumerate(done.tags)])
     if done.fault:
         show.note(done.fault)
+
+
+def _table(tags: Sequence[Mapping[str, Any]]) -> None:
+    rows = []
+    for tag in tags:
+        for found in tag["horizons"]:
+            figures = [_shown(found["crps"]), _shown(found["mase"]), _percent(found["coverage"])]
+            rows.append([tag["tag"], show.age(found["horizon_s"]), found["model"], *figures, int(found["n"]), tag["unit"]])
+    show.table(("tag", "horizon", "model", "CRPS", "MASE", "in 90 % band", "n", "unit"), rows, right=(1, 3, 4, 5, 6))
 
 
 def _shown(value: float | None) -> str:

@@ -119,7 +119,7 @@ class Live:
         self._plan = plan = Plan.of(site)
         if before is None or plan is None or plan.roll != before.roll or (plan.tag_id != before.tag_id).any():
             self._newest = self._scores = None
-            self._sampler = None if plan is None else Sampler(plan.tags, plan.step_ns)
+            self._sampler = None if plan is None else Sampler(plan.sampled, plan.step_ns)
 
     def _step(self) -> None:
         """One step of the grid; a forecast is asked for once `every` is over and none is on its way."""

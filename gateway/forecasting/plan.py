@@ -10,6 +10,7 @@ import numpy.typing as npt
 from gateway.forecasting.sampler import Samples
 from gateway.model.alarm import AlarmRule, Limit
 from gateway.model.batch import Floats, Mask
+from gateway.model.process import ProcessModel
 from gateway.model.tag import Tag
 from gateway.settings import Site
 from gateway.settings.forecasting import Forecast, forecast_tags
@@ -43,13 +44,18 @@ class Passable:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One site's forecasts. roll: a word that changes with all that a roll is made of; scan_s (tags,): how often a tag is looked at."""
+    """One site's forecasts. models: those whose output is forecast; inputs: the tags that they name.
+
+    roll: a word that changes with all that a roll is made of; scan_s (tags,): how often a tag is looked at.
+    """
 
     rule: Forecast
     tags: tuple[Tag, ...]
     tag_id: npt.NDArray[np.int64]
     passable: Passable
     scan_s: Floats
+    models: tuple[ProcessModel, ...]
+    inputs: tuple[Tag, ...]
     roll: str
 
     @classmethod
@@ -59,6 +65,9 @@ class Plan:
         if rule is None:
             return None
         tags = forecast_tags(rule, site.tags)
+        names = {tag.name for tag in tags}
+        models = tuple(model for model in site.models if names & set(model.outputs.values()))
+        inputs = dict.fromkeys(name for model in models for name in model.inputs.values() if isinstance(name, str))
         words = (rule.horizon, rule.step, rule.every, rule.lead_s, *(tag.name for tag in tags))
         return cls(
             rule,
@@ -66,8 +75,15 @@ class Plan:
             np.array([tag.tag_id for tag in tags], np.int64),
             Passable.of(tags, site.rules),
             np.array([min(tag.sampling_interval_ns / 1e9, rule.step) for tag in tags]),
-            hashlib.sha256(repr(words).encode()).hexdigest()[:16],
+            models,
+            tuple(site.tags[site.tags.index[name]] for name in inputs),
+            hashlib.sha256(repr((words, models)).encode()).hexdigest()[:16],
         )
+
+    @property
+    def sampled(self) -> tuple[Tag, ...]:
+        """The columns of the samples: the forecast tags, then the inputs."""
+        return (*self.tags, *self.inputs)
 
     @property
     def step_ns(self) -> int:
@@ -100,6 +116,8 @@ class Plan:
             "lead": self.lead,
             "at_ns": at_ns,
             "was": [tag.was or "" for tag in self.tags],
+            "inputs": [tag.name for tag in self.inputs],
+            "models": list(self.models),
             "file": file,
             "save": save,
         }

@@ -14,10 +14,13 @@ import numpy.typing as npt
 
 from gateway.jobs.table import Impossible
 from gateway.model.forecast import P95, Crossing, Scores
+from gateway.model.process import ProcessModel
 from gateway.simulation.forecast.drift import DRIFT, Drift
-from gateway.simulation.forecast.forecaster import Array, Mask
+from gateway.simulation.forecast.forecaster import Array, Forecaster, Mask
 from gateway.simulation.forecast.keep import Unfit, restore, saved
-from gateway.simulation.forecast.rolling import Rolling
+from gateway.simulation.forecast.modelled import Modelled, fed
+from gateway.simulation.forecast.rolling import Rolling, forecasters, knots
+from gateway.simulation.process.model import ModelError
 from gateway.store import statefile
 from gateway.store.errors import DamagedBlock
 from gateway.work import Column, Progress
@@ -28,19 +31,22 @@ _SCORED: Final = ("n", "crps", "error", "mase", "coverage", "pit")
 
 @dataclass(slots=True)
 class _Roll:
-    """What a worker keeps. origin_ns: the steady time at which the roll's own clock stood at 0."""
+    """What a worker keeps. origin_ns: the steady time at which the roll's own clock stood at 0; feeds: as Rolling.drive has them."""
 
     token: str
     tags: tuple[str, ...]
     rolling: Rolling
     drift: Drift
     origin_ns: int
+    feeds: npt.NDArray[np.intp]
 
     def step(self, at_ns: int, y: Array, good: Mask) -> None:
-        """Samples of all tags at a steady time."""
-        now_s = (at_ns - self.origin_ns) / 1e9
-        self.rolling.step(now_s, y, good)
-        self.drift.step(now_s, y, good)
+        """Samples of all tags, and then of the inputs, at a steady time."""
+        now_s, n = (at_ns - self.origin_ns) / 1e9, len(self.tags)
+        if y.size > n:
+            self.rolling.drive(np.where(good[n:], y[n:], np.nan), self.feeds)
+        self.rolling.step(now_s, y[:n], good[:n])
+        self.drift.step(now_s, y[:n], good[:n])
 
     def words(self, at_ns: int) -> dict[str, Any]:
         return {"tags": list(self.tags), "models": list(self.rolling.names), "at_ns": at_ns}
@@ -52,8 +58,11 @@ _kept: dict[str, _Roll] = {}  # by the file in which it is saved: one
 def forecast(args: Mapping[str, Any], arrays: Mapping[str, Column], _generator: np.random.Generator, _progress: Progress) -> Found:
     """Samples of all tags by step: arrays steady_ns (m,), y and good (m, tags), limits and upper (tags, l), scan_s (tags,).
 
-    args: roll (which one: another word begins another, with what fits of the old one), tags, was (their earlier names or ""), horizon_s,
-    step_s, every_s, lead (a step), at_ns (the wall clock at the last sample), file and save (whether it is written now).
+    y and good may have more columns: the inputs of the models.
+
+    args: inputs (names of those), models (as ProcessModel has them), roll (which one: another word begins another, with what fits of the
+    old one), tags, was (their earlier names or ""), horizon_s, step_s, every_s, lead (a step), at_ns (the wall clock at the last sample),
+    file and save (whether it is written now).
     Out come mean and half, the half-width of the 90 % band, float32 (tags, steps); the crossings; the scores; `knots`: mean and half at
     each of score_horizon_s, float32 (2, tags, knots); and `began`, in words, where a roll was begun or taken up.
     """
@@ -75,9 +84,17 @@ def _begun(args: Mapping[str, Any], steady_ns: npt.NDArray[np.int64], before: _R
     if not steady_ns.size:
         raise Impossible("no roll without a sample")
     tags, lead_s = tuple(args["tags"]), args["lead"] * args["step_s"]
-    rolling = Rolling.of(len(tags), args["horizon_s"], args["step_s"], every_s=args["every_s"], lead_s=lead_s)
+    rules = [ProcessModel(**one) for one in args["models"]]
+    feeds = fed(rules, tags, args["inputs"])
+    members: list[Forecaster] = [*forecasters(len(tags), args["horizon_s"], args["step_s"], lead_s=lead_s, inputs=feeds.shape[1])]
+    try:
+        modelled = Modelled.of(rules, tags, args["inputs"], args["step_s"], knots(args["horizon_s"], args["step_s"], lead_s))
+    except ModelError as fault:
+        raise Impossible(str(fault)) from None
+    members += [] if modelled is None else [modelled]
+    rolling = Rolling.of(len(tags), args["horizon_s"], args["step_s"], every_s=args["every_s"], lead_s=lead_s, members=members)
     drift = Drift.of(len(tags), args["horizon_s"], args["step_s"])
-    roll = _Roll(args["roll"], tags, rolling, drift, int(steady_ns[0]))
+    roll = _Roll(args["roll"], tags, rolling, drift, int(steady_ns[0]), feeds)
     try:
         words, kept = (before.words(0), saved(before.rolling)) if before is not None else statefile.read(Path(args["file"]))
         there = {name: row for row, name in enumerate(words["tags"])}

@@ -1,12 +1,16 @@
 """Forecasts in the daemon: sampled from the twin, worked on in a process of their own, stored, scored, and taken up after a restart."""
 
+import asyncio
+import json
 import os
 import signal
 from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from gateway.cli import app
 from gateway.launch import running
 from gateway.model.command import Caller, Command
 from support.ports import free_port
@@ -169,3 +173,25 @@ async def test_figures_status_and_metrics_speak_of_the_forecasts(site):
         told = {(name, labels.get("tag"), labels.get("horizon_s")) for name, labels, *_ in gateway.report.metrics()}
         assert ("edgetwin_forecasts_scored_total", "line.t", "0.1") in told
         assert gateway.report.status()["workers"]["alive"] >= 1
+
+
+async def test_forecast_score_prints_the_live_scores_per_tag_and_horizon(site):
+    async with gateway_of(site, t=22.0, p=5.0) as gateway:
+        await scored(gateway, 2)
+
+        def asked(*args):
+            return CliRunner().invoke(app, ["forecast", "score", "--name", gateway.identity.name, *args])
+
+        said = await asyncio.to_thread(asked, "--json")
+        assert said.exit_code == 0, said.output
+        [one, _] = json.loads(said.stdout)["tags"]
+        assert one["tag"] == "line.t"
+        assert [row["horizon_s"] for row in one["horizons"]] == [0.1, 0.3, 0.6, 1.2, 3.0, 6.0]
+        assert one["horizons"][0]["n"] >= 2
+        table = (await asyncio.to_thread(asked, "--tag", "line.p")).stdout
+        assert "in 90 % band" in table
+        assert "line.p" in table
+        assert "line.t" not in table
+        refused = await asyncio.to_thread(asked, "--tag", "line.x")
+        assert refused.exit_code == 1
+        assert "line.x is not forecast" in refused.stderr

@@ -1,7 +1,7 @@
 """The demo's plant run as fast as it goes through the engine, and forecast: no wall clock, the parts that the daemon uses."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +49,7 @@ class Road:
         self.engine = Engine(site.tags, site.rules, site.derived, site.sync)
         plan = Plan.of(site)
         assert plan is not None
-        self.plan, self.sampler = plan, Sampler(plan.tags, plan.step_ns)
+        self.plan, self.sampler = plan, Sampler(plan.sampled, plan.step_ns)
         known = [(row, site.tags.index[signal.name]) for row, signal in enumerate(plant.signals) if signal.name in site.tags.index]
         self._row, self._tag_id = np.array(known, np.intp).T
         self.now_ns = BEGIN_NS
@@ -75,6 +75,7 @@ class Road:
 
     def _forecast(self) -> None:
         args, arrays = self.plan.asked(self.now_ns, self.sampler.take(), "", save=False)
+        args = args | {"models": [asdict(model) for model in args["models"]]}
         values, found = job.forecast(args, arrays, np.random.default_rng(0), silent)
         self.result = JobResult(values, found, 0.0)
         self.told(self.result, self.now_ns)

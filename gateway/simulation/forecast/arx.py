@@ -64,8 +64,8 @@ class Arx:
 
     def drive(self, u: Array, future: Array | None = None) -> None:
         """Inputs from now on: u (n, inputs) as they are, future (n, steps of the grid, inputs) as they are planned, else they stay."""
-        self.u, self.future = np.asarray(u, np.float64), future
-        self.u0 = np.where(np.isnan(self.u0), self.u, self.u0)
+        self.u0 = np.where(np.isnan(self.u0), u, self.u0)
+        self.u, self.future = np.where(np.isnan(u), np.nan_to_num(self.u0), u), future  # what is not known counts as where it began
 
     def update(self, dt_s: Array, y: Array, good: Mask) -> None:
         """Learns when a tag's clock enters a new cell of the grid with a Good sample; a cell without one breaks the row of differences."""

@@ -19,7 +19,7 @@ SCORES: Final = 199  # kept per tag and horizon
 FIRST: Final = 19  # so many scores, and the split conformal interval is finite at alpha 0.1 with room to spare
 GAMMA: Final = 0.02
 LOWEST: Final = 0.002  # of alpha, from which the scores' own quantile has nothing more to give
-HIGHEST: Final = 0.5  # alpha's clamp: never a point
+HIGHEST: Final = 0.2  # alpha's clamp above: a model that was right for long must not end as a point that the first surprise leaves for long
 DEEPEST: Final = -1.0  # and below: never the whole line for ever
 DOUBLED: Final = 3.0  # steps of GAMMA below LOWEST that double the band: scores that grow leave the band behind, so misses widen it on
 

@@ -18,6 +18,7 @@ from gateway.simulation.forecast.rolling import Issued, Rolling
 Arrays = dict[str, npt.NDArray[Any]]
 _SHARED: Final = frozenset({"knots_s", "horizon_s", "overlap", "noise", "rate", "gamma", "next_s"})  # the same for all tags
 _BY_MODEL: Final = frozenset({"choice.crps", "choice.gain", "choice.square", "choice.weight"})  # (models, tags, knots)
+_OWN: Final = frozenset({"members.model.inputs"})  # known again with the first sample
 _ISSUED: Final = ("due_s", "mean", "sd", "centre", "spread", "own")
 
 
@@ -64,7 +65,7 @@ def _leaves(part: Any, path: str) -> Iterator[tuple[str, Any, str]]:
     """(key, owner, attribute) of each array, depth first."""
     for field in fields(part):
         value, key = getattr(part, field.name), f"{path}{field.name}"
-        if isinstance(value, np.ndarray):
+        if isinstance(value, np.ndarray) and key not in _OWN:
             yield key, part, field.name
         elif field.name == "members":
             for member in value:

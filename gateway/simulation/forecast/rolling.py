@@ -22,6 +22,7 @@ from gateway.simulation.forecast.crossing import crossing
 from gateway.simulation.forecast.forecaster import Array, Forecaster, Mask, Normal
 from gateway.simulation.forecast.kalman import local_level, local_trend
 from gateway.simulation.forecast.lags import SLOTS
+from gateway.simulation.forecast.modelled import Modelled
 from gateway.simulation.forecast.ou import ornstein_uhlenbeck
 from gateway.simulation.forecast.persistence import Persistence
 
@@ -37,7 +38,7 @@ def knots(horizon_s: float, step_s: float, lead_s: float | None = None) -> Array
     """Horizons at which forecasts are scored: shares of the whole one and the lead, each a number of steps; every one once."""
     steps = max(round(horizon_s / step_s), 1)
     lead = steps if lead_s is None else round(lead_s / step_s)
-    return np.unique(np.maximum(np.round(np.append(np.array(KNOTS) * steps, lead)), 1.0)) * step_s
+    return np.round(np.unique(np.maximum(np.round(np.append(np.array(KNOTS) * steps, lead)), 1.0)) * step_s, 9)
 
 
 def forecasters(tags: int, horizon_s: float, step_s: float, *, lead_s: float | None = None, inputs: int = 0) -> tuple[Forecaster, ...]:
@@ -118,6 +119,14 @@ class Rolling:
         """Of the models, persistence first."""
         return tuple(member.name for member in self.members)
 
+    def drive(self, u: Array, feeds: Rows) -> None:
+        """Inputs (inputs,) from the next step on, NaN where one is not known; feeds (tags, m): which of them act on a tag, -1 = none."""
+        for member in self.members:
+            if isinstance(member, Modelled):
+                member.drive(u)
+            elif isinstance(member, Arx) and member.inputs:
+                member.drive(np.where(feeds >= 0, u[np.maximum(feeds, 0)], np.nan))
+
     def step(self, now_s: float, y: Array, good: Mask) -> None:
         """Samples y (tags,) at now_s; good (tags,) False where there is none, it is Bad or no number. ValueError where time goes back."""
         passed = 0.0 if self.now_s is None else now_s - self.now_s
@@ -146,6 +155,9 @@ class Rolling:
         scored = (self.age_s <= HELD * self.knots_s[knot]) & ~np.isnan(issued.centre)
         error = np.abs(y - issued.mean)
         self.choice.learn(knot, score.crps_normal(issued.mean, issued.sd, y), error, scored)
+        for member, off in zip(self.members, error, strict=True):
+            if isinstance(member, Modelled):
+                member.erred(knot, off, scored)
         row = np.flatnonzero(scored)
         if not row.size:
             return
