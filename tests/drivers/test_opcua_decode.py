@@ -126,6 +126,39 @@ def test_the_columns_hold_what_was_encoded(chosen):
     _same(decode_publish(encoded, SCALARS).message.changes[0], wanted)
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(items(), max_size=12), st.booleans(), st.lists(st.integers(0, 2**32 - 1), max_size=5), st.binary(max_size=8), st.floats(0, 1)
+)
+def test_the_usual_answer_and_one_with_more_in_its_header_say_the_same(chosen, more, available, noise, share):
+    """Whole or damaged: what is read in three steps, and what is read field by field because its header holds a string."""
+    response = ua.PublishResponse()
+    response.Parameters.SubscriptionId = 7
+    response.Parameters.AvailableSequenceNumbers, response.Parameters.MoreNotifications = available, more
+    notified = [ua.MonitoredItemNotification(place, data) for place, (_, data) in enumerate(chosen)]
+    response.Parameters.NotificationMessage.NotificationData = [ua.DataChangeNotification(MonitoredItems=notified)]
+    usual = struct_to_binary(response)
+    response.ResponseHeader.StringTable = ["unusual"]
+    unusual = struct_to_binary(response)
+    behind = len(usual) - 1 - int(share * (len(usual) - 30))
+    damaged = usual[:behind] + noise + usual[behind + len(noise) :]
+    longer = unusual[: behind + len(unusual) - len(usual)] + damaged[behind:]
+    assert _told(usual) == _told(unusual)
+    assert _told(damaged) == _told(longer)
+
+
+def _told(data):
+    """All that an answer says, comparable."""
+    try:
+        found = decode_publish(data, SCALARS)
+    except Malformed:
+        return None
+    message = found.message
+    changes = [(c.handle.tolist(), c.value.tobytes(), c.status.tolist(), c.source_ns.tolist(), c.text, c.overflow) for c in message.changes]
+    unread = message.malformed.partition(" at ")[0]  # the place differs
+    return found[:4], message.sequence, changes, message.status_change, message.empty, bool(unread)
+
+
 def _same(change, wanted):
     expected = [plainest(data) for data in wanted]
     assert change.handle.tolist() == list(range(len(wanted)))

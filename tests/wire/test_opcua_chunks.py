@@ -100,3 +100,51 @@ def test_noise_in_a_chunk_is_refused(mode, noise):
     header = SimpleNamespace(MessageType=ua.MessageType.SecureMessage, body_size=len(noise))
     with pytest.raises((Forged, UaError, ValueError, struct.error)):
         ours(mode).receive_from_header_and_body(header, Buffer(b"MSGF" + bytes(8) + noise, 12, len(noise)))
+
+
+@settings(max_examples=50, deadline=None)
+@given(sizes=st.lists(st.integers(0, 2 * CHUNK), min_size=1, max_size=6), ours_too=st.lists(st.booleans(), min_size=6, max_size=6))
+def test_a_whole_chunk_taken_at_once_is_what_the_long_way_reads(sizes, ours_too):
+    """Those that are wanted, and those that go the long way, in any order."""
+    messages = [(number + 1, bytes((number * 7 + k) % 256 for k in range(size))) for number, size in enumerate(sizes)]
+    sender, receiver = ours(MODES[0]), ours(MODES[0])
+    found = []
+    for number, body in messages:
+        data = b"before" + sender.message_to_binary(body, request_id=number)
+        whole = receiver.whole(data, 6, lambda request: ours_too[request - 1])
+        assert (whole is not None) == (ours_too[number - 1] and len(body) <= CHUNK - 24)
+        if whole is None:
+            found += received(receiver, data[6:])
+        else:
+            request, begin, end = whole
+            assert end == len(data)
+            found.append((request, data[begin:end]))
+    assert found == messages
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (0, b"OPNF"),
+        (0, b"MSGC"),
+        (4, struct.pack("<I", 23)),
+        (4, struct.pack("<I", 400)),
+        (8, b"\x09"),
+        (12, b"\x09"),
+        (16, b"\x09"),
+    ],
+    ids=["another type", "not the last", "shorter than its head", "not all here", "channel", "token", "out of sequence"],
+)
+def test_what_is_not_the_usual_chunk_is_left_to_the_long_way_untouched(place, value):
+    sender, receiver = ours(MODES[0]), ours(MODES[0])
+    received(receiver, sender.message_to_binary(b"first", request_id=1))
+    sent = sender.message_to_binary(bytes(300), request_id=2)
+    wrong = sent[:place] + value + sent[place + len(value) :]
+    assert receiver.whole(wrong, 0, lambda _: True) is None
+    assert receiver.whole(wrong[:20], 0, lambda _: True) is None
+    assert receiver.whole(sent, 0, lambda _: True) == (2, 24, len(sent))
+
+
+@pytest.mark.parametrize("mode", MODES[1:])
+def test_a_secured_chunk_is_never_taken_unopened(mode):
+    assert ours(mode).whole(ours(mode).message_to_binary(b"sealed", request_id=1), 0, lambda _: True) is None

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.wire.opcua.guards import MALFORMED, guard_codec
-from gateway.wire.opcua.heads import acknowledgements, request_head
+from gateway.wire.opcua.heads import acknowledgements, request_head, usual_publish
 
 tokens = st.binary(max_size=80).map(lambda raw: ua.NodeId(raw, 0, ua.NodeIdType.ByteString)) | st.integers(0, 2**16).map(ua.NodeId)
 numbers = st.integers(0, 2**32 - 1)
@@ -29,6 +29,25 @@ def test_a_publish_request_reads_as_the_library_reads_it(token, handle, timeout,
     for name in ("AuthenticationToken", "RequestHandle", "ReturnDiagnostics", "AuditEntryId", "TimeoutHint"):
         assert getattr(header, name) == getattr(theirs, name)
     assert [(found.SubscriptionId, found.SequenceNumber) for found in acknowledgements(body)] == acknowledged
+
+
+@given(st.binary(min_size=32, max_size=32), numbers, numbers, st.none() | st.text(max_size=5), pairs, st.binary(max_size=4))
+def test_a_usual_publish_is_read_at_once_with_its_own_token_alone(token, handle, timeout, audit, acknowledged, around):
+    request = ua.PublishRequest()
+    mine = ua.NodeId(token, 0, ua.NodeIdType.ByteString)
+    request.RequestHeader = ua.RequestHeader(mine, RequestHandle=handle, TimeoutHint=timeout, AuditEntryId=audit)
+    request.Parameters.SubscriptionAcknowledgements = [ua.SubscriptionAcknowledgement(*pair) for pair in acknowledged]
+    data = around + struct_to_binary(request) + around
+    begin, end = len(around), len(data) - len(around)
+    found = usual_publish(data, begin, end, token)
+    assert (found is None) == (audit is not None)
+    if found is not None:
+        assert (found.handle, found.patience_s) == (handle, timeout / 1000)
+        assert found.acknowledgements == acknowledged
+    for other in (token[:31], token + b"x", bytes(byte ^ 1 for byte in token)):
+        assert usual_publish(data, begin, end, other) is None
+    for cut in range(begin, end):
+        assert usual_publish(data, begin, cut, token) is None
 
 
 @given(st.binary(max_size=80))
