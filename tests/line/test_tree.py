@@ -286,3 +286,40 @@ def test_many_variants_are_read_in_one_go_and_all_their_faults_are_listed(tmp_pa
     with pytest.raises(SettingsError) as found:
         load_lines("short", tmp_path, [Variant("fast"), Variant(), Variant(None, ("Mill.uph=0",))])
     assert [fault.key for fault in found.value.faults] == ["run.scenario", "equipment.Mill.uph"]
+
+
+def test_an_override_of_a_reference_is_followed(tmp_path):
+    changes = {
+        "products/cup.yaml": "name: cup\nselling_price: 3\n",
+        "sources/slow.yaml": "name: slow\narrivals: 1min\nlots: [{product: cup, quantity: 2}]\n",
+        "equipment/mill2.yaml": "name: Mill2\nuph: 1800\n",
+    }
+    line = loaded(tmp_path, changes, "run.product=cup", "topology.source=slow", "topology.stations.Mill.equipment=Mill2", "Mill.uph=900")
+    assert (line.product, line.products) == (Product("cup", selling_price=3.0), ())
+    assert (line.source.name, line.source.arrivals) == ("slow", constant(60.0))
+    assert line.machines[0].cycle_time_sec == constant(4.0)
+    assert loaded(tmp_path, None, "source={lots: [{product: jar, quantity: 1}, {product: cup, quantity: 1}]}").products == (line.product,)
+    with pytest.raises(SettingsError, match=r"--set run.product:1:1: run.product: there is no product 'cop' .*did you mean cup\?"):
+        loaded(tmp_path, None, "run.product=cop")
+    with pytest.raises(SettingsError, match=r"run.scenario: cannot be overridden \(--scenario NAME takes another one\)"):
+        loaded(tmp_path, None, "run.scenario=base")
+    with pytest.raises(SettingsError, match=r"source.lots\[0\].product: there is no product 'cop'"):
+        loaded(tmp_path, None, "source={lots: [{product: cop, quantity: 1}]}")
+
+
+def test_defaults_lie_below_what_a_base_says(tmp_path):
+    changes = {
+        "defaults.yaml": "scenario: {behavior: short}\n",
+        "behaviors/short.yaml": "name: short\nphases: [collect, execute]\n",
+        "behaviors/long.yaml": "name: long\nphases: [collect, execute, transform]\n",
+        BASE: "name: base\nbase: below\n",
+        "scenarios/below.yaml": "name: below\ntopology: pair\nbehavior: long\n",
+    }
+    assert len(loaded(tmp_path, changes).machines[0].phases) == 3
+    assert len(loaded(tmp_path, {"scenarios/below.yaml": "name: below\ntopology: pair\n"}).machines[0].phases) == 2
+
+
+def test_a_runs_calendar_stands_instead_of_the_topologys(tmp_path):
+    changes = {PAIR: "name: pair\nmachines: [Mill, Press]\ncalendar: {stops: [{from: 1, to: 2}]}\n"}
+    assert loaded(tmp_path, changes).calendar == Calendar((PlannedStop(1.0, 2.0),))
+    assert loaded(tmp_path, changes, "run.calendar={stops: [{from: 3, to: 4}]}").calendar == Calendar((PlannedStop(3.0, 4.0),))

@@ -26,8 +26,9 @@ from gateway.settings.faults import Faults, quote
 from gateway.settings.fields import elements
 from gateway.settings.line.machines import KEYS as MACHINE
 from gateway.settings.line.machines import PLACE, capacity, read_machine, read_phases, read_rates
+from gateway.settings.line.maps import machine_nodes
+from gateway.settings.line.overrides import ROOTS
 from gateway.settings.line.quantities import Quantities
-from gateway.settings.line.resolve import machine_nodes
 from gateway.settings.node import Node
 
 SEED: Final = 42
@@ -152,6 +153,8 @@ class _Reader:
             name = fields.text("name")
             if name in _ENDS:
                 fields.fault("name", f"{name} is no machine", f"{', '.join(_ENDS)} stand in edges alone")
+            elif name in (*ROOTS, "equipment"):
+                fields.fault("name", f"{name} is a section of the configuration", "choose another name")
             elif name and not _NAME.fullmatch(name):
                 fields.fault("name", f"{quote(name)} is not a name of a machine", "1 to 64 letters, digits, _ or -")
             elif name in seen:

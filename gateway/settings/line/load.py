@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gateway.model.line import Line
-from gateway.settings.faults import Faults, Place, SettingsError
+from gateway.settings.faults import Faults, Place
 from gateway.settings.line.lines import read_line
-from gateway.settings.line.resolve import machine_nodes, resolve
+from gateway.settings.line.maps import machine_nodes
+from gateway.settings.line.resolve import resolve
 from gateway.settings.line.tree import KINDS, Tree
 from gateway.settings.node import Node
 
