@@ -20,6 +20,7 @@ KINDS: Final[dict[str, str]] = {
     "sensitivity": "gateway.jobs.simulate:sensitivity",
     "calibrate": "gateway.jobs.calibrate:calibrate",
     "forecast": "gateway.jobs.forecast:forecast",
+    "line.replicate": "gateway.jobs.line:replicate",
 }
 
 

@@ -37,7 +37,7 @@ def chain(line: Line) -> tuple[Link, ...]:
     """The machines in their order. Raises Beyond."""
     _plain(line)
     edges = [edge for edge in line.edges if edge.target != REJECT]
-    by_name, row, links = {machine.name: machine for machine in line.machines}, SOURCE, []
+    by_name, row, links = {machine.name: machine for machine in line.machines}, SOURCE, list[Link]()
     while True:
         onward = [edge for edge in edges if edge.origin == row]
         if len(onward) != 1:

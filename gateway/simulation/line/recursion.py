@@ -25,10 +25,10 @@ ROWS: Final = 128
 
 
 class Books:
-    """What entered and left the line in the window, per lane; areas and residences in units of which a raw part has `Recursion.unit`."""
+    """What entered and left the line in the window, per lane; areas and residences in raw parts."""
 
     def __init__(self, lanes: int) -> None:
-        self.entered, self.good, self.rejected, self.escaped, self.lost = (np.zeros(lanes, np.int64) for _ in range(5))
+        self.entered, self.good, self.escaped, self.lost = (np.zeros(lanes, np.int64) for _ in range(4))
         self.residence, self.lead, self.area = (np.zeros(lanes) for _ in range(3))
 
 
@@ -46,6 +46,7 @@ class Recursion:
             self.weights.append(weight)
             self.stages.append(Stage(link, seed, replications, self.window, -line.warm_up_s))
         self._rows = _rows(links, lose=line.source.arrivals is not None and line.source.when_full == "lose")
+        self.scrap_units = np.zeros(lanes, np.int64)
         self._inside = np.zeros(lanes, np.int64)  # raw parts on the line, whatever the window
         self._handed = np.full(lanes, -line.warm_up_s)  # when the source last gave a part away
         if line.source.arrivals is not None:
@@ -111,6 +112,8 @@ class Recursion:
     def _through(self, block: Block) -> None:
         books, window = self.books, self.window
         for place, stage in enumerate(self.stages):
+            if not len(block.at_s):  # what came is still being packed
+                return
             behind = self.stages[place + 1] if place + 1 < len(self.stages) else None
             took = stage.serve(block, behind)
             if not block.waits:
@@ -121,20 +124,24 @@ class Recursion:
             if self._trace is not None:
                 self._trace(place, made.at_s, made.counts)
             if took.found.size:
-                self._reject(made, took.found, self.weights[place])
+                stage.rejected += self._reject(made, took.found, self.weights[place])
                 made = without(made, took.found)
             block = made
+        if not len(block.at_s):
+            return
         self._leave(block)
         books.escaped += np.bincount(block.bad[window.inside(block.at_s.ravel()[block.bad])] % self.lanes, minlength=self.lanes)
 
-    def _reject(self, block: Block, found: Places, weight: int) -> None:
-        """Parts that leave the line where they were found defective."""
+    def _reject(self, block: Block, found: Places, weight: int) -> Counts:
+        """Parts that leave the line where they were found defective; how many in the window."""
         who, at_s, born = found % self.lanes, block.at_s.ravel()[found], block.born.ravel()[found]
         inside = self.window.inside(at_s)
-        self.books.rejected += np.bincount(who[inside], minlength=self.lanes)
+        count = np.bincount(who[inside], minlength=self.lanes)
+        self.scrap_units += weight * count
         self.books.area += np.bincount(who, weight * self.window.clip(at_s), self.lanes)
         self.books.residence += np.bincount(who[inside], weight * (at_s - born)[inside], self.lanes)
         self._inside -= weight * np.bincount(who, minlength=self.lanes)
+        return count
 
     def _leave(self, block: Block) -> None:
         """Good parts."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gateway.model.distribution import Distribution
 from gateway.simulation.line.chain import Link
-from gateway.simulation.line.lanes import NOBODY, Array, Block, Countdown, Counts, Drawn, Places, Room, ordinals
+from gateway.simulation.line.lanes import NOBODY, Array, Block, Countdown, Counts, Drawn, Places, Room, ordinals, running
 from gateway.simulation.line.streams import Purpose, generators
 
 _OFTEN: Final = 128  # draws at a time of what comes with each cycle
@@ -37,22 +37,21 @@ class Window:
 
     def total(self, at_s: Array, counts: Counts) -> Array:
         """The sum of a block's instants, clipped, by lane."""
-        full = int(counts.min())
-        found: Array = self.clip(at_s[:full]).sum(axis=0)
-        if full < len(at_s):
-            found += np.where(_here(at_s, counts)[full:], self.clip(at_s[full:]), 0.0).sum(axis=0)
+        clipped = self.clip(at_s)
+        found: Array = (clipped if counts.min() == len(at_s) else np.where(_here(at_s, counts), clipped, 0.0)).sum(axis=0)
         return found
 
 
-def _here(at_s: Array, counts: Counts) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = np.arange(len(at_s))[:, None] < counts
+def _here(block: Array | Places, counts: Counts) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = np.arange(len(block))[:, None] < counts
     return found
 
 
 @dataclass(slots=True)
 class Took:
-    """What became of a block. got: when each part was taken; gone: when the machine was free of it; found: the places of the parts made that
-    inspection rejects; bad: of those that it missed. last_rows: the rows of the parts that complete a batch, (cycles, lanes).
+    """What became of a block. got: when each part was taken; gone: when the machine was free of it; found: the places of the parts made
+    that inspection rejects; bad: of those that it missed; last_rows: the rows of the parts that complete a batch, (cycles, lanes);
+    packed_bad: defective parts that went out of inspection's reach, by lane.
     """
 
     got: Array
@@ -99,7 +98,7 @@ class Stage:
         self.room = Room(link.room, lanes) if link.room else None
         self.taken, self.spoiled, self.born = np.zeros(lanes, np.int64), np.zeros(lanes, np.int64), np.zeros(lanes)
         self.starved, self.blocked, self.down, self.jammed, self.waiting, self.busy = (np.zeros(lanes) for _ in range(6))
-        self.cycles, self.created, self.detected, self.failures, self.jams = (np.zeros(lanes, np.int64) for _ in range(5))
+        self.cycles, self.created, self.detected, self.rejected, self.failures, self.jams = (np.zeros(lanes, np.int64) for _ in range(6))
 
         def drawn(purpose: Purpose, distribution: Distribution, block: int, scale: float = 1.0) -> Drawn:
             return Drawn(distribution, list(generators(seed, replications, machine.name, purpose)), block, scale)
@@ -125,7 +124,7 @@ class Stage:
         if self.link.room is None:
             return None
         if self.room is None:  # handed over: a block is one part then
-            return (self.free if self.places is None else self.places.min(axis=0))[None, :]
+            return self.free[None, :].copy()
         return self.room.free_since(ordinals)
 
     # --- a block ---
@@ -135,8 +134,8 @@ class Stage:
         last_rows, cycles = self._batches(block)
         service, downs, jams = self._service(cycles, len(block.at_s) if last_rows is None else len(last_rows))
         incoming, packed = self._packed(block, last_rows, cycles)
-        struck = NOBODY if self._defect is None else self._defect.struck(cycles)
-        bad, found = self._inspected(np.union1d(incoming, struck) if incoming.size and struck.size else incoming if incoming.size else struck)
+        struck = NOBODY if self._defect is None else np.setdiff1d(self._defect.struck(cycles), incoming, assume_unique=True)
+        bad, found = self._inspected(np.sort(np.concatenate([incoming, struck])))
         room = None if behind is None else _room(behind, len(service), cycles, found)
         if last_rows is not None:
             rows = len(block.at_s)
@@ -150,8 +149,8 @@ class Stage:
         self._account(block, took, before, end)
         self._hold(took, downs, self.down, self.failures)
         self._hold(took, jams, self.jammed, self.jams)
-        for places, counted in ((struck, self.created), (found, self.detected)):
-            counted += self._inside(end, took.places(places))
+        self.created += self._inside(end, took.places(struck))
+        self.detected += self._inside(end, took.places(found))
         if packed is not None:
             at = took.places(np.arange(packed.size))
             took.packed_bad = (packed * self.window.inside(end.ravel()[at].reshape(packed.shape))).sum(axis=0)
@@ -191,8 +190,7 @@ class Stage:
     def _packed_born(self, block: Block, last_rows: Places, cycles: Counts) -> Array:
         """The mean over each batch; what is left of the block waits for the next."""
         rows, lanes = block.at_s.shape
-        born = np.where(_here(block.at_s, block.counts), block.born, 0.0)
-        sums = np.concatenate([self.born[None, :], self.born + np.cumsum(born, axis=0)])
+        sums = running(np.concatenate([self.born[None, :], np.where(_here(block.at_s, block.counts), block.born, 0.0)]))
         ends = np.concatenate([np.zeros((1, lanes)), sums.ravel().take((last_rows + 1) * lanes + np.arange(lanes))])
         self.born = sums[rows] - ends[cycles, np.arange(lanes)]
         self.taken = (self.taken + block.counts) % self.batch_in
@@ -310,10 +308,8 @@ class Stage:
             if blocking:
                 self.blocked += (gone - end).sum(axis=0)
         if block.waits:
-            full = block.full_rows
-            self.waiting += (got[:full] - at_s[:full]).sum(axis=0)
-            if full < len(got):
-                self.waiting += np.where(block.empty(), 0.0, got[full:] - at_s[full:]).sum(axis=0)
+            waited = got - at_s
+            self.waiting += (waited if block.counts.min() == len(got) else np.where(_here(got, block.counts), waited, 0.0)).sum(axis=0)
 
     def close(self) -> None:
         """What lasts until the end."""
@@ -334,7 +330,8 @@ class Stage:
     def _inside(self, at_s: Array, places: Places) -> Counts:
         """How many of these places' instants are inside, by lane."""
         inside = self.window.inside(at_s.ravel()[places])
-        return np.bincount(places[inside] % self.lanes, minlength=self.lanes)
+        found: Counts = np.bincount(places[inside] % self.lanes, minlength=self.lanes)
+        return found
 
 
 def _room(behind: Stage, rows: int, cycles: Counts, found: Places) -> Array | None:
@@ -342,7 +339,6 @@ def _room(behind: Stage, rows: int, cycles: Counts, found: Places) -> Array | No
     since = behind.free_since(ordinals(rows, len(cycles), found))
     if since is None:
         return None
-    since = since.copy()
     since.ravel()[found] = -np.inf
     full = int(cycles.min())
     if full < rows:
