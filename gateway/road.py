@@ -18,6 +18,7 @@ from gateway.store.commit import Step
 INBOX_SAMPLES = 200_000
 PENDING_SAMPLES = 2_000_000
 LATEST_UPDATES = 512
+LATEST_SAMPLES = 1_000_000  # large updates fill the memory before many do
 KEPT_EVENTS = 10_000  # of what must not be lost, while the store is away
 
 
@@ -107,13 +108,16 @@ class LatestQueue:
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
         self._updates: list[TwinUpdate] = []
+        self._samples = 0  # in all of them
         self._filled = asyncio.Event()
 
     def offer(self, update: TwinUpdate) -> None:
-        if len(self._updates) >= LATEST_UPDATES:
+        if len(self._updates) >= LATEST_UPDATES or (self._samples > LATEST_SAMPLES and len(self._updates) > 1):
             self._updates = [conflate(self._updates)]
+            self._samples = len(self._updates[0].rows)
             self._unit.count("conflated")
         self._updates.append(update)
+        self._samples += len(update.rows)
         self._filled.set()
 
     async def take(self) -> list[TwinUpdate]:
@@ -121,11 +125,11 @@ class LatestQueue:
         while not self._updates:
             self._filled.clear()
             await self._filled.wait()
-        updates, self._updates = self._updates, []
+        updates, self._updates, self._samples = self._updates, [], 0
         return updates
 
     def clear(self) -> None:
-        self._updates.clear()
+        self._updates, self._samples = [], 0
 
 
 @dataclass(slots=True)

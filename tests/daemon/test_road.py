@@ -9,7 +9,7 @@ from gateway.health import Unit
 from gateway.model.batch import Origin, SampleBatch
 from gateway.model.update import Columns, conflate
 from gateway.northbound import nothing
-from gateway.road import LATEST_UPDATES, Clock, Inbox, LatestQueue, Pending, Wake
+from gateway.road import LATEST_SAMPLES, LATEST_UPDATES, Clock, Inbox, LatestQueue, Pending, Wake
 from gateway.store.commit import Step
 
 
@@ -74,6 +74,20 @@ async def test_a_slow_sink_gets_the_newest_value_of_each_tag():
     assert unit.counters["conflated"] == 1
     assert len(updates) == 2
     assert updates[0].rows.value.tolist() == [LATEST_UPDATES - 1, 1 - LATEST_UPDATES]
+
+
+async def test_a_few_large_updates_are_conflated_too():
+    """What waits for a slow sink is bounded in samples: half a second of 50 000 tags takes as much memory as hours of ten."""
+    unit = Unit("sink", "slow", lambda: 0)
+    queue, ids = LatestQueue(unit), list(range(100_000))
+    for number in range(2 * LATEST_SAMPLES // len(ids)):
+        queue.offer(update(ids, [float(number)] * len(ids)))
+    assert 0 < unit.counters["conflated"] <= 3
+    taken = await queue.take()
+    assert sum(len(one.rows) for one in taken) <= LATEST_SAMPLES + 2 * len(ids)
+    assert taken[-1].rows.value[-1] == 2 * LATEST_SAMPLES // len(ids) - 1
+    queue.offer(update([1], [1.0]))
+    assert len(await queue.take()) == 1
 
 
 def test_conflation_keeps_what_was_reported_and_the_texts():
