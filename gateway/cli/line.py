@@ -28,6 +28,7 @@ class Direct(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0].startswith("-") and args[0] not in {"-h", "--help"}:
             args = ["run", *args]
+        args = [word for arg in args for word in (["--export", arg.removeprefix("--export=")] if arg.startswith("--export=") else [arg])]
         if "--export" in args[:-1]:
             at = args.index("--export") + 1
             if not args[at].startswith("-"):
@@ -127,11 +128,10 @@ def configure(
     from gateway.line.atomic import Unwritable
 
     line = _line(name, scenario, sets, seed, duration, config)
-    words = ["edgetwin", "line", "configure", "--run", name]
-    for option, value in (("--scenario", scenario), ("--seed", seed), ("--duration", duration), ("--config", config)):
-        words += [] if value is None else [option, str(value)]
+    options = {"--run": name, "--scenario": scenario, "--seed": seed, "--duration": duration, "--config": config}
+    words = [word for option, value in options.items() if value is not None for word in (option, str(value))]
     words += [word for text in sets or [] for word in ("--set", text)]
-    folder, files = bundle.preview(line, datetime.now(UTC), out, _folder(config), shlex.join(words))
+    folder, files = bundle.preview(line, datetime.now(UTC), out, _folder(config), shlex.join(["edgetwin", "line", "configure", *words]))
     if not dry_run:
         try:
             folder = bundle.write(folder, files)

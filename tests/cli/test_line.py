@@ -85,7 +85,7 @@ def test_export_writes_the_documents_columns(tree, tmp_path, words):
     }
 
 
-@pytest.mark.parametrize("words", [("--export", "there"), ("--out", "there"), ("--export", "--out", "there")])
+@pytest.mark.parametrize("words", [("--export", "there"), ("--export=there",), ("--out", "there"), ("--export", "--out", "there")])
 def test_export_to_a_folder(tree, tmp_path, words):
     assert run("line", "run", "--run", "short", *words).code == 0
     assert names(tmp_path / "there") == FILES
