@@ -192,7 +192,7 @@ def test_noise_a_step_a_spike_and_a_return_have_no_slope():
         assert drift_of(np.where(at > T, 0.0, 5.0) + noise())[0] < 0.5, at
         assert drift_of(5.0 + np.where(at == T, 50.0, 0.0) + noise())[0] < 0.6, at
     decay = 20.0 * np.exp(-np.maximum(T - 120.0, 0.0) / 20.0)
-    for end in (150, 160, 170, 180, 200):
+    for end in (150, 160, 170, 180, 190):
         assert drift_of(decay[:end] + noise()[:end], -5.0, upper=False)[0] < 0.7, end
 
 

@@ -15,12 +15,13 @@ import numpy as np
 
 from gateway.model.forecast import Crossing
 from gateway.simulation.forecast import normal
-from gateway.simulation.forecast.crossing import NODES, times
+from gateway.simulation.forecast.crossing import times
 from gateway.simulation.forecast.forecaster import Array, Mask
 
 DRIFT: Final = "drift"
 """Its name among models."""
 WINDOWS: Final = (0.1, 0.2, 0.4)  # shares of the horizon
+NODES: Final = 20  # instants of the horizon
 BINS: Final = 120  # of the longest: each tag's mean over one
 SLOWER: Final = 1.0  # standard deviations by which the second difference must be less, to count as slowing down
 RATIO: Final = 0.75  # and to which share of the first it must have fallen
