@@ -15,7 +15,7 @@ from drivers.opcua.plan import plan
 from drivers.opcua.pump import Outlets, Pump
 from drivers.opcua.setpoints import Setpoints
 from gateway.contracts import DriverContext, NotConnected
-from gateway.model.batch import SampleBatch
+from gateway.model.batch import SampleBatch, every, some
 from gateway.model.quality import BAD, BAD_NOT_CONNECTED, BAD_TYPE_MISMATCH
 from gateway.wire.opcua import certificates
 from gateway.wire.opcua.client import Access, Link, Security
@@ -195,7 +195,7 @@ class OpcUaDriver:
         if change.overflow:
             self._context.report.count("queue_overflows", change.overflow)
         known = change.handle < self._plan.tag_id.size
-        if known.all():
+        if every(known):
             return change
         self._context.report.count("unknown_handles", int(np.count_nonzero(~known)))
         return _only(change, known)
@@ -204,7 +204,7 @@ class OpcUaDriver:
         """Rows under their tags, with a number for a text and a text for a number marked as such."""
         value, status, text = change.value, change.status, change.text
         wrong = self._plan.is_text[change.handle]
-        if text or wrong.any():
+        if text or some(wrong):
             wrong[np.fromiter(text, np.intp, len(text))] ^= True
             wrong &= status < np.uint32(BAD)
             status[wrong], value[wrong] = BAD_TYPE_MISMATCH, np.nan

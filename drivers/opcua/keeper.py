@@ -222,7 +222,7 @@ class Keeper:
     def seen(self, change: DataChange) -> None:
         """A notification's values; a node that vanished is tried again like one that was refused."""
         self._probe.seen(change)
-        if change.status.any():
+        if np.count_nonzero(change.status):
             gone = (change.status & _CODE) == BAD_NODE_ID_UNKNOWN
             for handle in change.handle[gone].tolist():
                 if handle not in self._refused:

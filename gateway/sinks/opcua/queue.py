@@ -67,6 +67,7 @@ class Queue:
         self._any_dead = False
         self._chunks: list[Chunk] = []
         self._count = 0
+        self._places = 0  # sum of all sizes
         self._deep = 0  # items whose queue holds more than one value
         self._bounded = True  # what is queued obeys the queue sizes already
         self.hold = False  # some items only sample: their values wait
@@ -83,6 +84,7 @@ class Queue:
         """The revised queue size; 0 and 1 both mean one value (Part 4, 7.21)."""
         before = int(self._size[slot])
         size = self._budget.grant(max(1, min(wanted, _LONGEST)), before)
+        self._places += size - before
         self._deep += (size > 1) - (before > 1)
         self._size[slot], self._newest[slot], self._bounded = size, newest, False
         return size
@@ -90,6 +92,7 @@ class Queue:
     def release(self, slot: int) -> None:
         """The item is gone, with what it had queued."""
         self._budget.give_back(int(self._size[slot]))
+        self._places -= int(self._size[slot])
         self._deep -= int(self._size[slot]) > 1
         self._size[slot] = 0
         self.forget(slot)
@@ -111,7 +114,7 @@ class Queue:
         self._bounded = not self._chunks and not repeats
         self._chunks.append(chunk)
         self._count += chunk.slot.size
-        if self._count > _SLACK + 2 * int(self._size.sum()):
+        if self._count > _SLACK + 2 * self._places:
             self._bound()
         elif (
             not self._deep and len(self._chunks) > _FEW
@@ -167,8 +170,8 @@ class Queue:
         return freed.rows(slice(0, limit))
 
     def close(self) -> None:
-        self._budget.give_back(int(self._size.sum()))
-        self._size[:] = 0
+        self._budget.give_back(self._places)
+        self._size[:], self._places = 0, 0
         self._chunks, self._freed, self._count = [], [], 0
 
     def _bound(self) -> Chunk:
