@@ -6,7 +6,22 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import audit, calibrate, cert, change, exchange, forecast, inspect, line, login, run, scenario, simulate, token, user
+from gateway.cli import (
+    audit,
+    calibrate,
+    cert,
+    change,
+    exchange,
+    forecast,
+    inspect,
+    line_experiments,
+    login,
+    run,
+    scenario,
+    simulate,
+    token,
+    user,
+)
 from gateway.cli.failure import Failure
 
 
@@ -56,7 +71,7 @@ app.command()(run.replay)
 app.command()(simulate.simulate)
 app.command()(calibrate.calibrate)
 app.add_typer(scenario.app, name="scenario")
-app.add_typer(line.app, name="line")
+app.add_typer(line_experiments.app, name="line")
 app.command()(exchange.export)
 app.command("import")(exchange.import_)
 app.add_typer(forecast.app, name="forecast")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import asynccontextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -70,10 +71,9 @@ class Cluster:
             self._client.cancel(futures)
 
     def _gathered(self, futures: list[Any], deadline_s: float, progress: Progress) -> list[JobResult]:
-        from distributed import as_completed
-
+        distributed: Any = import_module("distributed")
         try:
-            for done, _ in enumerate(as_completed(futures, timeout=deadline_s), 1):
+            for done, _ in enumerate(distributed.as_completed(futures, timeout=deadline_s), 1):
                 progress(done / len(futures))
             found = self._client.gather(futures, errors="raise")
         except TimeoutError:
@@ -115,11 +115,11 @@ async def farm(cluster: str | None = None) -> "AsyncIterator[Farm]":
 
 def _connected(address: str) -> Any:
     try:
-        from distributed import Client
+        distributed: Any = import_module("distributed")
     except ImportError:
         raise JobFailed("unstarted", f"a cluster needs Dask, which is not installed here: {HINT}") from None
     try:
-        client = Client(address, timeout=CONNECT_S, set_as_default=False)
+        client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as fault:
         raise JobFailed("unstarted", f"no Dask scheduler answers at {address}: {fault}") from None
     if not client.nthreads():

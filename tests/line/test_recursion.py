@@ -176,7 +176,9 @@ BEYOND = {
     "machines may wait for the crew fitters": replace(
         _two(crew="fitters"), machines=tuple(replace(one, crew="fitters") for one in _two().machines), crews=(Crew("fitters"),)
     ),
-    "the edge a -> b asks for more than is_defective": replace(_two(), edges=(serial("ab", [3])[0], Edge("a", "b", 3, "units > 0"), Edge("b", SINK))),
+    "the edge a -> b asks for more than is_defective": replace(
+        _two(), edges=(serial("ab", [3])[0], Edge("a", "b", 3, "units > 0"), Edge("b", SINK))
+    ),
     "a has 2 ways on": _edges(_two(), Edge("a", SINK)),
 }
 

@@ -70,8 +70,7 @@ def more(figures: Figures, figure: str, half_width: float, relative: bool, most:
 def compared(named: Mapping[str, Figures], chosen: Sequence[str], confidence: float = CONFIDENCE) -> dict[str, Any]:
     """Each scenario against the first, replication by replication under the same chance.
 
-    Intervals by Bonferroni (all of one scenario's row of figures are not corrected for each other, those of the scenarios of one figure are);
-    significance by Holm's adjusted p.
+    Intervals by Bonferroni and significance by Holm, over the scenarios of one figure; figures are not corrected for each other.
     """
     base, *others = named
     rows = []
@@ -112,8 +111,8 @@ def _quicker(machine: Machine, share: float) -> Machine:
 def sensitivity(base: Figures, by_machine: Mapping[str, Figures], share: float = FASTER, confidence: float = CONFIDENCE) -> dict[str, Any]:
     """What a machine that is `share` quicker brings in throughput, under the same chance; the bottleneck brings most.
 
-    elasticity: relative gain of throughput by relative gain of speed, 1 for a machine that alone decides. bottleneck: None where no machine's
-    gain is more than chance.
+    elasticity: relative gain of throughput by relative gain of speed, 1 for a machine that alone decides. bottleneck: None where no gain is
+    more than chance.
     """
     figure = "flow.throughput_per_hour"
     against = base.column(figure)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from gateway.model.line import Distribution
+from gateway.model.distribution import Distribution
 from gateway.simulation.line.streams import gaps
 
 Array = NDArray[np.float64]

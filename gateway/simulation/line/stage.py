@@ -67,7 +67,8 @@ class Took:
         if self.last_rows is None:
             return cycles
         lanes = self.last_rows.shape[1]
-        return self.last_rows.ravel()[cycles] * lanes + cycles % lanes
+        found: Places = self.last_rows.ravel()[cycles] * lanes + cycles % lanes
+        return found
 
 
 @dataclass(slots=True)
