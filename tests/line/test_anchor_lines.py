@@ -53,8 +53,8 @@ def test_starved_and_blocked_shares_and_work_in_progress_are_those_of_the_markov
         blocked = [share(summary, name, "BLOCKED") for name in ("m0", "m1", "m2")]
         return [*starved, *blocked, summary["flow"]["wip_mean"]]
 
-    samples = replicate(exponential_line(rates, buffers, duration_s=12_000.0), figures, seed=4)
-    meets(samples, [*exact.starved, *exact.blocked, exact.wip], relative=0.02)
+    samples = replicate(exponential_line(rates, buffers, duration_s=7000.0), figures, seed=4)
+    meets(samples, [*exact.starved, *exact.blocked, exact.wip], relative=0.04)  # the smallest share is 4 %
     meets(samples[:, -1:], exact.wip)
 
 
@@ -64,7 +64,7 @@ def test_starved_and_blocked_shares_and_work_in_progress_are_those_of_the_markov
 )
 def test_the_deterministic_two_machine_line_makes_what_gershwin_says(fail, repair, places, exact):
     """One failure at most in a cycle, found at its start; a repaired machine makes one part before it may fail again."""
-    meets(replicate(gershwin_line(fail, repair, places, duration_s=15_000.0), throughput, seed=2), exact)
+    meets(replicate(gershwin_line(fail, repair, places, duration_s=10_000.0), throughput, seed=2), exact)
 
 
 def test_gershwins_mean_buffer_counts_the_part_in_work_and_the_part_blocked():
@@ -74,25 +74,25 @@ def test_gershwins_mean_buffer_counts_the_part_in_work_and_the_part_blocked():
     meets(replicate(gershwin_line((0.1, 0.1), (0.14, 0.1), 10), level, seed=8), 5.8612)
 
 
-@pytest.mark.parametrize(("fail", "repair"), [((0.01, 0.01), (0.1, 0.1)), ((0.02, 0.05), (0.2, 0.3))])
+@pytest.mark.parametrize(("fail", "repair"), [((0.01, 0.01), (0.1, 0.1)), ((0.02, 0.03), (0.3, 0.4))])
 def test_without_a_buffer_failing_machines_in_a_row_share_their_losses(fail, repair):
-    """Buzacott: E = 1 / (1 + sum p/r). Constant cycles never wait for each other, so each one's stops hold up all."""
-    line = gershwin_line(fail, repair, 2)
+    """Buzacott: E = 1 / (1 + sum p/r). Constant cycles never wait for each other, so each one's stops hold up all (one at a time: small p)."""
+    line = gershwin_line(fail, repair, 2, duration_s=10_000.0)
     exact = 1 / (1 + sum(p / r for p, r in zip(fail, repair, strict=True)))
     meets(replicate(line, throughput, seed=5), exact)
 
 
 def test_with_an_endless_buffer_the_worse_machine_sets_the_pace():
-    line = gershwin_line((0.01, 0.01), (0.2, 0.1), 2_000_000)
-    meets(replicate(line, throughput, seed=5), 0.1 / 0.11)
+    line = gershwin_line((0.1, 0.1), (0.6, 0.3), 2_000_000, duration_s=4000.0)
+    meets(replicate(line, throughput, seed=5), 0.3 / 0.4)
 
 
 @pytest.mark.parametrize("clock", ["operation", "time"])
 def test_failures_at_their_instant_are_those_of_the_markov_chain(clock):
     """Within the cycle, on the operation clock and on the time clock, with repairs that go on while others starve and block."""
-    rates, buffers, fail, repair = [1.0, 1.1, 0.9], [2, 1], [0.05, 0.08, 0.03], [0.3, 0.5, 0.25]
+    rates, buffers, fail, repair = [1.0, 1.1, 0.9], [2, 1], [0.2, 0.3, 0.15], [1.0, 1.5, 0.9]
     exact = solve(rates, buffers, fail, repair, always=clock == "time")
-    line = exponential_line(rates, buffers, fail=fail, repair=repair, clock=clock, duration_s=6000.0)
+    line = exponential_line(rates, buffers, fail=fail, repair=repair, clock=clock, duration_s=5000.0)
 
     def figures(summary):
         return [throughput(summary), summary["flow"]["wip_mean"], *(share(summary, name, "DOWN") for name in ("m0", "m1", "m2"))]

@@ -12,7 +12,7 @@ def flow(summary):
     return [summary["flow"]["wip_mean"], summary["flow"]["lead_time_mean_s"], summary["buffers"]["_source->m"]["mean"]]
 
 
-@pytest.mark.parametrize(("arrivals", "length"), [(0.5, 8_000.0), pytest.param(0.8, 150_000.0, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("arrivals", "length"), [(0.5, 14_000.0), pytest.param(0.8, 150_000.0, marks=pytest.mark.long)])
 def test_one_server_with_poisson_arrivals(arrivals, length):
     exact = [arrivals / (1 - arrivals), 1 / (1 - arrivals), arrivals * arrivals / (1 - arrivals)]
     meets(replicate(queue(arrivals, exponential(1.0), duration_s=length), flow, seed=2), exact)
@@ -43,7 +43,7 @@ def erlang_c(load, servers):
 
 @pytest.mark.parametrize(
     ("arrivals", "servers", "length"),
-    [(1.0, 2, 12_000.0), (2.0, 4, 6_000.0), pytest.param(1.6, 2, 120_000.0, marks=pytest.mark.long)],
+    [(1.0, 2, 5_000.0), (2.0, 4, 4_000.0), pytest.param(1.6, 2, 120_000.0, marks=pytest.mark.long)],
 )
 def test_servers_in_parallel_wait_as_erlang_says(arrivals, servers, length):
     blocking, waits = erlang_c(arrivals, servers)
@@ -63,8 +63,8 @@ def test_servers_without_a_queue_lose_what_erlang_says():
 @pytest.mark.parametrize(
     ("service", "squared", "length"),
     [
-        (constant(1.0), 0.0, 12_000.0),
-        (Distribution("erlang", 2, 1.0), 0.5, 12_000.0),
+        (constant(1.0), 0.0, 6_000.0),
+        (Distribution("erlang", 2, 1.0), 0.5, 9_000.0),
         pytest.param(Distribution("lognormal", math.exp(-math.log(2) / 2), math.sqrt(math.log(2))), 1.0, 100_000.0, marks=pytest.mark.long),
     ],
 )
