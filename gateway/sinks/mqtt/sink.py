@@ -143,7 +143,7 @@ class MqttSink:
             before, self._encoder, self._heads = self._encoder, Encoder(tags, self._prefix), []
             if self._config.values is not None and self._config.values.mode == "per_tag":
                 self._left = (self._left | before.own) - self._encoder.own
-        grown = len(tags) - self._dirty.size
+        grown = tags.enabled.size - self._dirty.size
         if grown > 0:
             self._dirty = np.concatenate([self._dirty, np.zeros(grown, np.bool_)])
         return self._encoder
