@@ -314,7 +314,7 @@ async def test_the_start_page_is_whole_without_inline_script_or_style(local):
     page = (await local.get("/")).text
     assert "<script>" not in page
     assert "style=" not in page
-    for name in ("start.css", "start.js", "icon.svg"):
+    for name in ("start.css", "start.js", "trend.js", "icon.svg"):
         assert f"/static/{name}" in page
         assert (await local.get(f"/static/{name}")).status_code == 200
     assert (await local.get("/static/..%2fconfig.py")).status_code == 404

@@ -11,6 +11,7 @@ from websockets.asyncio.client import connect
 from gateway.model import quality
 from gateway.web.config import WebConfig
 from gateway.web.server import WebServer
+from support.forecasts import outlook, prediction
 from support.missing import missing
 from support.waiting import eventually
 from web.room import opened
@@ -186,3 +187,30 @@ async def test_the_documentation_fits_a_phone(tmp_path):
         text = await page.shows("RFC 9457", "/api/v1/history", "at most so many")
         assert "`" not in text
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+_OPEN = "[...document.querySelectorAll('#tags button')].find((one) => one.textContent === 'NAME').click()"
+
+
+async def test_a_tags_trend_goes_on_into_its_forecast_and_says_how_far_it_is_to_a_limit(tmp_path):
+    async with serving(tmp_path, insecure=True, anonymous="viewer") as (room, _, url), looking(url, tmp_path / "profile") as page:
+        for second in range(30):
+            await room.feed({"line.temperature": 20.0 + second / 10})
+        await page.shows("line.temperature")
+        await page.evaluate(_OPEN.replace("NAME", "oven.temperature"))
+        await page.shows("No forecast yet")
+        await page.evaluate("document.getElementById('trend-close').click()")
+        told = [prediction("HI", 0.4, 240.0, 24.0, room.now_ns), prediction("LO", 0.0, float("nan"), 10.0, room.now_ns)]
+        room.forecasts.issue(outlook(room.now_ns, [[22.9 + k / 10 for k in range(20)]], predictions=[told]))
+        await page.evaluate(_OPEN.replace("NAME", "line.temperature"))
+        text = await page.shows("now 22.9 °C; in 3 s 23.1 °C, 90 % between 22.1 and 24.1; HI (24 °C) in about 4 min, probability 40 %")
+        assert "LO" not in text.partition("now 22.9")[2].partition("\n")[0]
+        assert "Model kalman, skill 0.25." in text
+        for part in ("band", "measured", "foreseen", "now", "limit"):
+            assert await page.evaluate(f"document.querySelectorAll('#trend-chart .{part}').length") == 1
+        assert (await page.evaluate("document.querySelector('.band').getAttribute('points')")).count(",") == 40
+        assert await page.evaluate("document.querySelectorAll('#trend-table tr').length") == 5
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        room.forecasts.tags = (4,)
+        await page.evaluate("drawTrend()")
+        await page.shows("No forecast: line.temperature is not forecast")

@@ -11,7 +11,7 @@ from gateway.web.problems import Problem
 router = APIRouter(include_in_schema=False)
 
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-_FILES = ("start.css", "start.js", "icon.svg")
+_FILES = ("start.css", "start.js", "trend.js", "icon.svg")
 
 
 @router.get("/", response_model=None)

@@ -90,6 +90,9 @@ function symbol(tag) {
   return found === "1" ? "" : found;
 }
 
+// What has a trend.
+const numeric = (tag) => tag.type === "float" || tag.type === "int";
+
 function quality(status) {
   return ["good", "uncertain", "bad", "bad"][status >>> 30];
 }
@@ -119,7 +122,9 @@ function list() {
   for (const tag of tags.values()) tag.row = null;
   for (const tag of found.slice(0, ROWS)) {
     tag.row = body.insertRow();
-    breakable(cell(tag.row, ""), tag.name);
+    const name = cell(tag.row, "");
+    if (numeric(tag)) name.append(button("", () => showTrend(tag)));
+    breakable(name.firstChild ?? name, tag.name);
     cell(tag.row, "", "number");
     cell(tag.row, symbol(tag));
     cell(tag.row, "");
