@@ -10,7 +10,7 @@ import numpy as np
 
 from gateway.jobs.table import Impossible, work
 from gateway.jobs.workers import Workers, cores
-from gateway.work import Column, Job, JobFailed, JobResult, Progress, silent
+from gateway.work import Column, Job, JobFailed, JobResult, Progress, Workforce, silent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -34,6 +34,9 @@ class Local:
 
     def __init__(self, workers: Workers) -> None:
         self._workers, self.width = workers, workers.most
+
+    def workforce(self) -> Workforce:
+        return self._workers.workforce()
 
     async def run(self, pieces: Sequence[Job], progress: Progress = silent) -> list[JobResult]:
         shares, gate = [0.0] * len(pieces), asyncio.Semaphore(self.width)
@@ -73,9 +76,10 @@ class Cluster:
     def _gathered(self, futures: list[Any], deadline_s: float, progress: Progress) -> list[JobResult]:
         distributed: Any = import_module("distributed")
         try:
-            for done, _ in enumerate(distributed.as_completed(futures, timeout=deadline_s), 1):
-                progress(done / len(futures))
-            found = self._client.gather(futures, errors="raise")
+            with self._client.as_current():
+                for done, _ in enumerate(distributed.as_completed(futures, timeout=deadline_s), 1):
+                    progress(done / len(futures))
+                found = self._client.gather(futures, errors="raise")
         except TimeoutError:
             raise JobFailed("deadline", f"the cluster was not done within {deadline_s:g} s") from None
         return [_result(*one) for one in found]
