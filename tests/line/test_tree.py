@@ -1,6 +1,7 @@
 """A configuration tree becomes one frozen line: references, defaults, constants and overrides; its snapshot reads back."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -241,17 +242,21 @@ def test_both_shipped_lines_have_at_least_three_what_ifs():
     assert based.count("pv_baseline") >= 3
 
 
+@cache
+def baseline() -> Line:
+    return load_line("baseline_8hr", shipped())
+
+
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"), max_size=40), st.floats(0, 1e9))
 def test_a_snapshot_keeps_any_text_and_any_number(text, number):
     """Also `${X}`, 1e5, true, ~, quotes and colons, which YAML would read as something else."""
-    line = load_line("baseline_8hr", shipped())
-    line = replace(line, product=Product(text, f"{text}${{X}} 1e5", material_cost=number), scenario=text)
+    line = replace(baseline(), product=Product(text, f"{text}${{X}} 1e5", material_cost=number), scenario=text)
     assert load_snapshot(dump(line), Path("s")) == line
 
 
 @pytest.mark.parametrize("text", ["1e5", "true", "~", "", "0x1f", ".nan", "- a", "a: b", "${X}", "$${X}", "2025-01-06", "yes", "#"])
 def test_a_snapshot_keeps_texts_that_look_like_something_else(text):
-    line = replace(load_line("baseline_8hr", shipped()), scenario=text)
+    line = replace(baseline(), scenario=text)
     assert load_snapshot(dump(line), Path("s")) == line
 
 
