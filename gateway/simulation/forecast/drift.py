@@ -72,23 +72,16 @@ class Drift:
         sign = np.where(upper, 1.0, -1.0)
         passed = sign * (limits - last[:, None]) <= 0
         past = np.roll(self.bins, -self.place, axis=0)
-        chance = np.zeros((*limits.shape, time.size))
-        said = np.zeros((last.size, 1, 1))
-        for share in WINDOWS:
-            width = min(round(share * self.horizon_s / self.bin_s), BINS) // 3 * 3
-            if width < _LEAST:
-                continue
-            found = self._window(past[BINS - width :], sign, limits, time)
-            known = ~np.isnan(found[:, :1, :1]) if limits.shape[1] else said > 0
-            chance += np.where(known, found, 0.0)
-            said += known
-        chance = np.divide(chance, said, out=np.zeros_like(chance), where=said > 0)
+        widths = [min(round(share * self.horizon_s / self.bin_s), BINS) // 3 * 3 for share in WINDOWS]
+        chance, windows = np.zeros((*limits.shape, time.size)), [width for width in widths if width >= _LEAST]
+        for width in windows:
+            chance += self._window(past[BINS - width :], sign, limits, time) / len(windows)
         chance = np.maximum.accumulate(chance, axis=2)
         chance[passed], chance[np.isnan(limits)] = 1.0, np.nan
         return times(chance, time, passed)
 
     def _window(self, past: Array, sign: Array, limits: Array, time: Array) -> Array:
-        """(tags, m, nodes): the probabilities of one window; NaN for tags that it does not have whole enough."""
+        """(tags, m, nodes): what one window says; 0 for tags that it does not have whole enough: a short past tells little."""
         third = past.shape[0] // 3
         with np.errstate(all="ignore"):
             parts = past.reshape(3, third, -1)
@@ -110,7 +103,7 @@ class Drift:
             spread = np.sqrt(wrong[:, None] ** 2 * (1 + 2 * ahead**2) + sd[:, None] ** 2)
             far = sign[:, :, None] * (mean[:, None, :] - limits[:, :, None]) / spread[:, None, :]
         found = normal.distribution(far)
-        found[~known] = np.nan
+        found[~known] = 0.0
         return found
 
 
