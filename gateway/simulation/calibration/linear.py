@@ -12,6 +12,8 @@ from gateway.simulation.process.model import Array
 
 SINGULAR: Final = 1e8
 """Condition number above which data do not tell parameters apart."""
+_Z95: Final = 1.959964
+_UNSURE: Final = 3.0  # of a logarithm: a factor of 20 either way
 _RATIOS: Final = 10.0 ** np.linspace(-6, 6, 49)
 
 
@@ -158,19 +160,34 @@ def level_noise(y: Array, step_s: float, *, phi: float = 1.0, trend: bool = Fals
     if not np.nanmax(y) > np.nanmin(y):
         raise Unfit("the series is constant: it has no noise to estimate")
     slopes = np.concatenate([[0.0], 10.0 ** np.linspace(-10, 0, 21)]) / step_s**2 if trend else np.zeros(1)
-    best, ratio, slope = _search(y, step_s, phi, _RATIOS, slopes)
+    _, ratio, slope = _search(y, step_s, phi, _RATIOS, slopes)
     fine = ratio * 10.0 ** np.linspace(-0.25, 0.25, 41)
     near = slope * 10.0 ** np.linspace(-0.5, 0.5, 11) if slope else np.zeros(1)
-    best, ratio, slope = _search(y, step_s, phi, fine, near)
-    wide = ratio * 10.0 ** np.linspace(-4, 4, 161)
-    cost, scale, _ = _filtered(y, step_s, phi, wide, np.full(wide.size, slope))
-    inside = np.flatnonzero(2 * (cost - best) < 3.841)  # the profile's 95 % interval
-    inside = inside if inside.size else np.array([int(np.argmin(cost))])
+    _, ratio, slope = _search(y, step_s, phi, fine, near)
+    q_sd, r_sd = _spread(y, step_s, phi, ratio, slope)
     _, (one,), e = _filtered(y, step_s, phi, np.array([ratio]), np.array([slope]))
-    q, r = wide[inside] * scale[inside] / step_s, scale[inside]
-    return NoiseFit(
-        ratio * one / step_s, one, slope * one / step_s, (float(q.min()), float(q.max())), (float(r.min()), float(r.max())), e[:, 0]
-    )
+    q, r = ratio * one / step_s, float(one)
+    return NoiseFit(q, r, slope * one / step_s, _interval(q, q_sd), _interval(r, r_sd), e[:, 0])
+
+
+def _interval(value: float, sd: float) -> tuple[float, float]:
+    """95 % of a variance whose logarithm has that standard deviation; down to 0 where the data do not tell it from nothing."""
+    return (0.0 if sd > _UNSURE else value * math.exp(-_Z95 * sd)), value * math.exp(_Z95 * min(sd, _UNSURE))
+
+
+def _spread(y: Array, step_s: float, phi: float, ratio: float, slope: float) -> tuple[float, float]:
+    """Standard deviations of ln q and ln r, from the observed information of ln ratio and ln r."""
+    h = 0.1
+    cost, scale, e = _filtered(y, step_s, phi, ratio * np.exp([-h, 0.0, h]), np.full(3, slope))
+    n = int(np.isfinite(e[:, 1]).sum())
+    a, b = 2 * cost - n * np.log(scale), n * scale / scale[1]  # minus twice the log-likelihood is a + n ln r + b at that r
+    ratio2 = float(a[0] - 2 * a[1] + a[2] + b[0] - 2 * b[1] + b[2]) / (2 * h * h)
+    cross, own = -float(b[2] - b[0]) / (4 * h), n / 2
+    determinant = ratio2 * own - cross * cross
+    if determinant <= 0 or ratio2 <= 0:
+        return math.inf, math.sqrt(1 / own)
+    v_ratio, v_r, v_both = own / determinant, ratio2 / determinant, -cross / determinant
+    return math.sqrt(max(v_ratio + v_r + 2 * v_both, 0.0)), math.sqrt(v_r)
 
 
 def _search(y: Array, step_s: float, phi: float, ratios: Array, slopes: Array) -> tuple[float, float, float]:

@@ -16,9 +16,11 @@ from gateway.simulation.calibration.response import WILD, starts_of, told
 from gateway.simulation.process.model import Array, Model, ModelError
 
 Tick = Callable[[float], None]
-COARSE: Final = 1500  # steps of the grid on which starts are compared
+COARSE: Final = 800  # steps of the grid on which starts are compared
 STARTS: Final = 3  # of them are followed to their minimum
 EVALUATIONS: Final = 60
+ROUGH: Final = 1e-4  # relative change of cost at which a start is compared with the others
+FINE: Final = 1e-9
 LINEAR: Final = ("K", "bias")  # of a model whose outputs are linear in them
 _TIMES: Final = 12
 _DELAYS: Final = 10
@@ -75,12 +77,16 @@ class OutputError:
         """From a first guess alone, or from a grid. Raises Unfit where nothing fits."""
         guesses = [(dict(first), self.first)] if first is not None else self._guesses()
         best: tuple[float, Array] | None = None
-        for place, (values, starts) in enumerate(guesses[: STARTS if first is None else 1]):
-            found = self._refined(self._packed(values, starts))
+        for place, (values, starts) in enumerate(guesses):
+            found = self._packed(values, starts)
+            if len(guesses) > 1:
+                found = self._refined(found, ROUGH, EVALUATIONS // 4)
             cost = float(np.sum(self._residual(found) ** 2))
-            if best is None or cost < best[0] * (1 - 1e-9):
+            if best is None or cost < best[0]:
                 best = cost, found
-            tick((place + 1) / min(len(guesses), STARTS))
+            tick((place + 1) / (len(guesses) + 1))
+        if best is not None:
+            best = best[0], self._refined(best[1], FINE)
         if best is None or not best[0] < 1e18:
             raise Unfit("no parameters were found with which the model stays within bounds: look at its kind, its inputs and its units")
         return self._fit(best[1])
@@ -135,7 +141,7 @@ class OutputError:
         e = self._many(both)
         return np.asarray(((e[:n] - e[n:]) / np.maximum(up - down, 1e-300)[:, None]).T)
 
-    def _refined(self, x: Array) -> Array:
+    def _refined(self, x: Array, tolerance: float, most: int = EVALUATIONS) -> Array:
         from scipy.optimize import least_squares
 
         low, high = self._bounds()
@@ -144,7 +150,7 @@ class OutputError:
         inside[edge] = np.clip(inside[edge], low[edge] + 1e-9 * (high - low)[edge], high[edge] - 1e-9 * (high - low)[edge])
         try:
             found = least_squares(
-                self._residual, inside, jac=self._slopes, bounds=(low, high), x_scale="jac", xtol=1e-10, ftol=1e-12, max_nfev=EVALUATIONS
+                self._residual, inside, jac=self._slopes, bounds=(low, high), x_scale="jac", xtol=tolerance, ftol=tolerance, max_nfev=most
             )
         except ModelError as fault:
             raise Unfit(str(fault)) from None
@@ -175,11 +181,16 @@ class OutputError:
     def _grid(self) -> dict[str, Array]:
         """Times, delays and damping over what the window can tell."""
         span, axes = self._record.steps * self._record.step_s, dict[str, Array]()
+        many = not any(one.name == "zeta" for one in self._free)
         for one in self._free:
             if one.name == "tau":
-                axes[one.name] = np.geomspace(max(one.low, self._record.step_s / 2), min(one.high, span / 2), _TIMES)
+                axes[one.name] = np.geomspace(
+                    max(one.low, self._record.step_s / 2), min(one.high, span / 2), _TIMES if many else _TIMES * 2 // 3
+                )
             elif one.name == "theta":
-                axes[one.name] = np.concatenate([[0.0], np.geomspace(self._record.step_s, max(one.high, 2 * self._record.step_s), _DELAYS)])
+                axes[one.name] = np.concatenate(
+                    [[0.0], np.geomspace(self._record.step_s, max(one.high, 2 * self._record.step_s), _DELAYS if many else _DELAYS // 2)]
+                )
             elif one.name == "zeta":
                 axes[one.name] = np.array(_ZETAS)
             elif one.name not in LINEAR:

@@ -87,8 +87,11 @@ def _delayed(p: Mapping[str, float | Array], u: Array, dt_s: float, starts: Arra
     a00, a01, a10 = 1 - full[:, 0], odd, -full[:, 1]
     a11 = a00 - 2 * zeta / tau * odd
     push = (bias + older)[:, :, None] * full + (younger - older)[:, :, None] * late
-    x, slope = starts[:, 0].copy(), np.zeros(runs)
-    for k in range(u.size):
-        x, slope = a00 * x + a01 * slope + push[k, :, 0], a10 * x + a11 * slope + push[k, :, 1]
-        y[k + 1] = x
+    # two coupled states as one recursion of second order in y (Cayley and Hamilton): y'' = trace y' - det y + drive
+    trace, det = a00 + a11, a00 * a11 - a01 * a10
+    y[1] = a00 * y[0] + push[0, :, 0]
+    drive = push[1:, :, 0] - a11 * push[:-1, :, 0] + a01 * push[:-1, :, 1]
+    for run in range(runs):
+        before = [trace[run] * y[1, run] - det[run] * y[0, run], -det[run] * y[1, run]]
+        y[2:, run] = lfilter([1.0], [1.0, -trace[run], det[run]], drive[:, run], zi=before)[0]
     return y
