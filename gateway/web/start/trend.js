@@ -132,5 +132,9 @@ function chart(tag, past, ahead) {
   if (end > now) place.append(drawn("text", { x: BOX.width - BOX.right, y: foot, "text-anchor": "end" }, clockOf(end)));
 }
 
-at("trend").addEventListener("close", () => { watched = null; clearTimeout(trendTimer); });
+at("trend").addEventListener("close", () => {
+  if (at("trend").open) return;  // opened again before this event came
+  watched = null;
+  clearTimeout(trendTimer);
+});
 at("trend-close").addEventListener("click", () => at("trend").close());
