@@ -16,6 +16,8 @@ from gateway.cli.options import AsJson
 from gateway.model.line import MachineState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gateway.line import LineResult
     from gateway.model.line import Line
 
@@ -95,7 +97,7 @@ def run(
     from gateway.settings.line import dump
 
     _check(parquet, plot, plot_format)
-    line = _line(name, scenario, sets, seed, duration, config)
+    line = resolved(name, scenario, sets, seed, duration, config)
     if dry_run:
         if as_json:
             show.document({"line": document(line)})
@@ -127,7 +129,7 @@ def configure(
     from gateway.line import bundle
     from gateway.line.atomic import Unwritable
 
-    line = _line(name, scenario, sets, seed, duration, config)
+    line = resolved(name, scenario, sets, seed, duration, config)
     options = {"--run": name, "--scenario": scenario, "--seed": seed, "--duration": duration, "--config": config}
     words = [word for option, value in options.items() if value is not None for word in (option, str(value))]
     words += [word for text in sets or [] for word in ("--set", text)]
@@ -191,16 +193,22 @@ def _folder(config: Path | None) -> Path:
         raise Failure(WRONG, str(error)) from None
 
 
-def _line(name: str, scenario: str | None, sets: list[str] | None, seed: int | None, duration: str | None, config: Path | None) -> Line:
+def resolved(name: str, scenario: str | None, sets: list[str] | None, seed: int | None, duration: str | None, config: Path | None) -> Line:
     """The line as the tree and the options say. Failure with every fault."""
-    from gateway.settings import SettingsError
-    from gateway.settings.line import load_line
+    return variants(name, scenario, [sets or []], seed, duration, config)[0]
 
-    given = list(sets or [])
-    given += [] if seed is None else [f"run.seed={seed}"]
+
+def variants(
+    name: str, scenario: str | None, sets: Sequence[list[str]], seed: int | None, duration: str | None, config: Path | None
+) -> list[Line]:
+    """The lines of one run under several lists of overrides; the tree is read once. Failure with every fault."""
+    from gateway.settings import SettingsError
+    from gateway.settings.line import Variant, load_lines
+
+    given = [] if seed is None else [f"run.seed={seed}"]
     given += [] if duration is None else [f"run.duration={duration}"]
     try:
-        return load_line(name, _folder(config), scenario=scenario, sets=given)
+        return load_lines(name, _folder(config), [Variant(scenario, (*own, *given)) for own in sets])
     except SettingsError as error:
         raise Failure(WRONG, str(error)) from None
 

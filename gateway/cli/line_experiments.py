@@ -10,7 +10,7 @@ import typer
 
 from gateway.cli import bands, show
 from gateway.cli.failure import FAILED, WRONG, Failure
-from gateway.cli.line import Duration, Run, Scenario, Seed, Sets, Tree, _line
+from gateway.cli.line import Duration, Run, Scenario, Seed, Sets, Tree, resolved, variants
 from gateway.cli.line import app as app
 from gateway.cli.options import AsJson
 
@@ -59,7 +59,7 @@ def experiment(
     from gateway.jobs.replications import replicated, until
     from gateway.simulation.line.experiments import SHOWN, described, quicker, sensitivity
 
-    line = _line(name, scenario, sets, seed, duration, config)
+    line = resolved(name, scenario, sets, seed, duration, config)
     _check(replications, confidence, method)
     goal = None if target is None else _target(target, line)
     shown = _figures(figure, [line]) if figure else list(SHOWN)
@@ -113,12 +113,12 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """What other runs or scenarios change, under the same chance: paired intervals (Bonferroni), significance (Holm)."""
-    base = _line(name, None, sets, seed, duration, config)
+    base = resolved(name, None, sets, seed, duration, config)
     lines = {name: base}
     for other in others or []:
-        lines[other] = _line(other, None, sets, base.seed, duration, config)
+        lines[other] = resolved(other, None, sets, base.seed, duration, config)
     for scenario in scenarios or []:
-        lines[scenario] = _line(name, scenario, sets, base.seed, duration, config)
+        lines[scenario] = resolved(name, scenario, sets, base.seed, duration, config)
     if len(lines) < 2:
         raise Failure(WRONG, "there is nothing to compare with", f"edgetwin line compare --run {name} OTHER, or --scenario NAME")
     _check(replications, confidence, method)
@@ -153,19 +153,16 @@ def sweep(
     _check(replications, confidence, method)
     if design not in DESIGNS:
         raise Failure(WRONG, f"there is no design {design!r}", ", ".join(DESIGNS))
-    base = _line(name, scenario, sets, seed, duration, config)
+    base = resolved(name, scenario, sets, seed, duration, config)
     try:
         rows = designed([_vary(text) for text in vary], design, points, np.random.default_rng(base.seed))  # type: ignore[arg-type]  # checked above
     except ValueError as error:
         raise Failure(WRONG, f"--vary: {error}") from None
     if len(rows) * replications > MOST_RUNS:
         raise Failure(WRONG, f"{len(rows)} parameter sets x {replications} replications are more than {MOST_RUNS} runs")
-    lines = {}
-    for row in rows:
-        given = [*(sets or []), *(f"{path}={_written(value)}" for path, value in row.items())]
-        lines[", ".join(f"{path} = {_written(value)}" for path, value in row.items())] = _line(
-            name, scenario, given, seed, duration, config
-        )
+    words = [[f"{path}={_written(value)}" for path, value in row.items()] for row in rows]
+    found = variants(name, scenario, [[*(sets or []), *own] for own in words], seed, duration, config)
+    lines = dict(zip([", ".join(own).replace("=", " = ") for own in words], found, strict=True))
     shown = _figures(figure, list(lines.values())) if figure else list(SHOWN[:1] + SHOWN[2:3] + SHOWN[-1:])
 
     async def work(farm: Farm, progress: Callable[[float], None]) -> dict[str, Any]:
