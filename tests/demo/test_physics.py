@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.demo.disturbances import SCRIPT, disturbed
+from gateway.demo.disturbances import SCRIPT, SLOW, disturbed, pushed
+from gateway.demo.faults import Fault, Faults
 from gateway.demo.physics import MACHINES, Inputs, MachineState, Parameters, start, step
 
 PARAMETERS = Parameters()
@@ -30,6 +31,8 @@ inputs_of = st.builds(
     temperature_setpoint=st.floats(15, 35),
     speed_setpoint=st.lists(st.floats(0, 120), min_size=len(MACHINES), max_size=len(MACHINES)).map(np.array),
     heat=st.floats(-30, 30),
+    plate=st.floats(0, 20),
+    loss=st.sampled_from([0.0, 60.0, 5000.0]),
     jammed=st.lists(st.booleans(), min_size=len(MACHINES), max_size=len(MACHINES)).map(np.array),
 )
 
@@ -132,3 +135,31 @@ def test_the_troubles_leave_an_operator_time():
 def test_a_step_of_no_length_is_refused():
     with pytest.raises(ValueError, match="longer than nothing"):
         step(start(PARAMETERS), Inputs(), 0.0, np.random.default_rng(1), PARAMETERS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown", "limit"),
+    [
+        (Fault.WARM_HALL, lambda s: s.temperature, 27.0),
+        (Fault.WORN_SEAL, lambda s: s.vacuum + s.leak, 3.0),
+        (Fault.HOT_PLATE, lambda s: s.heat[2], 155.0),
+        (Fault.DRY_AIR, lambda s: s.draught - s.humidity, -30.0),
+        (Fault.NO_WAFERS, lambda s: -s.inventory[0], -250.0),
+    ],
+)
+def test_a_slow_fault_grows_over_its_time_and_passes_its_limit_late_in_it(kind, shown, limit):
+    faults, now, rng = Faults(), start(PARAMETERS), np.random.default_rng(3)
+    faults.inject(kind, 0.0, 240.0)
+    assert [faults.grown(kind, at_s) for at_s in (0.0, 120.0, 240.0)] == [0.0, 0.5, 0.0]
+    passed_s = None
+    for at_s in range(240):
+        now = step(now, pushed(Inputs(), [(SLOW[kind], faults.grown(kind, float(at_s)))]), 1.0, rng, PARAMETERS)
+        if passed_s is None and shown(now) > limit:
+            passed_s = at_s
+    assert 90 <= passed_s <= 220
+
+
+def test_a_slow_fault_without_an_end_stays_grown():
+    faults = Faults()
+    faults.inject(Fault.WARM_HALL, 10.0)
+    assert [faults.grown(Fault.WARM_HALL, at_s) for at_s in (10.0, 160.0, 310.0, 9999.0)] == [0.0, 0.5, 1.0, 1.0]

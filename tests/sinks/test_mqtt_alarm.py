@@ -2,9 +2,12 @@
 
 import orjson
 
-from gateway.model.alarm import SYSTEM_TAG, AlarmRule, Change, Condition, Level, Limit, Shelving, Transition, event_id
+from gateway.events import of_transitions
+from gateway.model.alarm import SYSTEM_TAG, AlarmRule, Change, Condition, Level, Limit, Shelving, Transition, event_id, predicted
+from gateway.model.forecast import Alert, Prediction
 from gateway.model.tag import Tag, TagTable
 from gateway.sinks.mqtt import encode
+from support.mqtt_face import PATH, MqttFace
 
 S = 10**9
 TAGS = TagTable.of([Tag(0, "line.temp", unit="Cel")])
@@ -65,3 +68,17 @@ def test_the_topic_ends_as_the_name_of_the_condition():
         assert encoder.alarm_topic(transition) == topic
     record = orjson.loads(encode.alarm(transition, None))
     assert (record["message"], record["threshold"], record["condition"]) == ("disk full", None, "Gateway/Alarms/store")
+
+
+def test_a_predicted_limit_is_an_event_of_the_process_and_no_alarm():
+    """It has `_event/process`, with what it rests on; `_alarm` is for alarms."""
+    alarm = AlarmRule(0, "line.temp", Limit.HI, 27.0)
+    face = MqttFace("mqtt://127.0.0.1:1", TAGS, [alarm, *predicted([alarm], 200)])
+    told = Prediction("HI", 27.0, 0.8, 60.0, 120.0, float("nan"), 5 * S, "drift")
+    update = face.engine.foretell([Alert("line.temp/Forecast/HI", True, told)], 5 * S)
+    rows = face.sink.rows(update, of_transitions(update.transitions))
+    assert [row.topic for row in rows] == [f"{PATH}/_event/process"]
+    details = orjson.loads(rows[0].payload)["details"]
+    assert {key: details[key] for key in ("predicts", "probability", "lead_s", "model", "predicted_time")} == {
+        "predicts": "HI", "probability": 0.8, "lead_s": 120.0, "model": "drift", "predicted_time": "1970-01-01T00:02:05.000Z",
+    }  # fmt: skip
