@@ -272,6 +272,27 @@ async def test_a_storm_of_republish_is_answered_and_disturbs_nobody(plant):
         assert codes == {CODES.BadMessageNotAvailable}
 
 
+async def test_a_storm_of_publish_is_answered_in_turn_and_disturbs_nobody(plant):
+    """The oldest beyond the limit give way with BadTooManyPublishRequests, and what was asked in between is answered."""
+    most = limits.PUBLISH_REQUESTS_PER_SESSION
+    async with Raw(plant.port) as raw:
+        mine = await subscribed(raw)
+        storm = [raw.chunks(raw.body_of("Publish", struct.pack("<i", 0))) for _ in range(1_000)]
+        storm.append(raw.chunks(raw.body_of("Republish", struct.pack("<II", mine, 77))))
+        between = raw.request
+        storm += [raw.chunks(raw.body_of("Publish", struct.pack("<i", 0))) for _ in range(1_000)]
+        raw.writer.write(b"".join(storm))
+        codes = {}
+        for _ in range(len(storm) - most):
+            number, body = await raw.answer()
+            codes[number] = struct.unpack_from("<I", body, 16)[0]
+        assert codes.pop(between) == CODES.BadMessageNotAvailable
+        assert set(codes.values()) <= {0, CODES.BadTooManyPublishRequests}
+        given_up = [number for number, code in codes.items() if code]
+        assert given_up == sorted(given_up)
+        assert len(given_up) > len(codes) * 0.9
+
+
 async def test_where_clauses_without_end_are_refused(plant):
     """BadTooManyOperations or a filter that is refused, for elements and operands beyond the limit."""
     literal = ua.LiteralOperand(ua.Variant(1, ua.VariantType.Int32))

@@ -177,7 +177,7 @@ class GuardedProtocol(OPCUAProtocol):
 
     def _take(self) -> None:
         """Refuses what is no OPC UA message, or a chunk beyond the buffer, before anything of it is kept (Part 6, 7.1.2.2)."""
-        at, pending = 0, self._pending
+        at, pending, left = 0, self._pending, limits.AT_ONCE
         while len(pending) - at >= 8 and self.transport is not None and not self.transport.is_closing():
             (size,) = struct.unpack_from("<I", pending, at + 4)
             if pending[at : at + 3] not in _TYPES:
@@ -187,8 +187,8 @@ class GuardedProtocol(OPCUAProtocol):
             if len(pending) - at < size:
                 break
             waiting = self.messages.qsize()
-            if not waiting and not self._busy and self.at_once(pending, at, size):
-                at += size
+            if left and not waiting and not self._busy and self.at_once(pending, at, size):
+                at, left = at + size, left - 1
                 continue
             if waiting > limits.WAITING_MESSAGES:
                 self._held = True
