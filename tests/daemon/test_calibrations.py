@@ -1,33 +1,18 @@
 """Calibrations in the daemon: begun by a command, worked on beside the loop, kept in versions, in force after a restart."""
 
 import asyncio
-import time
 
-import numpy as np
 import pytest
 
-from gateway.cli.offline import import_history
 from gateway.launch import running
 from gateway.model import quality
 from gateway.model.command import Caller, Command
 from gateway.model.event import Category
-from gateway.model.instant import iso
 from gateway.model.process import RunState
-from gateway.simulation.ensemble import simulate
-from gateway.simulation.process.linear import FirstOrderDeadTime
+from support.heated import SITE, plant
 from support.ports import free_port
 
 ENGINEER, OPERATOR, VIEWER = (Caller(role, role, "test") for role in ("engineer", "operator", "viewer"))
-SITE = """
-tags:
-  - {name: line.t, unit: Cel, range: [-60, 60]}
-  - {name: line.sp, unit: Cel, range: [-60, 60]}
-  - {name: line.other, unit: Cel}
-models:
-  hall: {kind: first_order_dead_time, output: line.t, inputs: {u: line.sp}, parameters: {K: 1, tau: TAU, theta: 5s}MORE}
-  free: {kind: ornstein_uhlenbeck, output: line.other}
-"""
-N = 1800
 
 
 @pytest.fixture
@@ -44,25 +29,6 @@ def write(path, head, tau="50s", more=""):
 
 def head_of(path):
     return path.read_text().partition("\ntags:")[0] + "\n"
-
-
-async def plant(site, *, early=1.0):
-    """An hour of a plant with K 2, tau 100 s and theta 20 s in the history of that site, every 2 s; early: of its gain for 40 min."""
-    g = np.random.default_rng(7)
-    u = np.repeat(g.choice([-1.0, 1.0], N // 60 + 1), 60)[:N]
-    model = FirstOrderDeadTime({"K": 2.0, "tau": 100.0, "theta": 20.0})
-    y = simulate(model, {"y": 0.0}, {"u": u}, 2.0, N, g, process_noise=False).y[0, :N, 0]
-    y[: N * 2 // 3] *= early
-    y += 0.05 * g.standard_normal(N)
-    end_ns = time.time_ns()
-    lines = ["timestamp,tag,value"]
-    for k in range(N):
-        at = iso(end_ns - (N - k) * 2_000_000_000)
-        lines += [f"{at},line.t,{float(y[k])!r}", f"{at},line.sp,{float(u[k])!r}"]
-    file = site.parent / "plant.csv"
-    file.write_text("\n".join(lines) + "\n")
-    assert (await asyncio.to_thread(import_history, site, file))["samples"] == 2 * N
-    return file
 
 
 async def do(gateway, kind, caller=ENGINEER, **args):

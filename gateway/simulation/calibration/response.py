@@ -92,6 +92,6 @@ def _delayed(p: Mapping[str, float | Array], u: Array, dt_s: float, starts: Arra
     y[1] = a00 * y[0] + push[0, :, 0]
     drive = push[1:, :, 0] - a11 * push[:-1, :, 0] + a01 * push[:-1, :, 1]
     for run in range(runs):
-        before = [trace[run] * y[1, run] - det[run] * y[0, run], -det[run] * y[1, run]]
-        y[2:, run] = lfilter([1.0], [1.0, -trace[run], det[run]], drive[:, run], zi=before)[0]
+        first = [trace[run] * y[1, run] - det[run] * y[0, run], -det[run] * y[1, run]]
+        y[2:, run] = lfilter([1.0], [1.0, -trace[run], det[run]], drive[:, run], zi=first)[0]
     return y
