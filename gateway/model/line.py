@@ -91,8 +91,9 @@ class Clock(StrEnum):
 class Reliability:
     """mtbf: the life until a failure, on `clock`; mttr: the repair, without waiting for the crew.
 
-    With the operation clock a failure is found at the start of the cycle in which the life ends, at most one a cycle; with within_cycle it
-    strikes at its instant and the cycle goes on after the repair. With the time clock it always strikes at its instant.
+    With the operation clock a failure is found at the start of the cycle in which the life ends, at most one a cycle, and the next life
+    begins with the cycle after that; with within_cycle it strikes at its instant and the cycle goes on after the repair. With the time
+    clock it always strikes at its instant.
     """
 
     mtbf: Distribution
@@ -321,7 +322,9 @@ PACKML: Final[dict[MachineState, tuple[int, str]]] = {
 @dataclass(frozen=True, slots=True)
 class MachineStart:
     """How a machine stands when a run begins. elapsed_s: since its state began; what is left follows from that (the conditional
-    residual life). age_s: its clock towards the next failure; changed_to: the SKU that it is set up for, "" for the line's product.
+    residual life). age_s: its clock towards the next failure; changed_to: the SKU that it is set up for, "" for the line's product;
+    holding: whether a machine that is DOWN has parts in it, None: as its failures strike, at work or at any time. How far the cycle was
+    that a stop interrupted is not known: it begins anew. name: of a machine, or of one of its places (washer.2).
     """
 
     name: str
@@ -329,6 +332,7 @@ class MachineStart:
     elapsed_s: float = 0.0
     age_s: float = 0.0
     changed_to: str = ""
+    holding: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

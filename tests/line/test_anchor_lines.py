@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.lines import exponential_line, gershwin_line, meets, replicate, share, throughput
+from support.lines import bernoulli_line, exponential_line, gershwin_line, meets, replicate, share, throughput
 from support.markov import solve
 
 TWO = [(0, 1.0, 1.0), (1, 1.0, 1.0), (2, 1.0, 1.0), (5, 1.0, 1.0), (2, 1.2, 1.0), (3, 0.9, 1.1)]
@@ -76,7 +76,7 @@ def test_gershwins_mean_buffer_counts_the_part_in_work_and_the_part_blocked():
 
 @pytest.mark.parametrize(("fail", "repair"), [((0.01, 0.01), (0.1, 0.1)), ((0.02, 0.03), (0.3, 0.4))])
 def test_without_a_buffer_failing_machines_in_a_row_share_their_losses(fail, repair):
-    """Buzacott: E = 1 / (1 + sum p/r). Constant cycles never wait for each other, so each one's stops hold up all (one at a time: small p)."""
+    """Buzacott: E = 1 / (1 + sum p/r). Constant cycles never wait for each other, so the stops of each hold up all."""
     line = gershwin_line(fail, repair, 2, duration_s=10_000.0)
     exact = 1 / (1 + sum(p / r for p, r in zip(fail, repair, strict=True)))
     meets(replicate(line, throughput, seed=5), exact)
@@ -100,3 +100,20 @@ def test_failures_at_their_instant_are_those_of_the_markov_chain(clock):
     samples = replicate(line, figures, seed=6)
     meets(samples[:, :2], [exact.throughput, exact.wip])
     meets(samples, [exact.throughput, exact.wip, *exact.down], relative=0.03)
+
+
+def bernoulli(first, second, places):
+    """Li and Meerkov 2009: what two Bernoulli machines with a buffer of `places` make in a slot."""
+    if first == second:
+        empty = (1 - first) / (places + 1 - first)
+    else:
+        alpha = first * (1 - second) / (second * (1 - first))
+        empty = (1 - first) * (1 - alpha) / (1 - first / second * alpha**places)
+    return second * (1 - empty)
+
+
+@pytest.mark.parametrize(("first", "second", "places", "listed"), [(0.9, 0.9, 2, 0.857143), (0.8, 0.9, 3, 0.791536), (0.7, 0.6, 4, None)])
+def test_two_bernoulli_machines_make_what_li_and_meerkov_say(first, second, places, listed):
+    exact = bernoulli(first, second, places)
+    assert listed is None or exact == pytest.approx(listed, abs=1e-6)
+    meets(replicate(bernoulli_line(first, second, places), throughput, seed=77), exact)

@@ -18,7 +18,9 @@ from gateway.model.line import (
     exponential,
     serial,
 )
+from gateway.simulation.line.chance import Chance
 from gateway.simulation.line.faults import LineError
+from gateway.simulation.line.layout import Layout
 from gateway.simulation.line.lifetimes import mean, residual
 from gateway.simulation.line.run import execute
 from gateway.simulation.line.sampling import sample
@@ -89,6 +91,32 @@ def test_what_is_made_from_a_state_is_what_its_markov_chain_says(machines, level
         [[execute(line, 9, replication=run, events=False, start=state).summary["production"]["good_pallets"]] for run in range(400)]
     )
     meets(made, made_within(60.0, machines, levels, rates, [2], fail, repair), relative=0.03)
+
+
+@pytest.mark.parametrize("at", [3.0, 17.25, 41.0, 58.6])
+def test_a_line_taken_up_from_its_own_state_ends_as_if_it_had_gone_on(at):
+    """Constant times: what is left of each cycle, repair and life is certain, so nothing may differ."""
+    machines = (
+        Machine("a", constant(1.0), reliability=Reliability(constant(13.5), constant(4.0))),
+        Machine("b", constant(1.5), servers=2),
+        Machine("c", constant(0.9), reliability=Reliability(constant(9.0), constant(6.0))),
+        Machine("d", constant(1.2)),
+    )
+    line = Line("s", machines, serial("abcd", (2, 3, 1)), UNIT, duration_s=100.0)
+    whole = execute(line)
+    layout = Layout(line, Chance(0), 0.0, None)
+    layout.advance(at)
+    before = sum(layout.books.good)
+    rest = execute(line, start=layout.state())
+    assert before + rest.summary["production"]["good_pallets"] == whole.summary["production"]["good_pallets"]
+    for name in ("a", "c"):
+        later = [pytest.approx((when, state)) for when, machine, state in moves(whole) if when > at and machine == name]
+        assert [(when, state) for when, machine, state in moves(rest) if machine == name] == later
+
+
+def moves(result):
+    rows = zip(result.events["timestamp"], result.events["machine"], result.events["state"], result.events["event_type"], strict=True)
+    return [(at, machine, state) for at, machine, state, kind in rows if kind == "state_change"]
 
 
 KINDS = [

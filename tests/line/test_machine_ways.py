@@ -29,7 +29,8 @@ from gateway.model.line import (
     exponential,
     serial,
 )
-from gateway.simulation.line.phases import PHASES
+from gateway.simulation.line.faults import LineError
+from gateway.simulation.line.phases import PHASES, phase_names, plugged
 from gateway.simulation.line.run import execute
 from gateway.simulation.line.station import DOWN
 from support.lines import NO_ROWS, UNIT, meets, replicate, share
@@ -221,6 +222,28 @@ def test_a_phase_of_ones_own_is_registered_by_name_and_takes_options():
     finally:
         del PHASES["heat"]
     assert share(summary, "m", "DOWN") == pytest.approx(2.5 / 7.5)
+
+
+def test_a_phase_of_another_package_is_found_by_its_entry_point(tmp_path, monkeypatch):
+    """Once installed it is listed with the others; one that cannot be loaded is refused by its place."""
+    about = tmp_path / "acme_phases-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-phases\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[edgetwin.line_phases]\nrinse = acme_phases:rinse\nbroken = acme_phases:nothing\n")
+    (tmp_path / "acme_phases.py").write_text(
+        "def rinse(station, seconds=1.0):\n    return lambda: station.work(seconds)\n",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    plugged.cache_clear()
+    try:
+        assert "rinse" in phase_names()
+        rinsed = (*SIX_PHASES, PhaseUse("rinse", (("seconds", 2.0),)))
+        summary = execute(row(Machine("m", constant(1.0), phases=rinsed), duration_s=30.5)).summary
+        assert summary["production"]["good_pallets"] == 10
+        with pytest.raises(LineError, match="broken of acme_phases:nothing cannot be loaded"):
+            execute(row(Machine("m", constant(1.0), phases=(*SIX_PHASES, PhaseUse("broken")))))
+    finally:
+        plugged.cache_clear()
 
 
 def test_scrap_before_the_end_costs_its_share_of_material():

@@ -57,6 +57,7 @@ FAULTS = [
     (replace(ROW, machines=(A, replace(B, crew="nobody"), C)), "B", None, "crew", "no crew 'nobody'"),
     (replace(ROW, machines=(A, replace(B, performance=Performance(speed=0.0)), C)), "B", None, "speed", "speed is 0"),
     (replace(ROW, machines=(A, replace(B, phases=(PhaseUse("execute"),)), C)), "B", None, "phases", "collect 0 times"),
+    (replace(ROW, machines=(A, replace(B, phases=(PhaseUse("collect"), PhaseUse("transform"))), C)), "B", None, "phases", "takes time"),
     (replace(ROW, duration_s=0.0), "", None, "duration_s", "duration_s is 0"),
     (replace(ROW, telemetry_interval_s=-5.0), "", None, "telemetry_interval_s", "is -5"),
     (replace(ROW, warm_up_s=-1.0), "", None, "warm_up_s", "-1"),

@@ -11,6 +11,7 @@ from gateway.model.line import (
     Edge,
     Line,
     Machine,
+    PhaseUse,
     Product,
     Reliability,
     Source,
@@ -53,6 +54,18 @@ def gershwin_line(fail, repair, places, *, duration_s=20_000.0):
     )
     edges = serial(("m0", "m1"), (places - 2,))
     return Line("g", machines, edges, UNIT, duration_s=duration_s, warm_up_s=500.0, telemetry_interval_s=NO_ROWS)
+
+
+def bernoulli_line(first, second, places, *, duration_s=5000.0):
+    """Two machines that work in whole slots, the second one first within each."""
+
+    def phases(probability, offset_s):
+        rest = [PhaseUse(name) for name in ("collect", "transform", "inspect")]
+        return (PhaseUse("slot", (("probability", probability), ("offset_s", offset_s))), *rest)
+
+    machines = (Machine("m0", constant(1.0), phases=phases(first, 0.5)), Machine("m1", constant(1.0), phases=phases(second, 0.0)))
+    edges = serial(("m0", "m1"), (places,))
+    return Line("b", machines, edges, UNIT, duration_s=duration_s, warm_up_s=200.0, telemetry_interval_s=NO_ROWS)
 
 
 def replicate(line, figures, *, runs=20, seed=1):

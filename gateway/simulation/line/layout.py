@@ -92,12 +92,12 @@ class Layout:
 
     def _start(self, state: LineState | None) -> None:
         starts = {start.name: start for start in state.machines} if state else {}
-        if unknown := set(starts) - set(self.places):
+        if unknown := set(starts) - {*self.places, *self.names}:
             raise LineError(f"the state is of {min(unknown)!r}, which is no machine of the line", ", ".join(self.places))
         for origin, target, count in state.buffers if state else ():
             self._fill(origin, target, count)
         for station in self.stations:
-            start = starts.get(station.machine.name)
+            start = starts.get(self.names[station.number]) or starts.get(station.machine.name)
             first = self._begun(station, start) if start else None
             station.interrupted_by(stops(self.line.calendar, station.machine.name, self.env.now))
             if start and start.state == MachineState.DOWN and station.failure_at < NEVER:
@@ -132,7 +132,8 @@ class Layout:
 
     def _begun(self, station: Station, start: MachineStart) -> Steps | None:
         machine, state, passed = station.machine, start.state, start.elapsed_s
-        chance = self.chance.stream(f"{machine.name}/begun", Purpose.CYCLE)
+        owner = self.names[station.number]
+        chance = self.chance.stream(f"{owner}/begun", Purpose.CYCLE)
         if start.changed_to:
             if start.changed_to not in self.skus:
                 raise LineError(f"it is set up for {start.changed_to!r}, which is no product", ", ".join(self.skus), node=machine.name)
@@ -140,17 +141,18 @@ class Layout:
         reliability = machine.reliability
         if reliability:
             worn = start.age_s if state != MachineState.DOWN else 0.0
-            station.life = residual(reliability.mtbf, worn, self.chance.stream(f"{machine.name}/begun", Purpose.FAILURE))
+            station.life = residual(reliability.mtbf, worn, self.chance.stream(f"{owner}/begun", Purpose.FAILURE))
+            station.whole = station.life + worn
         if state not in _HOLDING and state != MachineState.BLOCKED:
             return None
         station.state = STATES.index(state)
         station.passive = WAITING[station.state]
+        left = self._left(machine, state, passed, chance)
         timed = bool(reliability and reliability.clock == Clock.TIME)
-        if state == MachineState.DOWN and timed:
-            left = residual(reliability.mttr, passed, chance) if reliability else 0.0
-            return self._down(station, left)
+        if state == MachineState.DOWN and not (not timed if start.holding is None else start.holding):
+            return self._down(station, left, timed)
         station.parts.extend(self._held(machine))
-        return self._rest(station, state, self._left(machine, state, passed, chance))
+        return self._rest(station, state, left, timed)
 
     def _left(self, machine: Machine, state: MachineState, passed: float, chance: np.random.Generator) -> float:
         """Seconds until the present state ends."""
@@ -166,11 +168,12 @@ class Layout:
         time = times.get(state)
         return residual(time, passed, chance) if time else 0.0
 
-    def _down(self, station: Station, left: float) -> Steps:
+    def _down(self, station: Station, left: float, timed: bool) -> Steps:
         yield from station.attended(left)
-        station.recovered()
+        if timed:
+            station.recovered()
 
-    def _rest(self, station: Station, state: MachineState, left: float) -> Steps:
+    def _rest(self, station: Station, state: MachineState, left: float, timed: bool) -> Steps:
         """The rest of a cycle: what is left of the present state, and the phases that follow it."""
         names = list(station.phases)
         place = names.index("execute") if "execute" in names else len(names)
@@ -181,6 +184,8 @@ class Layout:
         else:
             attended = state in {MachineState.DOWN, MachineState.MAINTENANCE}
             yield from station.attended(left) if attended else station.work(left)
+            if state == MachineState.DOWN and timed:
+                station.recovered()
             station.cycle_s = station.next_cycle()
         for name in names[place:]:
             steps = station.phases[name]()
@@ -208,6 +213,15 @@ class Layout:
         for station in self.stations:
             station.begin()
             station.log = log
+
+    def state(self) -> LineState:
+        """The instant as a run can begin with it: what is known of a machine is its state, for how long, and its age."""
+        now = self.env.now
+        machines = [
+            MachineStart(name, STATES[station.state], now - station.began, station.age(), self.skus[station.product], bool(station.parts))
+            for name, station in zip(self.names, self.stations, strict=True)
+        ]
+        return LineState(tuple(machines), tuple((a, b, len(buffer.items)) for (a, b), buffer in self.buffers.items()), now)
 
     def advance(self, until_s: float) -> None:
         """Run what happens before until_s."""

@@ -42,7 +42,7 @@ _MEANS: Final[dict[str, Callable[[Distribution], float]]] = {
 
 
 def residual(d: Distribution, passed_s: float, generator: np.random.Generator) -> float:
-    """One draw of X - passed_s given X > passed_s: the first draw that is longer (rejection, so exact for every kind).
+    """One draw of X - passed_s given X >= passed_s: the first draw that is no shorter (rejection, so exact for every kind).
 
     Of a time longer than the distribution knows, nothing can be said from it: then a new one begins.
     """
@@ -50,7 +50,7 @@ def residual(d: Distribution, passed_s: float, generator: np.random.Generator) -
         return float(sample(d, generator, 1)[0])
     for _ in range(1 if d.kind == "deterministic" else _BLOCKS):
         drawn = sample(d, generator, _BLOCK)
-        longer = drawn[drawn > passed_s]
+        longer = drawn[drawn >= passed_s * (1.0 - 1e-9)]
         if longer.size:
-            return float(longer[0]) - passed_s
+            return max(float(longer[0]) - passed_s, 0.0)
     return float(sample(d, generator, 1)[0])

@@ -14,8 +14,8 @@ from simpy import Event, Timeout
 from gateway.model.line import Clock, PhaseUse
 from gateway.simulation.line.chance import Draw
 from gateway.simulation.line.faults import LineError
-from gateway.simulation.line.flow import Part, Steps
-from gateway.simulation.line.station import CHANGEOVER, EXECUTE, JAMMED, MAINTENANCE, Phase, Station
+from gateway.simulation.line.flow import Buffer, Part, Steps
+from gateway.simulation.line.station import BLOCKED, CHANGEOVER, EXECUTE, JAMMED, MAINTENANCE, STARVED, Phase, Station
 from gateway.simulation.line.streams import Purpose
 
 GROUP: Final = "edgetwin.line_phases"
@@ -158,6 +158,7 @@ def execute(station: Station) -> Phase:
     def work() -> Iterable[Event]:
         if station.state != EXECUTE:
             enter(EXECUTE)
+        station.began = env._now
         seconds = station.cycle_s
         if env._now + seconds <= station.interrupt_at:
             return (Timeout(env, seconds),)
@@ -168,6 +169,7 @@ def execute(station: Station) -> Phase:
 
 def _execute_failing(station: Station) -> Steps:
     left = station.cycle_s
+    station.began = station.env.now
     while station.life < left:
         station.enter(EXECUTE)
         yield from station.work(station.life)
@@ -177,6 +179,31 @@ def _execute_failing(station: Station) -> Steps:
     station.enter(EXECUTE)
     yield from station.work(left)
     station.life -= left
+
+
+def slot(station: Station, probability: float = 1.0, slot_s: float = 1.0, offset_s: float = 0.0) -> Phase:
+    """A Bernoulli machine, placed before collect and without execute: in each slot it makes a part with this probability, unless there is
+    nothing to take or no room behind it (Li and Meerkov 2009). offset_s: within the slot, where machines further on come first.
+    """
+    env, draw = station.env, station.chance.uniforms(station.name, Purpose.CYCLE)
+    inlet, ways = station.inputs[0], station.routes.ways
+
+    begun = False
+
+    def wait() -> Steps:
+        nonlocal begun
+        if not begun:
+            begun = True
+            yield Timeout(env, offset_s)
+        while True:
+            yield Timeout(env, slot_s)
+            starved = isinstance(inlet, Buffer) and not inlet.items
+            blocked = all(way.target.room() <= 0 for way in ways)
+            station.enter(STARVED if starved else BLOCKED if blocked else EXECUTE)
+            if draw() < probability and not (starved or blocked):
+                return
+
+    return wait
 
 
 def transform(station: Station, output: str = "") -> Phase:
@@ -248,6 +275,7 @@ PHASES: Final[dict[str, Factory]] = {
     "breakdown": breakdown,
     "microstop": microstop,
     "execute": execute,
+    "slot": slot,
     "transform": transform,
     "inspect": inspect,
 }

@@ -26,7 +26,8 @@ Stop = tuple[float, float, MachineState]
 
 
 class Station:
-    """One place of a machine. parts: those it holds, before transform the parts taken, after it the parts made; cycle_s: of this cycle.
+    """One place of a machine. parts: those it holds, before transform the parts taken, after it the parts made; cycle_s: of this cycle;
+    began: when its state, or this execution, began.
 
     spent: seconds in each state; turns: instants at which it changed between active and inactive; log: (instant, number, state) flat.
     """
@@ -46,9 +47,9 @@ class Station:
         self.offered: Part | None = None
         self.standing: list[Buffer] = []
         self.signal: Event | None = None
-        self.cycle_s = 0.0
+        self.cycle_s = self.began = 0.0
         self.next_cycle = self.times(Purpose.CYCLE, machine.cycle_time_sec, 1.0 / machine.performance.speed)
-        self.life = self.due = NEVER  # working time until the next failure; when maintenance is due
+        self.life = self.whole = self.due = NEVER  # working time until the next failure, and from the one before; when maintenance is due
         self.product, self.lot = 0, 0  # set up for
         self.state, self.passive = STARVED, True
         self.interrupt_at = self.failure_at = NEVER
@@ -59,7 +60,7 @@ class Station:
         if reliability:
             self.next_life = self.times(Purpose.FAILURE, reliability.mtbf)
             self.next_repair = self.times(Purpose.REPAIR, reliability.mttr)
-            self.life = self.next_life()
+            self.whole = self.life = self.next_life()
         self.begin()
 
     def begin(self) -> None:
@@ -83,7 +84,7 @@ class Station:
             return
         now = self.env._now
         self.spent[was] += now - self.since
-        self.since = now
+        self.since = self.began = now
         self.state = state
         if WAITING[state] is not self.passive:
             self.passive = not self.passive
@@ -114,10 +115,19 @@ class Station:
         if self.machine.reliability is None:
             return
         if self.failure_at < NEVER:
-            self.failure_at = self.env.now + self.next_life()
-            self._arm()
+            self.recovered()
         else:
-            self.life = self.next_life()
+            self.whole = self.life = self.next_life()
+
+    def age(self) -> float:
+        """Seconds on the clock of its failures since it was new."""
+        reliability = self.machine.reliability
+        if reliability is None or self.state == DOWN:
+            return 0.0
+        if self.failure_at < NEVER:
+            return self.whole - (self.failure_at - self.env.now)
+        working = self.env.now - self.began if reliability.within_cycle and self.state == EXECUTE else 0.0
+        return self.whole - self.life + working
 
     def attended(self, seconds: float) -> Steps:
         """Work that needs somebody of the crew."""
@@ -251,7 +261,8 @@ class Station:
         self._arm()
 
     def recovered(self) -> None:
-        self.failure_at = self.env.now + self.next_life()
+        self.whole = self.next_life()
+        self.failure_at = self.env.now + self.whole
         self._arm()
 
     def _arm(self) -> None:

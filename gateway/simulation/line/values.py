@@ -9,6 +9,9 @@ from gateway.model.line import REJECT, SINK, SOURCE, Calendar, Line, Machine, Pr
 from gateway.simulation.line.faults import LineError
 from gateway.simulation.line.lifetimes import mean
 
+_INSTANT = {"collect", "changeover", "maintain", "breakdown", "microstop", "transform", "inspect"}
+"""Phases that may take no time: a machine of these alone would work without end at one instant."""
+
 
 def check_line(line: Line) -> None:
     """Raises LineError."""
@@ -114,6 +117,8 @@ def check_machine(machine: Machine, line: Line) -> None:
     phases = [use.name for use in machine.phases]
     if phases.count("collect") != 1:
         raise LineError(f"its phases have collect {phases.count('collect')} times", "once, to take its parts", node=name, field="phases")
+    if set(phases) <= _INSTANT:
+        raise LineError("none of its phases takes time in every cycle", "execute, after collect", node=name, field="phases")
     if len(set(phases)) != len(phases):
         raise LineError("one of its phases is listed twice", node=name, field="phases")
 
