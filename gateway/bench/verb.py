@@ -16,7 +16,7 @@ import typer
 from gateway.bench.rows import Row, table
 
 _TABLES: Final = frozenset({"opcua", "road"})  # those with a table of targets, and a shorter form
-_BENCHES: Final = ("engine", "history", "simulation", "opcua", "mqtt", "web", "road")
+_BENCHES: Final = ("engine", "history", "simulation", "line", "opcua", "mqtt", "web", "road")
 
 
 def register(app: typer.Typer) -> None:
