@@ -177,7 +177,15 @@ class Forecasts:
         parts = [Reference(HAS_COMPONENT, True, _target(tag, part)) for part in _PARTS]
         told = f"What is foreseen of {tag.name}: the median at the lead"
         read = self._reader(tag, _PARTS["P50"])
-        return Node(forecast_target(tag), [above, *parts], told, int(Builtin.DOUBLE), read=read, eu_range=_range(tag))
+        return Node(
+            forecast_target(tag),
+            [above, *parts],
+            told,
+            int(Builtin.DOUBLE),
+            read=read,
+            edition=self._forecasts.newest,
+            eu_range=_range(tag),
+        )
 
     def _part(self, tag: Tag, part: str) -> Node:
         kind, array, _ = declared = _PARTS[part]
@@ -187,7 +195,7 @@ class Forecasts:
             references += [Reference(HAS_PROPERTY, True, _below(target, name)) for name, *_ in self._own(tag)]
         read = self._reader(tag, declared)
         eu_range = _range(tag) if own or part == "Band" else None
-        return Node(target, references, "", int(kind), array, read, historizing=own, eu_range=eu_range)
+        return Node(target, references, "", int(kind), array, read, historizing=own, edition=self._forecasts.newest, eu_range=eu_range)
 
     def _property(self, tag: Tag, part: str, name: str) -> Node | None:
         for found, data_type, array, read in self._own(tag):

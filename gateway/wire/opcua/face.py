@@ -166,6 +166,7 @@ class Node:
     sampling_ms: float = 0.0
     method: Method | None = None
     historizing: bool = False  # its history is kept, and served (Part 3, 5.6.2)
+    edition: Callable[[], object] | None = None  # the same object for as long as the value cannot be another
     eu_range: Range | None = None  # what a percent deadband is of, where it is no tag (Part 8, 6.2)
 
 

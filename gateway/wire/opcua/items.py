@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from asyncua import ua
@@ -41,6 +42,7 @@ class MonitoredItems(MonitoredItemService):
         self._items, self._face = items, face
         self._sampled: dict[int, Sampled] = {}
         self._sample_ns = 0  # not before
+        self._round: list[int] = []  # items still to be read, the next one last
         self.triggers = Triggers(self._known)
         self.events = EventItems(hub, self._may, self._queued, isub.counts)
 
@@ -229,14 +231,21 @@ class MonitoredItems(MonitoredItemService):
         if gate.refused:
             return _refused(gate.refused)
         self._monitored_item_counter += 1
+        if self._round:
+            self._round.append(self._monitored_item_counter)
         size = sampled_size(asked)
         self._sample_ns = 0  # a new item reports with the next message
         self._sampled[self._monitored_item_counter] = Sampled(
-            what.NodeId, attribute, asked.ClientHandle, Mode(int(wanted.MonitoringMode)), stamps, size, gate
+            what.NodeId, attribute, asked.ClientHandle, Mode(int(wanted.MonitoringMode)), stamps, size, gate, self._edition(what)
         )
         return ua.MonitoredItemCreateResult(
             MonitoredItemId=self._monitored_item_counter, RevisedSamplingInterval=self._sampled_ms(), RevisedQueueSize=size
         )
+
+    def _edition(self, what: ua.ReadValueId) -> Callable[[], object] | None:
+        nodes: Any = self.aspace._nodes
+        own = nodes.own(what.NodeId) if what.AttributeId == _VALUE else None
+        return None if own is None else own.edition
 
     def _gate(self, nodeid: ua.NodeId, attribute: ua.AttributeIds, asked: Any) -> Gate:
         """What an item's filter lets through; a deadband is of a Value that is a number, or an array of them (Part 8, 6.2)."""
@@ -254,22 +263,28 @@ class MonitoredItems(MonitoredItemService):
         return sampled_ms(self.isub.machine.publishing_ms)
 
     def sample(self, now_ns: int) -> None:
-        """Part 4, 5.12.1.2: at the publishing interval, but not faster than SAMPLED_MS."""
+        """Part 4, 5.12.1.2: at the publishing interval, but not faster than SAMPLED_MS. What takes longer than SAMPLED_S goes on with the
+        next message.
+        """
         if not self._sampled or now_ns < self._sample_ns:
             return
-        self._sample_ns = now_ns + int(self._sampled_ms() * 1e6) - _EARLY_NS
-        fired = []
-        for item_id, item in self._sampled.items():
-            if item.mode is Mode.DISABLED:
+        self._round = self._round or [*reversed(self._sampled)]
+        fired, end_s = [], time.monotonic() + limits.SAMPLED_S
+        while self._round and time.monotonic() < end_s:
+            item_id = self._round.pop()
+            item = self._sampled.get(item_id)
+            if item is None or item.mode is Mode.DISABLED or item.idle():
                 continue
             if item.offer(self.aspace.read_attribute_value(item.nodeid, item.attribute)):
                 fired.append(item_id)
+        self._sample_ns = 0 if self._round else now_ns + int(self._sampled_ms() * 1e6) - _EARLY_NS
         if self.triggers and fired:
             self.fired(fired)
 
     def resend(self) -> None:
         """What is read is reported anew with the next message, changed or not."""
         self._sample_ns = 0
+        self._round.clear()
         for item in self._sampled.values():
             if item.mode is Mode.REPORTING:
                 item.seen = None

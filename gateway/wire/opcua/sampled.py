@@ -5,7 +5,7 @@
 import math
 import struct
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -35,7 +35,7 @@ class Gate:
 
 @dataclass(slots=True)
 class Sampled:
-    """One item. seen: the value, status and source time that were reported last."""
+    """One item. seen: the value, status and source time that were reported last; edition: as in Node, edited: what it said last."""
 
     nodeid: ua.NodeId
     attribute: ua.AttributeIds
@@ -44,6 +44,8 @@ class Sampled:
     stamps: int
     size: int
     gate: Gate
+    edition: Callable[[], object] | None = None
+    edited: object = None
     seen: tuple[Any, int, Any] | None = None
     queue: deque[bytes] = field(default_factory=deque)
     free: int = 0  # how many of the oldest another item has let go
@@ -51,6 +53,13 @@ class Sampled:
     def due(self) -> int:
         """How many may be reported."""
         return len(self.queue) if self.mode is Mode.REPORTING else min(self.free, len(self.queue))
+
+    def idle(self) -> bool:
+        """Whether it has reported what there is, and there can be nothing new."""
+        if self.edition is None:
+            return False
+        before, self.edited = self.edited, self.edition()
+        return self.seen is not None and before is self.edited
 
     def offer(self, value: ua.DataValue) -> bool:
         """Queues it where it passes; whether it did."""
