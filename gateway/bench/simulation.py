@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from gateway.bench import forecasts
+from gateway.bench import forecasts, foreseeing
 from gateway.simulation.distributions import Distribution
 from gateway.simulation.ensemble import chance, simulate
 from gateway.simulation.passage import of_runs, ou
@@ -46,6 +46,7 @@ def run() -> dict[str, Any]:
         "equations_1000_runs_x_600_steps_s": round(_equations_s(), 3),
         "sobol_2_parameters_256_points_600_steps_s": round(_sobol_s(), 3),
         **forecasts.figures(),
+        **foreseeing.figures(),
     }
 
 

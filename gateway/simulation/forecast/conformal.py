@@ -18,6 +18,7 @@ Mask = npt.NDArray[np.bool_]
 SCORES: Final = 199  # kept per tag and horizon
 FIRST: Final = 19  # so many scores, and the split conformal interval is finite at alpha 0.1 with room to spare
 GAMMA: Final = 0.02
+FEWEST: Final = 1.0  # independent scores that are assumed at the beginning
 LOWEST: Final = 0.002  # of alpha, from which the scores' own quantile has nothing more to give
 HIGHEST: Final = 0.2  # alpha's clamp above: a model that was right for long must not end as a point that the first surprise leaves for long
 DEEPEST: Final = -1.0  # and below: never the whole line for ever
@@ -89,4 +90,16 @@ class Adaptive:
             far = np.maximum(level[beyond], LOWEST)
             bound[beyond] *= normal.quantiles(1 - far / 2) / normal.quantiles(1 - edge[beyond] / 2)
             bound[beyond] *= 2.0 ** ((far - level[beyond]) / (GAMMA * DOUBLED))
-        return np.asarray(np.where(kept >= FIRST, bound, normal.quantile(1 - self.alpha / 2)))
+        return np.asarray(np.where(kept >= FIRST, bound, normal.quantile(1 - self.alpha / 2)) * self._doubt(knot, row))
+
+    def _doubt(self, knot: int, row: npt.NDArray[np.intp]) -> Array:
+        """Scores of horizons that overlap are fewer than they look: Student's quantile over the normal one for so many as are apart.
+
+        Cornish and Fisher's expansion (Abramowitz and Stegun 26.7.5); 1 where they do not overlap. A knot's gamma tells how many share
+        their time.
+        """
+        overlap = (GAMMA / float(self.gamma[knot])) ** 2
+        if overlap <= 1:
+            return np.ones(row.size)
+        z, apart = normal.quantile(1 - self.alpha / 2), np.maximum(self.count[row, knot] / overlap, FEWEST)
+        return np.asarray(1 + (z * z + 1) / (4 * apart) + (5 * z**4 + 16 * z * z + 3) / (96 * apart * apart))
