@@ -64,7 +64,7 @@ class Distribution:
         return np.where(p * width < left, rising, self.c - np.sqrt((1 - p) * width * right))
 
 
-def drawn(varied: Mapping[str, Distribution], runs: int, generator: np.random.Generator, *, antithetic: bool = False) -> dict[str, Array]:
+def drawn(varied: Mapping[str, Distribution], runs: int, generator: "np.random.Generator", *, antithetic: bool = False) -> dict[str, Array]:
     """(runs,) of each, in the order of `varied`; antithetic: the second half mirrors the first."""
     values = {}
     for name, distribution in varied.items():

@@ -37,7 +37,7 @@ class Target:
     block: int = 100  # runs between two looks
 
 
-def chance(seed: int) -> np.random.Generator:
+def chance(seed: int) -> "np.random.Generator":
     """The generator of a seed: SFC64, the quickest of numpy's, and chance is most of what an ensemble costs."""
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed)))
 
@@ -48,7 +48,7 @@ def simulate(
     inputs: Mapping[str, npt.ArrayLike],
     dt_s: float,
     steps: int,
-    generator: np.random.Generator,
+    generator: "np.random.Generator",
     runs: int = 1,
     *,
     overrides: Mapping[str, Parameter] | None = None,
@@ -82,7 +82,7 @@ def simulate_until(
     inputs: Mapping[str, npt.ArrayLike],
     dt_s: float,
     steps: int,
-    generator: np.random.Generator,
+    generator: "np.random.Generator",
     *,
     overrides: Mapping[str, Parameter] | None = None,
     varied: Mapping[str, Distribution] | None = None,
@@ -208,7 +208,7 @@ def _inputs(model: Model, plan: Mapping[str, npt.ArrayLike], steps: int, runs: i
 class _Normals:
     """Standard normals, step by step, into one array."""
 
-    def __init__(self, generator: np.random.Generator | None, runs: int, columns: int, antithetic: bool) -> None:
+    def __init__(self, generator: "np.random.Generator | None", runs: int, columns: int, antithetic: bool) -> None:
         self._generator = generator if columns else None
         self._all = np.empty((runs, columns))
         self._half = self._all[: runs // 2] if antithetic else None

@@ -37,7 +37,7 @@ class Sensitivity:
 def sobol(
     function: Callable[[Mapping[str, Array]], Array],
     varied: Mapping[str, Distribution],
-    generator: np.random.Generator,
+    generator: "np.random.Generator",
     points: int = POINTS,
 ) -> Sensitivity:
     """Of function(values by name, each (m,)) -> (m,), called once with m = points (k + 2). points: a power of two.
@@ -75,7 +75,7 @@ def sensitivity(
     steps: int,
     varied: Mapping[str, Distribution],
     output: str,
-    generator: np.random.Generator,
+    generator: "np.random.Generator",
     *,
     quantity: Callable[[Array], Array] | None = None,
     points: int = 256,
@@ -97,7 +97,7 @@ def sensitivity(
     return sobol(look, varied, generator, points)
 
 
-def _design(columns: int, points: int, generator: np.random.Generator) -> Array:
+def _design(columns: int, points: int, generator: "np.random.Generator") -> Array:
     """(points, columns) of a scrambled Sobol sequence, strictly between 0 and 1."""
     from scipy.stats import qmc
 

@@ -96,7 +96,7 @@ def run(
     start: Mapping[str, float],
     ask: Ask,
     varied: Mapping[str, Distribution],
-    generator: np.random.Generator,
+    generator: "np.random.Generator",
     progress: Progress | None = None,
     *,
     noise: bool = True,
