@@ -104,9 +104,11 @@ def run(
         else:
             show.line(dump(line).rstrip())
         return
+    tables, folder = export or parquet or out is not None, out or Path("output") / name
+    if tables or plot:
+        _writable(folder)
     found = _executed(line)
-    wanted = export or parquet or out is not None
-    _write(found, out or Path("output") / name, tables=wanted, parquet=parquet, pictures=plot_format if plot else "")
+    _write(found, folder, tables=tables, parquet=parquet, pictures=plot_format if plot else "")
     _tell(found, as_json)
 
 
@@ -175,6 +177,7 @@ def simulate(
         raise Failure(WRONG, str(error)) from None
     if found.differing:
         show.note(f"not as it was configured, so that the bytes may differ: {'; '.join(found.differing)}")
+    _writable(found.output)
     results = _executed(found.line)
     _write(results, found.output, tables=True, parquet=parquet, pictures=plot_format if plot else "")
     _tell(results, as_json)
@@ -221,6 +224,16 @@ def _check(parquet: bool, plot: bool, plot_format: str) -> None:
         raise Failure(WRONG, "--parquet needs pyarrow, which is not installed here: `pip install edgetwin[parquet]`")
     if plot and find_spec("matplotlib") is None:
         raise Failure(WRONG, "--plot needs matplotlib, which is not installed here: `pip install matplotlib`")
+
+
+def _writable(folder: Path) -> None:
+    """Failure for a folder that cannot be written, before anything runs."""
+    from gateway.line.atomic import Unwritable, check
+
+    try:
+        check(folder)
+    except Unwritable as error:
+        raise Failure(FAILED, str(error), "give a folder that can be written") from None
 
 
 def _executed(line: Line) -> LineResult:

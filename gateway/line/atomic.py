@@ -13,6 +13,15 @@ class Unwritable(OSError):
     """A file or folder cannot be written; its text names it and says why."""
 
 
+def check(folder: Path) -> None:
+    """Whether files can be written there, asked before a long run. Raises Unwritable."""
+    above = next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
+    if not above.is_dir():
+        raise Unwritable(f"{folder} cannot be written: {above} is not a folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise Unwritable(f"{folder} cannot be written: no permission to write in {above}")
+
+
 def write_all(folder: Path, files: Mapping[str, Write]) -> list[Path]:
     """Writes each file under a name of its own first, then puts all of them in their places; where one fails, none is changed.
 

@@ -315,11 +315,29 @@ def test_other_versions_than_it_was_configured_with_are_told(tree, tmp_path):
 def test_an_output_that_cannot_be_written_is_named(tree, tmp_path):
     (tmp_path / "file").write_text("mine")
     said = run("line", "run", "--run", "short", "--export", "file/below")
-    assert (said.code, said.err.splitlines()[0]) == (1, "edgetwin: file/below cannot be written: Not a directory")
+    assert (said.code, said.err.splitlines()[0]) == (1, f"edgetwin: file/below cannot be written: {tmp_path / 'file'} is not a folder")
+    bundle = tmp_path / configured("--out", tmp_path / "b")
+    (bundle / "output").rmdir()
+    (bundle / "output").write_text("mine")
+    said = run("line", "simulate", "--scenario", bundle)
+    assert (said.code, said.err.splitlines()[0]) == (
+        1,
+        f"edgetwin: {bundle / 'output'} cannot be written: {bundle / 'output'} is not a folder",
+    )
     said = run("line", "configure", "--run", "short", "--out", "file")
     assert (said.code, said.err.count("file/short_2")) == (1, 1)
     assert (tmp_path / "file").read_text() == "mine"
-    assert names(tmp_path) == ["config", "file"]
+    assert names(tmp_path) == ["b", "config", "file"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_named_before_anything_runs(tree, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    said = run("line", "run", "--run", "short", "--export", "locked/o")
+    assert (said.code, said.err.splitlines()[0]) == (
+        1,
+        f"edgetwin: locked/o cannot be written: no permission to write in {tmp_path / 'locked'}",
+    )
 
 
 def test_nothing_is_half_written(tree, tmp_path):
