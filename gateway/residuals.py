@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 from uuid import uuid4
 
+import structlog
+
 from gateway.contracts import Figure, Memory
 from gateway.engine.engine import Engine
 from gateway.model import quality
@@ -26,6 +28,8 @@ from gateway.settings import Site
 from gateway.simulation.process.model import ModelError
 from gateway.simulation.residuals.monitor import SENSOR, Cause, Monitor, named
 from gateway.simulation.residuals.whitened import Noise
+
+log = structlog.get_logger()
 
 LOOK_S: Final = 1.0  # between two looks at a configuration that watches nothing
 _OBJECT: Final = "Simulation/Models"
@@ -82,8 +86,23 @@ class Residuals:
         for one in list(self.watched.values()):
             if now_s >= one.due_s:
                 one.due_s = max(one.due_s + one.watch.step_s, now_s)
-                await self.step(one)
+                try:
+                    await self.step(one)
+                except (ArithmeticError, ValueError) as fault:
+                    self._failed(one, fault)
                 await asyncio.sleep(0)
+
+    def _failed(self, one: Watched, fault: Exception) -> None:
+        """A model that cannot go on is watched no longer, until the configuration changes; its sensors are given back."""
+        log.error("a model is watched no longer", model=one.rule.name, why=str(fault))
+        del self.watched[one.rule.name]
+        self._release_others()
+        self._tell(
+            one.rule.name,
+            f"the model {one.rule.name} is compared with its plant no longer: {fault}",
+            Severity.ERROR,
+            {"model": one.rule.name},
+        )
 
     def close(self) -> None:
         """Ends run(). Idempotent."""
@@ -103,9 +122,12 @@ class Residuals:
             if old is not None and (old.rule, old.watch) == (rule, watch):
                 self.watched[rule.name] = old
                 continue
-            with suppress(ModelError):  # such as an ARX model at another step than its own: `check` has said so
+            self._shown[rule.name] = tuple(rule.outputs)
+            try:
                 self.watched[rule.name] = self._begun(rule, watch, now_s)
-                self._shown[rule.name] = tuple(rule.outputs)
+            except ModelError as fault:  # such as an ARX model at another step than its own
+                message = f"the model {rule.name} cannot be compared with its plant: {fault}"
+                self._tell(rule.name, message, Severity.ERROR, {"model": rule.name})
         self._release_others()
 
     def _begun(self, rule: ProcessModel, watch: Watch, now_s: float) -> Watched:

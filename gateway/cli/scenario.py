@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import time
 from pathlib import Path
@@ -266,12 +267,15 @@ class _Stopped:
         from gateway.model import quality
         from gateway.model.command import Caller, Command, Outcome
         from gateway.operations import Door
+        from gateway.operations.calibrations import in_force
         from gateway.operations.simulations import Simulations
 
-        workers, present = Workers(1), foresight(self._site, self._start)
+        workers = Workers(1)
         ended: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
         try:
             async with offline.opened(self._config) as (store, _):
+                models = in_force(self._site.models, await store.calibrations.versions())
+                present = foresight(dataclasses.replace(self._site, models=models), self._start)
 
                 async def audit(command: Command, outcome: Outcome) -> None:
                     await store.audit(command, outcome, time.time_ns())

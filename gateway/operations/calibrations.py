@@ -329,6 +329,12 @@ class Calibrations:
         self._closing.set()
 
 
+def in_force(models: Sequence[ProcessModel], versions: Sequence[Version]) -> tuple[ProcessModel, ...]:
+    """The models with the versions that are applied; for those who open the store themselves."""
+    applied = {one.model: one for one in versions if one.state is VersionState.APPLIED}
+    return tuple(_with(model, applied.get(model.name)) for model in models)
+
+
 def model_hash(model: ProcessModel) -> str:
     """Of all that the configuration says of a model: its parameters are calibrated as those of this model."""
     return hashlib.sha256(json.dumps(asdict(model), sort_keys=True).encode()).hexdigest()

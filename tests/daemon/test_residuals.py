@@ -204,3 +204,25 @@ async def test_a_sensor_that_is_silent_says_nothing_of_the_plant(tmp_path):
         bench.now_ns += S
         await bench.residuals.step(bench.residuals.watched["hall"])
     assert (bench.figures["State"], bench.said) == ("blind", [])
+
+
+async def test_a_model_that_cannot_be_run_at_its_step_is_told_of_and_harms_nobody(tmp_path):
+    """An ARX model knows its own period alone; one that diverges is watched no longer, and gives its sensor back."""
+    bench = Bench(tmp_path)
+    await bench.run(100)
+    await bench.run(10, bias=2.0)
+    assert bench.shown("room.t")[1] == quality.UNCERTAIN_SUBSTITUTE
+    bench.residuals.watched["hall"].monitor._x[:] = math.inf
+    await bench.residuals.steps(math.inf)
+    assert bench.said[-1].startswith("the model hall is compared with its plant no longer: its state has diverged")
+    assert (bench.shown("room.t")[1], bench.figures["State"]) == (quality.GOOD, "gone")
+    text = (
+        (tmp_path / "site.yaml")
+        .read_text()
+        .replace("kind: first_order,", "kind: arx,")
+        .replace("{K: 2, tau: 20s}", "{a1: 0.9, period: 5s}")
+    )
+    (tmp_path / "site.yaml").write_text(text.replace(", noise: {process: 0.01, measurement: 0.05}", ""))
+    bench.site = load_site(tmp_path / "site.yaml")
+    bench.residuals.follow()
+    assert "cannot be compared with its plant: an ARX model of 5 s makes no steps of 1 s" in bench.said[-1]

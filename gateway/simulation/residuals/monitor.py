@@ -16,7 +16,7 @@ import numpy as np
 from gateway.model.process import ProcessModel
 from gateway.simulation.calibration.record import Unfit
 from gateway.simulation.kinds import build
-from gateway.simulation.process.model import MEASUREMENT_NOISE, Array, Model
+from gateway.simulation.process.model import MEASUREMENT_NOISE, Array, Model, ModelError
 from gateway.simulation.residuals.arl import cusum_limit
 from gateway.simulation.residuals.charts import Cusum, K, nis_band
 from gateway.simulation.residuals.whitened import Noise, Whitener, filtered
@@ -122,8 +122,11 @@ class Monitor:
             given = {**dict(zip(self.model.inputs, inputs[0].tolist(), strict=True)), **first}
             self._x = self.model.initial({name: value for name, value in given.items() if name in self._names()}, 1)
         before = self._x
-        self._x = self.model.step(before, inputs, self.step_s, None)
-        self.told = self.model.observe(self._x, inputs, None)[0, self._columns]
+        with np.errstate(all="ignore"):
+            self._x = self.model.step(before, inputs, self.step_s, None)
+            self.told = self.model.observe(self._x, inputs, None)[0, self._columns]
+        if not np.isfinite(self._x).all():
+            raise ModelError(f"its state has diverged after {len(self.past)} steps")
         self.residual = seen - self.told
         self.silent = 0 if np.isfinite(self.residual).any() else self.silent + 1
         self.past.append(Step(before, inputs, self.residual.copy()))
