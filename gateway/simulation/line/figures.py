@@ -22,7 +22,7 @@ from gateway.simulation.line.topology import checked, final_forms, first_forms, 
 Method = Literal["auto", "recursion", "events"]
 Told = Callable[[float], None]
 
-LANES: Final = 256
+LANES: Final = 512
 """Replications that the recursion works on at once."""
 _PRODUCTION: Final = (
     "tubes_produced",
