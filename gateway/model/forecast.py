@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -150,6 +150,7 @@ class Outlook:
     lead           the step whose values are the tag's scalars: horizon lead * step
     model          (n,) name of the model that speaks at the lead
     skill          (n,) 1 - CRPS / CRPS of persistence at the lead, over the forecasts that came due; NaN before the first
+    scored         n, crps, mase, coverage at the lead, (n,) each: of the forecasts that came due; NaN before the first
     predictions    (n,) one Prediction for each limit of the tag's alarm rules
     """
 
@@ -163,6 +164,7 @@ class Outlook:
     model: tuple[str, ...]
     skill: Floats
     predictions: tuple[tuple[Prediction, ...], ...]
+    scored: Mapping[str, Floats] = field(default_factory=dict)
 
     def row_of(self, tag_id: int) -> int:
         """The tag's row. Raises KeyError where it has no forecast."""

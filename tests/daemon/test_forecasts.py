@@ -195,3 +195,13 @@ async def test_forecast_score_prints_the_live_scores_per_tag_and_horizon(site):
         refused = await asyncio.to_thread(asked, "--tag", "line.x")
         assert refused.exit_code == 1
         assert "line.x is not forecast" in refused.stderr
+
+
+async def test_the_scores_at_the_lead_stand_in_the_outlook(site):
+    site.write_text(site.read_text().replace("lead: 3s", "lead: 600ms"))
+    async with gateway_of(site, t=22.0, p=5.0) as gateway:
+        live = gateway.foreseeing.forecasts
+        outlook = await eventually(lambda: live.newest() is not None and live.newest().scored["n"].min() >= 2 and live.newest(), within=20)
+        assert set(outlook.scored) == {"n", "crps", "mase", "coverage"}
+        assert outlook.scored["crps"].tolist() == [0.0, 0.0]
+        assert outlook.scored["coverage"].tolist() == [1.0, 1.0]

@@ -34,7 +34,7 @@ def pooled(scores):
     return (scores.coverage * scores.n).sum(0) / scores.n.sum(0)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_half_an_hour_with_a_change_of_regime(seed):
     """83-97 % per horizon: a short run is noisy even for an exact band."""
     scores = run(seed, HOUR_S / 2, 60.0)

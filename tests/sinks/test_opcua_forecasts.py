@@ -17,7 +17,7 @@ NAN = float("nan")
 TAGS = [Tag(0, "line.temp", unit="Cel", eu_range=(0.0, 50.0)), Tag(1, "line.count", type=TagType.INT), Tag(2, "line.other")]
 BAD_BOUND_NOT_FOUND = 0x80D7_0000
 SIMULATED = 0x4209_0000
-PARTS = {"P05", "P50", "P95", "Times", "Band", "TimeToLimit", "Probability", "Limit", "Skill", "Model"}
+PARTS = {"P05", "P50", "P95", "Times", "Band", "TimeToLimit", "Probability", "Limit", "Skill", "Crps", "Mase", "Coverage", "Scored", "Model"}
 GOOD_NO_DATA = 0x00A5_0000
 AVERAGE = 2342
 NOW = 1_800_000_000 * SECOND

@@ -11,6 +11,8 @@ and 7.11): so a client that walks down from the tag finds it. Its own value is t
     Probability     Double: that it is passed before the horizon's end; NaN where there is none
     TimeToLimit     Double, seconds: when, by the median; NaN = not within the horizon
     Skill           Double: 1 - CRPS / CRPS of persistence at the lead
+    Crps, Mase, Coverage  Double: continuous ranked probability score, absolute error over persistence's, share within P05 to P95; of
+                    `Scored` forecasts that came due at the lead
     Model           String: the model that speaks at the lead
 """
 
@@ -93,6 +95,16 @@ def _skill(outlook: Outlook, row: int) -> Reading:
     return _nothing(Builtin.DOUBLE) if np.isnan(skill) else _told(skill, Builtin.DOUBLE, outlook)
 
 
+def _score(name: str) -> _Read:
+    """Of the forecasts that came due at the lead."""
+
+    def read(outlook: Outlook, row: int) -> Reading:
+        found = float(outlook.scored[name][row]) if name in outlook.scored else float("nan")
+        return _nothing(Builtin.DOUBLE) if np.isnan(found) else _told(found, Builtin.DOUBLE, outlook)
+
+    return read
+
+
 _PARTS: Final[dict[str, tuple[Builtin, bool, _Read]]] = {
     "P05": (Builtin.DOUBLE, False, lambda outlook, row: _scalar(outlook.p05, outlook, row)),
     "P50": (Builtin.DOUBLE, False, lambda outlook, row: _scalar(outlook.p50, outlook, row)),
@@ -103,6 +115,10 @@ _PARTS: Final[dict[str, tuple[Builtin, bool, _Read]]] = {
     "Probability": (Builtin.DOUBLE, False, _of_limit(lambda found: found.probability)),
     "Limit": (Builtin.STRING, False, _limit),
     "Skill": (Builtin.DOUBLE, False, _skill),
+    "Crps": (Builtin.DOUBLE, False, _score("crps")),
+    "Mase": (Builtin.DOUBLE, False, _score("mase")),
+    "Coverage": (Builtin.DOUBLE, False, _score("coverage")),
+    "Scored": (Builtin.DOUBLE, False, _score("n")),
     "Model": (Builtin.STRING, False, lambda outlook, row: _told(outlook.model[row], Builtin.STRING, outlook)),
 }
 
