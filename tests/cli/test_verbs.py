@@ -312,6 +312,14 @@ def test_the_command_line_loads_without_the_heavy_libraries():
     assert done.stdout.strip() == "[]"
 
 
+def test_the_daemon_starts_without_what_only_some_sites_use():
+    """Each of these costs a start tens of milliseconds and some megabytes: it is loaded when it is needed first."""
+    heavy = {"numpy.random", "scipy", "sklearn", "simpy", "fastapi", "asyncua", "aiomqtt"}
+    script = f"import sys, gateway.app; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize(
     ("seconds", "shown"), [(None, "-"), (0.0, "0 s"), (1.234, "1.23 s"), (600, "10 min"), (9000, "2.5 h"), (864_000, "10 d")]
 )
