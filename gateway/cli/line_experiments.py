@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from gateway.jobs.farm import Farm
-    from gateway.jobs.replications import Target
+    from gateway.jobs.replications import Series, Target
     from gateway.model.line import Line
     from gateway.simulation.line.figures import Figures
     from gateway.simulation.line.sweep import Vary
 
+WARM_UP_RUNS: Final = 20
+"""Replications at most that a warm-up is looked for in."""
 METHODS: Final = ("auto", "recursion", "events")
 DESIGNS: Final = ("grid", "list", "random", "latin")
 Replications = Annotated[int, typer.Option("--replications", "-n", min=1, help="How many runs, each with chance of its own.")]
@@ -44,6 +46,9 @@ def experiment(
     ] = None,
     most: Annotated[int, typer.Option("--most", min=2, help="With --target: replications at most.")] = 1000,
     bottleneck: Annotated[bool, typer.Option("--bottleneck", help="Each machine 5 % faster in turn: what it brings.")] = False,
+    warm_up: Annotated[
+        str | None, typer.Option("--warm-up", metavar="COLUMN", help="Find the warm-up (MSER-5) in a telemetry column, as tubes_produced.")
+    ] = None,
     figure: Figure = None,
     confidence: Confidence = 0.95,
     scenario: Scenario = None,
@@ -56,7 +61,7 @@ def experiment(
     as_json: AsJson = False,
 ) -> None:
     """Replicate a run: every figure with its interval (Student's t)."""
-    from gateway.jobs.replications import replicated, until
+    from gateway.jobs.replications import replicated, series, until
     from gateway.simulation.line.experiments import SHOWN, described, quicker, sensitivity
 
     line = resolved(name, scenario, sets, seed, duration, config)
@@ -76,6 +81,8 @@ def experiment(
             faster = {machine.name: quicker(line, machine.name) for machine in line.machines}
             by_machine = await replicated(farm, faster, line.seed, 0, len(found.values), _method(method), progress)
             report["sensitivity"] = sensitivity(found, by_machine, confidence=confidence)
+        if warm_up:
+            report["warm_up"] = _warm_up(await series(farm, line, line.seed, min(replications, WARM_UP_RUNS), warm_up, progress), warm_up)
         return report
 
     report = _worked(name, cluster, work)
@@ -92,6 +99,10 @@ def experiment(
         show.note(f"the target of {goal.figure} is not met: give more with --most")
     if bottleneck:
         _tell_sensitivity(report["sensitivity"])
+    if warm_up:
+        found = report["warm_up"]
+        end = show.age(found["warm_up_s"]) if found["found"] else f"more than {show.age(found['warm_up_s'])}: the run is too short to tell"
+        show.line(f"warm-up of {warm_up}: {end} (MSER-5 over {found['replications']} replications)")
 
 
 @app.command()
@@ -342,6 +353,26 @@ def _cells(interval: Mapping[str, Any] | None) -> tuple[str, ...]:
 
 def _number(value: float | None, sign: str = "") -> str:
     return "-" if value is None else f"{value:{sign},.5g}" if abs(value) < 1e5 else f"{value:{sign},.0f}"
+
+
+def _warm_up(found: Series, column: str) -> dict[str, Any]:
+    """Where MSER-5 truncates, and what Welch's plot shows."""
+    from gateway.simulation.line.warmup import mser, welch
+
+    runs, intervals = found.rows.shape
+    try:
+        truncation, plot = mser(found.rows), welch(found.rows, intervals // 10)
+    except ValueError as error:
+        raise Failure(WRONG, f"--warm-up: {error}", "a longer --duration, or a shorter telemetry_interval of the run") from None
+    return {
+        "column": column,
+        "replications": runs,
+        "interval_s": found.interval_s,
+        "warm_up_s": truncation.delete * found.interval_s,
+        "found": truncation.found,
+        "mser": truncation.curve.tolist(),
+        "welch": {"window": plot.window, "mean": plot.mean.tolist(), "smooth": plot.smooth.tolist()},
+    }
 
 
 def _tell_sensitivity(found: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gateway.jobs.farm import Farm
 from gateway.model.line import Line
@@ -28,6 +29,14 @@ class Target:
     relative: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Series:
+    """rows: (replications, intervals)."""
+
+    rows: NDArray[np.float64]
+    interval_s: float
+
+
 async def replicated(
     farm: Farm, lines: Mapping[str, Line], seed: int, first: int, count: int, method: Method = "auto", progress: Progress = silent
 ) -> dict[str, Figures]:
@@ -42,6 +51,19 @@ async def replicated(
             pieces.append(Job("line.replicate", args, seed=0, deadline_s=DEADLINE_S))
     results = await farm.run(pieces, progress)
     return {name: _joined([result for key, result in zip(keys, results, strict=True) if key == name]) for name in lines}
+
+
+async def series(farm: Farm, line: Line, seed: int, count: int, column: str, progress: Progress = silent) -> Series:
+    """A telemetry column over `count` replications by discrete events, from an empty line on. Raises JobFailed."""
+    size = max(1, -(-count // farm.width))
+    asked = {"line": document(line), "seed": seed, "column": column}
+    pieces = [
+        Job("line.series", asked | {"first": begin, "count": min(size, count - begin)}, deadline_s=DEADLINE_S)
+        for begin in range(0, count, size)
+    ]
+    results = await farm.run(pieces, progress)
+    rows = np.concatenate([np.asarray(result.arrays["series"], float) for result in results])
+    return Series(rows, float(results[0].values["interval_s"]))
 
 
 def _joined(results: list[JobResult]) -> Figures:

@@ -21,6 +21,7 @@ KINDS: Final[dict[str, str]] = {
     "calibrate": "gateway.jobs.calibrate:calibrate",
     "forecast": "gateway.jobs.forecast:forecast",
     "line.replicate": "gateway.jobs.line:replicate",
+    "line.series": "gateway.jobs.line:series",
 }
 
 

@@ -48,12 +48,24 @@ def test_a_sweep_tries_every_set_and_says_so_in_a_table():
     assert last == "3 replications each under the same chance, 95% intervals, seed 5"
 
 
+def test_a_warm_up_is_found_in_a_column_of_the_telemetry():
+    """The palletizer makes nothing until it has 720 tubes: the line's start, of which nothing is steady yet."""
+    report = document("experiment", "--run", "baseline_8hr", "--config", str(shipped()), "-n", "3", "--warm-up", "cases_produced")
+    found = report["warm_up"]
+    assert (found["found"], found["replications"], found["interval_s"]) == (True, 3, 300.0)
+    assert len(found["welch"]["mean"]) == 96
+    assert found["warm_up_s"] % 1500 == 0
+    assert found["mser"][int(found["warm_up_s"]) // 1500] == min(found["mser"])
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [
         (("experiment", *BASE, "--figure", "oee.oe"), "there is no figure 'oee.oe'"),
         (("experiment", *BASE, "--target", "oee.oee=0"), "--target oee.oee=0: write FIGURE=WIDTH with a width above 0"),
         (("experiment", *BASE, "--confidence", "95"), "--confidence 95: it lies between 0 and 1"),
+        (("experiment", *BASE, "-n", "2", "--warm-up", "x"), "there is no telemetry column 'x' of numbers: time, size_oz"),
+        (("experiment", *BASE, "-n", "2", "--warm-up", "tubes_produced"), "12 intervals are too few to find a warm-up in: 20 at least"),
         (("compare", *BASE), "there is nothing to compare with"),
         (("sweep", *BASE, "--vary", "Filler.uph=5..1"), "a range goes from a number up to a greater one"),
         (("sweep", *BASE, "--vary", "Filler.uph=1..5"), "a grid needs values"),
