@@ -8,6 +8,7 @@ import pytest
 from asyncua import Client, ua
 
 from gateway.model.tag import Tag, TagType
+from gateway.sinks.opcua.foreseen import Ahead, Foreseen
 from support.forecasts import SECOND, Held, foretold, outlook, prediction
 from support.opcua_face import opcua_face
 from support.waiting import eventually
@@ -17,7 +18,22 @@ NAN = float("nan")
 TAGS = [Tag(0, "line.temp", unit="Cel", eu_range=(0.0, 50.0)), Tag(1, "line.count", type=TagType.INT), Tag(2, "line.other")]
 BAD_BOUND_NOT_FOUND = 0x80D7_0000
 SIMULATED = 0x4209_0000
-PARTS = {"P05", "P50", "P95", "Times", "Band", "TimeToLimit", "Probability", "Limit", "Skill", "Crps", "Mase", "Coverage", "Scored", "Model"}
+PARTS = {
+    "P05",
+    "P50",
+    "P95",
+    "Times",
+    "Band",
+    "TimeToLimit",
+    "Probability",
+    "Limit",
+    "Skill",
+    "Crps",
+    "Mase",
+    "Coverage",
+    "Scored",
+    "Model",
+}
 GOOD_NO_DATA = 0x00A5_0000
 AVERAGE = 2342
 NOW = 1_800_000_000 * SECOND
@@ -329,3 +345,13 @@ async def test_forecasts_that_come_and_go_with_a_reload_are_told(client, face, h
     gone = await client.get_node(ua.NodeId("line.count/Forecast/P50", NS)).read_data_value(raise_on_bad_status=False)
     assert gone.StatusCode.name == "BadNodeIdUnknown"
     assert (await value(client, "P50", "line.other")).StatusCode.name == "BadWaitingForInitialData"
+
+
+async def test_a_forecasts_history_in_buckets(held, issued):
+    """Eleven of what was forecast, four ahead: as any history is shown on a chart."""
+    view = Foreseen(held, "p50", Ahead.of(held.newest(), 0, "p50", NOW))
+    found = await view.downsample(0, NOW - 4 * SECOND, NOW + 9 * SECOND, 4 * SECOND)
+    assert [(start - NOW) // SECOND for start in found.start_ns.tolist()] == [-4, 0, 4]
+    assert (found.minimum.tolist(), found.maximum.tolist(), found.count.tolist()) == ([-4.0, 0.0, 24.0], [-1.0, 23.0, 24.0], [4, 4, 1])
+    assert (await view.downsample(0, 0, 9, 4)).start_ns.size == 0
+    assert (await view.read_at(0, NOW - SECOND // 2)).value.tolist() == [-1.0]

@@ -1,13 +1,13 @@
 """`s=Simulation/Runs`: the last runs as browsable objects (see `run_parts`). An Annex of the address space.
 
-They are held in memory, as columns, since nodes are read at once: 121 instants of each output at the most. What is kept is what the
-store keeps, and comes back from there with a start.
+They are held in memory, as columns, since nodes are read at once: 121 instants of each output at the most, and RESULTS_BYTES in all;
+beyond that the oldest runs show no results here (REST does). What is kept is what the store keeps, and comes back from there with a start.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from gateway.model import quality
 from gateway.model.process import Run, RunState
@@ -18,17 +18,20 @@ from gateway.wire.opcua.face import Key, ModelChange, Node, NodeClass, Reading, 
 from gateway.wire.opcua.methods import Method
 
 MOST: Final = 100
+RESULTS_BYTES: Final = 32 * 2**20
+_RESULTS: Final = frozenset({"Times", "Outputs", "Limits", "Scenarios"})
 RUNS: Final = f"{SIMULATION}/Runs"
 _NODE_ADDED, _NODE_DELETED, _REFERENCE_ADDED = 1, 2, 4  # Part 3, 9.32.7 (ModelChangeStructureVerbMask)
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """changed_ns: SourceTimestamp of what the run says."""
+    """changed_ns: SourceTimestamp of what the run says; held_bytes: about what its results take."""
 
     run: Run
     tree: Tree
     changed_ns: int
+    held_bytes: int
 
 
 class Runs:
@@ -65,7 +68,14 @@ class Runs:
 
     def _hold(self, run: Run) -> None:
         ended_ns = run.started_ns + round(run.seconds * 1e9)
-        self._held[run.run_id] = _Held(run, run_tree(run, lambda: self._progress(run)), ended_ns)
+        head = replace(run, results={})  # the columns are enough
+        self._held[run.run_id] = _Held(head, run_tree(run, lambda: self._progress(head)), ended_ns, _bytes(run.results))
+        room = RESULTS_BYTES
+        for held in sorted(self._held.values(), key=lambda one: -one.run.started_ns):
+            room -= held.held_bytes
+            if held.held_bytes and room < 0:
+                tree = {name: part for name, part in held.tree.items() if name not in _RESULTS}
+                self._held[held.run.run_id] = replace(held, tree=tree, held_bytes=0)
 
     def _progress(self, run: Run) -> float:
         """The share that is done; of one that failed, none of it."""
@@ -109,6 +119,12 @@ def _leaf(target: Target, above: Target, leaf: Leaf, held: _Held) -> Node:
         return Reading(leaf.content(), leaf.kind, quality.GOOD, held.changed_ns, held.changed_ns)
 
     return Node(target, [Reference(HAS_COMPONENT, False, above)], "", int(leaf.kind), leaf.array, read)
+
+
+def _bytes(results: Mapping[str, Any]) -> int:
+    """Of the columns: six for each output, eight bytes a value, and what an object takes."""
+    documents = results.get("scenarios", {}).values() if "scenarios" in results else [results]
+    return sum(6 * (8 * len(one.get("time_s", ())) + 200) * len(one.get("outputs", ())) for one in documents)
 
 
 def _key(run_id: str) -> str:
