@@ -295,19 +295,20 @@ class Stage:
 
     def _account(self, block: Block, took: Took, before: Array, end: Array) -> None:
         got, gone, clip = took.got, took.gone, self.window.clip
-        blocking, at_s, previous = gone is not end, block.at_s, np.concatenate([before[None, :], gone[:-1]])
+        blocking, at_s = gone is not end, block.at_s
         if before.min() >= 0.0 and gone[-1].max() < self.window.end_s and self.places is None:
             self.cycles += took.cycles
         else:
             at = took.places(np.arange(int(took.cycles.max()) * self.lanes))
             self.cycles += self.window.count(end.ravel()[at].reshape(-1, self.lanes), took.cycles)
-            got, gone, end, previous, at_s = clip(got), clip(gone), clip(end), clip(previous), clip(at_s)
+            before, got, gone, end, at_s = clip(before), clip(got), clip(gone), clip(end), clip(at_s)
         if self.places is not None:
             self.busy += (end - got).sum(axis=0) / len(self.places)
-        else:
-            self.starved += (got - previous).sum(axis=0)
-            if blocking:
-                self.blocked += (gone - end).sum(axis=0)
+        elif block.waits:
+            self.starved += got[0] - before
+            self.starved += (got[1:] - gone[:-1]).sum(axis=0)
+        if blocking:
+            self.blocked += (gone - end).sum(axis=0)
         if block.waits:
             waited = got - at_s
             self.waiting += (waited if block.counts.min() == len(got) else np.where(_here(got, block.counts), waited, 0.0)).sum(axis=0)
