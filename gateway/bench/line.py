@@ -105,7 +105,7 @@ def six_phases(parts: int) -> Line:
 
 def _recursion(line: Line) -> tuple[float, float]:
     """How many times faster than the events, and ms per replication."""
-    lanes, few = 256, 2
+    lanes, few = 512, 2
     events, fast = _interleaved([lambda: figures(line, 1, range(few), "events"), lambda: figures(line, 1, range(lanes), "recursion")], 3)
     return events / few / (fast / lanes), fast / lanes * 1e3
 
