@@ -332,7 +332,7 @@ def test_an_output_that_cannot_be_written_is_named(tree, tmp_path):
 
 def test_a_folder_without_permission_is_named_before_anything_runs(tree, tmp_path, monkeypatch):
     """Root may write anywhere, so the system's answer is given here."""
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.setattr(os, "access", lambda *_: False)
     said = run("line", "run", "--run", "short", "--export", "locked/o")
     assert (said.code, said.err.splitlines()[0]) == (1, f"edgetwin: locked/o cannot be written: no permission to write in {tmp_path}")
 
