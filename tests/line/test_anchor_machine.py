@@ -46,7 +46,7 @@ def closed_form(cycle, mtbf, mttr, jam, jam_s, defect, detect):
 
 @pytest.mark.parametrize(
     "numbers",
-    [(10.0, 3600.0, 300.0, 0.02, 15.0, 0.03, 0.9), (40.0, 200.0, 90.0, 0.1, 25.0, 0.2, 0.5), (5.0, 600.0, 30.0, 0.3, 2.0, 0.1, 1.0)],
+    [(10.0, 3600.0, 300.0, 0.02, 15.0, 0.03, 0.9), (40.0, 200.0, 90.0, 0.1, 25.0, 0.2, 0.5), (20.0, 400.0, 40.0, 0.3, 8.0, 0.1, 1.0)],
 )
 def test_the_six_phases_give_the_oee_of_the_closed_form(numbers):
     exact = closed_form(*numbers)

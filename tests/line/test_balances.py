@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from gateway.simulation.line.run import execute
 from support.random_lines import lines
 
-SETTINGS = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @SETTINGS

@@ -11,7 +11,7 @@ from gateway.model.line_document import digest, document, line_of
 from support.random_lines import lines
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(lines())
 def test_a_line_comes_back_from_its_document_as_it_was(line):
     again = line_of(json.loads(json.dumps(document(line))))
