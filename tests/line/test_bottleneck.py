@@ -63,13 +63,13 @@ def test_the_bottleneck_agrees_with_what_a_faster_machine_would_bring():
     import numpy as np
 
     stream, agree = np.random.default_rng(5), 0
-    for _ in range(40):
+    for _ in range(30):
         rates = stream.uniform(0.8, 1.4, 4)
 
         def made(faster, rates=rates):
             tried = [rate * (1.05 if place == faster else 1.0) for place, rate in enumerate(rates)]
-            return execute(exponential_line(tried, [4, 4, 4], duration_s=40_000.0), 2, events=False).summary
+            return execute(exponential_line(tried, [4, 4, 4], duration_s=20_000.0), 2, events=False).summary
 
         gains = [made(place)["production"]["good_pallets"] for place in range(4)]
         agree += made(None)["bottleneck"]["turning_point"] == f"m{int(np.argmax(gains))}"
-    assert agree >= 36
+    assert agree >= 27
