@@ -232,8 +232,9 @@ class Monitor:
         found = [_sensor(e, z, noise)]
         for name in self._candidates():
             values, best = self._around(name), Cause(name, math.nan, -math.inf)
+            model = build(self.rule.kind, self.rule.parameters, self.rule.equations).with_parameters({name: values}).at(self.step_s)
             for onset in np.unique(np.linspace(0, max(len(steps) - 3, 0), ONSETS).astype(np.intp)).tolist():
-                told = self._paths(steps[onset:], {name: values}, k)
+                told = self._paths(steps[onset:], model, values.size, k)
                 rows = np.tile(e, (values.size - 1, 1))
                 rows[:, onset:] += told[-1] - told[:-1]
                 ze = filtered(rows, noise)[0][:, known]
@@ -257,10 +258,8 @@ class Monitor:
         low = 0.0 if name in getattr(self.model, "not_negative", ()) else -size
         return np.append(now + np.linspace(low, size, 41), now)
 
-    def _paths(self, steps: Sequence[Step], table: Mapping[str, Array], k: int) -> Array:
+    def _paths(self, steps: Sequence[Step], model: Model, rows: int, k: int) -> Array:
         """(candidates, steps) of one output from the state before the first step."""
-        rows = next(iter(table.values())).size
-        model = build(self.rule.kind, self.rule.parameters, self.rule.equations).with_parameters(table).at(self.step_s)
         x = np.zeros((rows, len(model.states)))
         old = steps[0].x
         width = min(old.shape[1], x.shape[1])
