@@ -101,6 +101,7 @@ class Foreseeing:
     async def close(self) -> None:
         """Ends what is under way, and the workers."""
         self.calibrations.close()
+        self.forecasts.stop()
         await self.simulations.close()
         await self.jobs.close()
         await self.forecasts.close()

@@ -176,9 +176,13 @@ class Live:
             log.warning("no forecast", why=str(fault))
         self.fault = str(fault)
 
+    def stop(self) -> None:
+        """No more steps; close() ends the rest."""
+        self._closing.set()
+
     async def close(self) -> None:
         """Ends the task, what is asked and the worker. Idempotent."""
-        self._closing.set()
+        self.stop()
         if self._asking is not None:
             await asyncio.wait({self._asking}, timeout=LAST_S)
         with suppress(JobFailed):  # then the next start takes up what was saved before
