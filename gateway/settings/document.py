@@ -17,7 +17,7 @@ ALIASED: Final = 100_000
 """How many values the aliases of one file may stand for."""
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
-_VARIABLE: Final = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$\{")
+_VARIABLE: Final = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$(\$?)\{")
 _CORE: Final = frozenset(f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null", "seq", "map"))
 _TEXT: Final = frozenset({"!", "tag:yaml.org,2002:str"})
 Lack = Callable[[str], tuple[str, str]]
@@ -226,8 +226,8 @@ def expand(text: str, place: Place, key: str, env: Mapping[str, str], faults: Fa
     for match in _VARIABLE.finditer(text):
         parts.append(text[end : match.start()])
         end = match.end()
-        if match[1]:
-            parts.append(match[0][1:])  # $${NAME} is the text ${NAME}
+        if match[1] or match[4]:
+            parts.append(match[0][1:])  # $${ is the text ${
             continue
         value = _variable(match, place, key, env, faults, lack)
         if value is None:

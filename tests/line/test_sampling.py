@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from gateway.model.line import Distribution
+from gateway.model.distribution import Distribution
 from gateway.simulation.line.sampling import sample
 from gateway.simulation.line.streams import BLOCK, Purpose, gaps, generator, generators, one_by_one
 
