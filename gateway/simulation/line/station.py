@@ -53,6 +53,7 @@ class Station:
         self.product, self.lot = 0, 0  # set up for
         self.state, self.passive = STARVED, True
         self.interrupt_at = self.failure_at = NEVER
+        self.held: MachineState | None = None
         self._stops: Iterator[Stop] = iter(())
         self._stop: Stop | None = None
         self._alarm: Event | None = None
@@ -202,7 +203,7 @@ class Station:
                 for other in self.inputs:
                     other.takers.remove(self)
         if not self.missing:
-            self._wake()
+            self.rouse()
 
     # --- giving parts ---
 
@@ -233,7 +234,7 @@ class Station:
         part = cast("Part", self.offered)
         self.offered = None
         self.routes.taken(part)
-        self._wake()
+        self.rouse()
         return part
 
     def _step_back(self) -> None:
@@ -241,7 +242,8 @@ class Station:
             buffer.givers.remove(self)
         self.standing = []
 
-    def _wake(self) -> None:
+    def rouse(self) -> None:
+        """Let it look again at what it waits for."""
         if self.signal is not None and not self.signal.triggered:
             self.signal.succeed()
 
@@ -265,20 +267,41 @@ class Station:
         self.failure_at = self.env.now + self.whole
         self._arm()
 
+    def hold(self, state: MachineState | None) -> None:
+        """Somebody outside the line stops it, in that state, from the next instant at which its work can be halted; None: it may go on."""
+        if state == self.held:
+            return
+        self.held = state
+        if state is None:
+            self._arm()
+        else:
+            self.interrupt_at = self.env.now
+        self.rouse()
+
+    def _holding(self) -> Steps:
+        while self.held is not None:
+            self.enter(STATES.index(self.held))
+            self.signal = signal = Event(self.env)
+            yield signal
+        self.signal = None
+
     def _arm(self) -> None:
         now = self.env.now
         self.interrupt_at = min(self.failure_at, self._stop[0] if self._stop else NEVER)
         if now < self.interrupt_at < NEVER:
             self._alarm = Timeout(self.env, self.interrupt_at - now)
-            cast("list[Callable[[Event], None]]", self._alarm.callbacks).append(self._rouse)
+            cast("list[Callable[[Event], None]]", self._alarm.callbacks).append(self._rung)
 
-    def _rouse(self, alarm: Event) -> None:
+    def _rung(self, alarm: Event) -> None:
         if alarm is self._alarm:  # else what it was set for has been served
             self.interrupt_at = self.env.now
-            self._wake()
+            self.rouse()
 
     def interruption(self) -> Steps:
-        """What is due now: a planned stop, or the repair of a time-dependent failure."""
+        """What is due now: somebody's hold, a planned stop, or the repair of a time-dependent failure."""
+        if self.held is not None:
+            yield from self._holding()
+            return
         self._alarm = None
         if self._stop and self._stop[0] <= self.failure_at:
             _, end, state = self._stop
