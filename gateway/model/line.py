@@ -323,8 +323,13 @@ PACKML: Final[dict[MachineState, tuple[int, str]]] = {
 class MachineStart:
     """How a machine stands when a run begins. elapsed_s: since its state began; what is left follows from that (the conditional
     residual life). age_s: its clock towards the next failure; changed_to: the SKU that it is set up for, "" for the line's product;
-    holding: whether a machine that is DOWN has parts in it, None: as its failures strike, at work or at any time. How far the cycle was
-    that a stop interrupted is not known: it begins anew. name: of a machine, or of one of its places (washer.2).
+    holding: whether a machine that is DOWN has parts in it, None: as its failures strike, at work or at any time. name: of a machine, or of
+    one of its places (washer.2). A machine that rests by the calendar is given as it was when its rest began.
+
+    parts: those in it, None for what its state says: STARVED none, BLOCKED all that a cycle makes, else all that a cycle takes. Fewer: the
+    others are still to come, or have gone on. worked_s: of the cycle that a stop has halted, what was worked already; attended_s: since
+    the crew has been at it, 0 while it waits for the crew, None: who has been down the longest is attended; maintained_s: on the clock of
+    its preventive maintenance, since the last one; lot: the one that it is set up for.
     """
 
     name: str
@@ -333,15 +338,21 @@ class MachineStart:
     age_s: float = 0.0
     changed_to: str = ""
     holding: bool | None = None
+    parts: int | None = None
+    worked_s: float = 0.0
+    attended_s: float | None = None
+    maintained_s: float = 0.0
+    lot: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class LineState:
     """The instant a run begins with: machines that are not named are STARVED and new; buffers (origin, target, parts) not named are empty.
 
-    at_s: seconds since the line's start, for the calendar.
+    at_s: seconds since the line's start, for the calendar; supplied: raw parts that the source has given before, for its quantity and lots.
     """
 
     machines: tuple[MachineStart, ...] = ()
     buffers: tuple[tuple[str, str, int], ...] = ()
     at_s: float = 0.0
+    supplied: int = 0

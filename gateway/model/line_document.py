@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from gateway.model.distribution import PARAMETERS, Distribution
-from gateway.model.line import Line
+from gateway.model.line import Line, LineState
 
 
 def document(value: object) -> Any:
@@ -33,6 +33,12 @@ def line_of(written: Mapping[str, Any]) -> Line:
     """The line of a document. Raises ValueError that names the place where it does not hold what a line holds."""
     line: Line = _read(Line, written, "line")
     return line
+
+
+def state_of(written: Mapping[str, Any]) -> LineState:
+    """The state of a document. Raises ValueError as line_of."""
+    state: LineState = _read(LineState, written, "state")
+    return state
 
 
 def digest(line: Line) -> str:

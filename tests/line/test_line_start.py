@@ -1,29 +1,37 @@
 """A run from a given instant: what is left of what each machine is doing, and what follows from it."""
 
+import json
+
 import numpy as np
 import pytest
 
 from gateway.model.distribution import Distribution
 from gateway.model.line import (
     Calendar,
+    Clock,
+    Crew,
     Line,
     LineState,
     Machine,
     MachineStart,
     MachineState,
+    Maintenance,
     PlannedStop,
     Reliability,
+    Source,
     between,
     constant,
     exponential,
     serial,
 )
+from gateway.model.line_document import document, state_of
 from gateway.simulation.line.chance import Chance
 from gateway.simulation.line.faults import LineError
 from gateway.simulation.line.layout import Layout
 from gateway.simulation.line.lifetimes import mean, residual
 from gateway.simulation.line.run import execute
 from gateway.simulation.line.sampling import sample
+from gateway.simulation.line.standing import standing
 from support.lines import UNIT, exponential_line, meets
 from support.markov import BLOCKED, STARVED, WORKS, made_within
 
@@ -107,11 +115,43 @@ def test_a_line_taken_up_from_its_own_state_ends_as_if_it_had_gone_on(at):
     layout = Layout(line, Chance(0), 0.0, None)
     layout.advance(at)
     before = sum(layout.books.good)
-    rest = execute(line, start=layout.state())
+    rest = execute(line, start=standing(layout))
     assert before + rest.summary["production"]["good_pallets"] == whole.summary["production"]["good_pallets"]
     for name in ("a", "c"):
         later = [pytest.approx((when, state)) for when, machine, state in moves(whole) if when > at and machine == name]
         assert [(when, state) for when, machine, state in moves(rest) if machine == name] == later
+
+
+FITTERS = Crew("fitters", 1)
+PACKING = Line(
+    "packing",
+    (
+        Machine("a", constant(1.0), reliability=Reliability(constant(41.5), constant(14.0)), crew="fitters"),
+        Machine("b", constant(1.1), reliability=Reliability(constant(44.25), constant(9.0), within_cycle=True), crew="fitters"),
+        Machine("c", constant(5.3), batch_in=5, output="case", reliability=Reliability(constant(100.0), constant(7.0), Clock.TIME)),
+        Machine("d", constant(20.4), batch_in=4, batch_out=2, output="pallet", maintenance=Maintenance("age", 90.0, constant(3.0))),
+        Machine("e", constant(8.2), output="pallet"),
+    ),
+    serial("abcde", (3, 12, 3, 1)),
+    UNIT,
+    Source(quantity=420),
+    duration_s=700.0,
+    calendar=Calendar((PlannedStop(150.0, 171.0), PlannedStop(60.0, 66.0, "maintenance", ("c",))), 230.0),
+    crews=(FITTERS,),
+)
+
+
+@pytest.mark.parametrize("at", [12.3, 53.7, 62.9, 88.8, 120.1, 152.2, 170.9, 199.3, 246.4, 300.7, 391.3, 407.9, 512.6, 560.2, 640.4])
+def test_batches_halted_cycles_crews_maintenance_and_what_is_supplied_are_taken_up_too(at):
+    whole, layout = execute(PACKING), Layout(PACKING, Chance(0), 0.0, None)
+    layout.advance(at)
+    state = standing(layout)
+    before = sum(layout.books.good)
+    rest = execute(PACKING, start=state_of(json.loads(json.dumps(document(state)))))
+    assert before + rest.summary["production"]["good_pallets"] == whole.summary["production"]["good_pallets"]
+    for name in "abcde":
+        later = [pytest.approx((when, state)) for when, machine, state in moves(whole) if when > at and machine == name]
+        assert [(when, state) for when, machine, state in moves(rest) if machine == name and when > at] == later
 
 
 def moves(result):

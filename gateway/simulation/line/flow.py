@@ -227,21 +227,36 @@ class Outlet:
 
 
 class Order:
-    """Which product and lot the next raw part is of. lots: (product, quantity), over and over; limit: parts in all."""
+    """Which product and lot the next raw part is of. lots: (product, quantity), over and over; limit: parts that are still to come."""
 
-    __slots__ = ("left", "limit", "lot", "lots", "units")
+    __slots__ = ("left", "limit", "lot", "lots", "supplied", "units")
 
     def __init__(self, lots: list[tuple[int, int]], limit: int | None, units: int) -> None:
         self.lots, self.units = lots, units
         self.limit = float("inf") if limit is None else limit
         self.lot = 0
         self.left = lots[0][1] if lots else 0
+        self.supplied = 0
+
+    def skip(self, parts: int) -> None:
+        """So many have been given before."""
+        self.supplied = parts
+        self.limit = max(self.limit - parts, 0)
+        if not self.lots:
+            return
+        turns, rest = divmod(parts, sum(quantity for _, quantity in self.lots))
+        self.lot = turns * len(self.lots)
+        while rest > (here := self.lots[self.lot % len(self.lots)][1]):
+            rest -= here
+            self.lot += 1
+        self.left = here - rest
 
     def part(self, now: float) -> Part | None:
         """None when all are made."""
         if self.limit <= 0:
             return None
         self.limit -= 1
+        self.supplied += 1
         if not self.lots:
             return Part(now, self.units, 0, 0)
         if not self.left:

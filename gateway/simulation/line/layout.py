@@ -1,5 +1,8 @@
 """A line as it runs: stations, buffers, source and outlets wired together, from empty or from a given instant."""
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from simpy import Environment, Resource
 
@@ -16,6 +19,13 @@ from gateway.simulation.line.streams import Purpose
 from gateway.simulation.line.topology import age_of, final_forms, shares, units_taken
 
 _HOLDING = {MachineState.EXECUTE, MachineState.DOWN, MachineState.JAMMED, MachineState.CHANGEOVER, MachineState.MAINTENANCE}
+_ATTENDED = {MachineState.DOWN, MachineState.MAINTENANCE}
+_PHASE = {
+    MachineState.CHANGEOVER: "changeover",
+    MachineState.MAINTENANCE: "maintain",
+    MachineState.DOWN: "breakdown",
+    MachineState.JAMMED: "microstop",
+}
 
 
 class Layout:
@@ -94,15 +104,42 @@ class Layout:
         starts = {start.name: start for start in state.machines} if state else {}
         if unknown := set(starts) - {*self.places, *self.names}:
             raise LineError(f"the state is of {min(unknown)!r}, which is no machine of the line", ", ".join(self.places))
+        if state:
+            self.order.skip(state.supplied)
         for origin, target, count in state.buffers if state else ():
             self._fill(origin, target, count)
-        for station in self.stations:
-            start = starts.get(self.names[station.number]) or starts.get(station.machine.name)
-            first = self._begun(station, start) if start else None
+        begun = [
+            starts.get(name) or starts.get(station.machine.name) or MachineStart(station.machine.name)
+            for name, station in zip(self.names, self.stations, strict=True)
+        ]
+        served, runs = self._served(begun), list[Steps]()
+        for station, start, served_s in zip(self.stations, begun, served, strict=True):
+            first = self._begun(station, start, served_s or 0.0)
             station.interrupted_by(stops(self.line.calendar, station.machine.name, self.env.now))
-            if start and start.state == MachineState.DOWN and station.failure_at < NEVER:
+            if start.state == MachineState.DOWN and station.failure_at < NEVER:
                 station.halted()
-            self.env.process(station.run(first))
+            runs.append(station.run(first))
+        for place in sorted(range(len(runs)), key=lambda place: -begun[place].elapsed_s if served[place] is None else -math.inf):
+            self.env.process(runs[place])
+
+    def _served(self, begun: Sequence[MachineStart]) -> list[float | None]:
+        """Of each place that is down or maintained, how long it has been attended, None while it waits for its crew; 0 of the others."""
+        served: list[float | None] = [start.elapsed_s if start.state in _ATTENDED else 0.0 for start in begun]
+        for crew in self.line.crews:
+            theirs = [
+                place
+                for place, (station, start) in enumerate(zip(self.stations, begun, strict=True))
+                if station.machine.crew == crew.name and start.state in _ATTENDED
+            ]
+            free = crew.size
+            for place in sorted(theirs, key=lambda place: (not begun[place].attended_s, -begun[place].elapsed_s)):
+                known = begun[place].attended_s
+                if known is None:
+                    served[place] = begun[place].elapsed_s if free > 0 else None
+                else:
+                    served[place] = known or None
+                free -= served[place] is not None
+        return served
 
     def _fill(self, origin: str, target: str, count: int) -> None:
         if (origin, target) not in self.buffers:
@@ -130,29 +167,34 @@ class Layout:
         taken = taken if machine.assembly else taken[:1]
         return [self._part(units, outputs.get(origin, "")) for origin, units in taken for _ in range(machine.batch_in)]
 
-    def _begun(self, station: Station, start: MachineStart) -> Steps | None:
-        machine, state, passed = station.machine, start.state, start.elapsed_s
+    def _begun(self, station: Station, start: MachineStart, served_s: float) -> Steps | None:
+        machine, state = station.machine, start.state
         owner = self.names[station.number]
         chance = self.chance.stream(f"{owner}/begun", Purpose.CYCLE)
         if start.changed_to:
             if start.changed_to not in self.skus:
                 raise LineError(f"it is set up for {start.changed_to!r}, which is no product", ", ".join(self.skus), node=machine.name)
             station.product = self.skus.index(start.changed_to)
+        station.lot = start.lot
+        if machine.maintenance:
+            station.due -= start.maintained_s
         reliability = machine.reliability
         if reliability:
             worn = start.age_s if state != MachineState.DOWN else 0.0
             station.life = residual(reliability.mtbf, worn, self.chance.stream(f"{owner}/begun", Purpose.FAILURE))
             station.whole = station.life + worn
         if state not in _HOLDING and state != MachineState.BLOCKED:
-            return None
+            return self._collecting(station, start.parts) if start.parts else None
         station.state = STATES.index(state)
         station.passive = WAITING[station.state]
-        left = self._left(machine, state, passed, chance)
+        left = self._left(machine, state, served_s if state in _ATTENDED else start.elapsed_s, chance)
         timed = bool(reliability and reliability.clock == Clock.TIME)
         if state == MachineState.DOWN and not (not timed if start.holding is None else start.holding):
             return self._down(station, left, timed)
+        if state == MachineState.DOWN and start.parts is not None and start.parts < len(self._held(machine)):
+            return self._down(station, left, timed, start.parts)
         station.parts.extend(self._held(machine))
-        return self._rest(station, state, left, timed)
+        return self._rest(station, start, left, timed, chance)
 
     def _left(self, machine: Machine, state: MachineState, passed: float, chance: np.random.Generator) -> float:
         """Seconds until the present state ends."""
@@ -168,31 +210,63 @@ class Layout:
         time = times.get(state)
         return residual(time, passed, chance) if time else 0.0
 
-    def _down(self, station: Station, left: float, timed: bool) -> Steps:
+    def _down(self, station: Station, left: float, timed: bool, parts: int = 0) -> Steps:
         yield from station.attended(left)
         if timed:
             station.recovered()
+        if parts:
+            yield from self._collecting(station, parts)
 
-    def _rest(self, station: Station, state: MachineState, left: float, timed: bool) -> Steps:
+    def _collecting(self, station: Station, parts: int) -> Steps:
+        """A cycle for which some of the parts have been taken."""
+        held = self._held(station.machine)
+        station.parts.extend(held[:parts])
+        station.cycle_s = station.next_cycle()
+        station.missing = max(len(held) - parts, 0)
+        if station.machine.assembly:
+            each, taken = station.machine.batch_in, min(parts, len(held))
+            lacks = {inlet: each - min(max(taken - place * each, 0), each) for place, inlet in enumerate(station.inputs)}
+            station.lacking = {inlet: count for inlet, count in lacks.items() if count}
+        if not station.gather():
+            yield from station.starve()
+        yield from self._phases_after(station, "collect")
+
+    def _rest(self, station: Station, start: MachineStart, left: float, timed: bool, chance: np.random.Generator) -> Steps:
         """The rest of a cycle: what is left of the present state, and the phases that follow it."""
-        names = list(station.phases)
-        place = names.index("execute") if "execute" in names else len(names)
+        state, phase = start.state, _PHASE.get(start.state, "")
         if state == MachineState.EXECUTE:
-            station.cycle_s = left
+            station.cycle_s, station.before_s = left, start.elapsed_s
+            yield from self._phases_after(station, "execute", skipped=False)
         elif state == MachineState.BLOCKED:
-            place += 1
+            yield from self._phases_after(station, "execute")
+            station.cycles -= 1  # counted when it was done, before the run
+            if start.parts is not None:
+                del station.parts[max(start.parts, 1) :]
         else:
-            attended = state in {MachineState.DOWN, MachineState.MAINTENANCE}
-            yield from station.attended(left) if attended else station.work(left)
+            yield from station.attended(left) if state in _ATTENDED else station.work(left)
             if state == MachineState.DOWN and timed:
                 station.recovered()
-            station.cycle_s = station.next_cycle()
-        for name in names[place:]:
-            steps = station.phases[name]()
+            if state == MachineState.MAINTENANCE:
+                station.renew()
+                if station.machine.maintenance:
+                    by_age = station.machine.maintenance.policy == "age"
+                    station.due = station.machine.maintenance.after_s + (0.0 if by_age else self.env.now)
+            if start.worked_s:
+                station.cycle_s, phase = self._left(station.machine, MachineState.EXECUTE, start.worked_s, chance), ""
+            else:
+                station.cycle_s = station.next_cycle()
+            halted = bool(start.worked_s) or phase not in station.phases
+            yield from self._phases_after(station, "execute" if halted else phase, skipped=not halted)
+        station.before_s = 0.0
+
+    def _phases_after(self, station: Station, name: str, *, skipped: bool = True) -> Steps:
+        """Those behind a phase, and that itself where it is not skipped."""
+        names = list(station.phases)
+        place = names.index(name) + skipped if name in names else len(names)
+        for phase in names[place:]:
+            steps = station.phases[phase]()
             if steps is not None:
                 yield from steps
-        if state == MachineState.BLOCKED:
-            station.cycles -= 1  # counted when it was done, before the run
 
     # --- the account ---
 
@@ -213,15 +287,6 @@ class Layout:
         for station in self.stations:
             station.begin()
             station.log = log
-
-    def state(self) -> LineState:
-        """The instant as a run can begin with it: what is known of a machine is its state, for how long, and its age."""
-        now = self.env.now
-        machines = [
-            MachineStart(name, STATES[station.state], now - station.began, station.age(), self.skus[station.product], bool(station.parts))
-            for name, station in zip(self.names, self.stations, strict=True)
-        ]
-        return LineState(tuple(machines), tuple((a, b, len(buffer.items)) for (a, b), buffer in self.buffers.items()), now)
 
     def advance(self, until_s: float) -> None:
         """Run what happens before until_s."""

@@ -169,16 +169,20 @@ def execute(station: Station) -> Phase:
 
 def _execute_failing(station: Station) -> Steps:
     left = station.cycle_s
-    station.began = station.env.now
+    station.began, before_s = station.env.now, station.before_s
     while station.life < left:
         station.enter(EXECUTE)
         yield from station.work(station.life)
         left -= station.life
+        station.before_s = before_s + station.cycle_s - left
+        station.halts.append((EXECUTE, station.before_s))
         yield from station.repair()
+        station.halts.pop()
         station.renew()
     station.enter(EXECUTE)
     yield from station.work(left)
     station.life -= left
+    station.before_s = 0.0
 
 
 def slot(station: Station, probability: float = 1.0, slot_s: float = 1.0, offset_s: float = 0.0) -> Phase:

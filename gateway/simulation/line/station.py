@@ -27,7 +27,8 @@ Stop = tuple[float, float, MachineState]
 
 class Station:
     """One place of a machine. parts: those it holds, before transform the parts taken, after it the parts made; cycle_s: of this cycle;
-    began: when its state, or this execution, began.
+    began: when its state, or this execution, began, later by what halted it; before_s: what of its cycle was worked before that; served:
+    since when the crew is at it, likewise; halts: what it was doing, and for how long, when something halted it; resting: by calendar.
 
     spent: seconds in each state; turns: instants at which it changed between active and inactive; log: (instant, number, state) flat.
     """
@@ -47,7 +48,10 @@ class Station:
         self.offered: Part | None = None
         self.standing: list[Buffer] = []
         self.signal: Event | None = None
-        self.cycle_s = self.began = 0.0
+        self.cycle_s = self.began = self.before_s = 0.0
+        self.served: float | None = None
+        self.halts: list[tuple[int, float]] = []
+        self.resting = False
         self.next_cycle = self.times(Purpose.CYCLE, machine.cycle_time_sec, 1.0 / machine.performance.speed)
         self.life = self.whole = self.due = NEVER  # working time until the next failure, and from the one before; when maintenance is due
         self.product, self.lot = 0, 0  # set up for
@@ -101,8 +105,14 @@ class Station:
             if done > 0:
                 yield Timeout(env, done)
                 left -= done
+            halted = env._now
+            self.halts.append((state, self.before_s + seconds - left if state == EXECUTE else seconds - left))
             yield from self.interruption()
+            self.halts.pop()
             self.enter(state)
+            self.began = env._now - (seconds - left)
+            if self.served is not None:
+                self.served += env._now - halted
         yield Timeout(env, left)
 
     def repair(self, seconds: float | None = None) -> Steps:
@@ -127,7 +137,11 @@ class Station:
             return 0.0
         if self.failure_at < NEVER:
             return self.whole - (self.failure_at - self.env.now)
-        working = self.env.now - self.began if reliability.within_cycle and self.state == EXECUTE else 0.0
+        working = 0.0
+        if reliability.within_cycle and self.state == EXECUTE:
+            working = self.env.now - self.began
+        elif reliability.within_cycle and self.resting and self.halts and self.halts[-1][0] == EXECUTE:
+            working = self.halts[-1][1] - self.before_s
         return self.whole - self.life + working
 
     def attended(self, seconds: float) -> Steps:
@@ -139,7 +153,9 @@ class Station:
         with self.crew.request() as request:
             yield request
             self.crew_s += self.env.now - asked
+            self.served = self.env.now
             yield from self.work(seconds)
+            self.served = None
 
     # --- taking parts ---
 
@@ -306,8 +322,10 @@ class Station:
         if self._stop and self._stop[0] <= self.failure_at:
             _, end, state = self._stop
             self.enter(STATES.index(state))
+            self.resting = True
             if end > self.env.now:
                 yield Timeout(self.env, end - self.env.now)
+            self.resting = False
             self._stop = next(self._stops, None)
         else:
             self.halted()
