@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from gateway.demo.line import FLOOD
+from gateway.demo.faults import FLOOD
 from gateway.demo.physics import Parameters
 from gateway.demo.signals import signals
 

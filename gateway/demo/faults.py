@@ -20,6 +20,8 @@ class Fault(StrEnum):
     NO_WAFERS = "no_wafers"  # wafers are taken away, and none delivered
 
 
+FLOOD: Final = 200
+"""How many of the extra signals a flood pushes over their limit."""
 GROWN_S: Final = 300.0
 """Over which a slow fault grows that is put on without an end."""
 

@@ -1,4 +1,4 @@
-"""The running line: steps the physics by the clock and gives its values out over OPC UA and MQTT."""
+"""The running line: steps the virtual plant by the clock and gives its values out over OPC UA and MQTT."""
 
 import asyncio
 import time
@@ -11,17 +11,16 @@ import numpy as np
 import orjson
 
 from gateway.contracts import NotConnected
-from gateway.demo import physics
 from gateway.demo.disturbances import SLOW, disturbed, pushed
 from gateway.demo.emission import CYCLE, TICK_MS, Ledger, schedule
-from gateway.demo.faults import Fault, Faults
+from gateway.demo.faults import FLOOD, Fault, Faults
 from gateway.demo.physics import MACHINES, Inputs
 from gateway.demo.signals import Signal, signals, texts
+from gateway.demo.virtual import VirtualPlant
 from gateway.model.tag import TagType
 from gateway.wire.mqtt.sensors import SensorClient
 from gateway.wire.opcua.plant import PlantServer
 
-FLOOD: Final = 200
 FLOOD_VALUE: Final = 97.0
 WAITING_MESSAGES: Final = 1000
 RETRY_S: Final = 0.25
@@ -33,13 +32,11 @@ class VirtualLine:
     """Values in `ledger` were given out: written to the address space, or acknowledged by the broker."""
 
     def __init__(self, seed: int, extra: int) -> None:
-        self.parameters = physics.Parameters()
-        self.signals = signals(self.parameters, extra)
+        self._plant = VirtualPlant(seed)
+        self.signals = signals(self._plant.parameters, extra)
         self.ledger, self.faults, self.inputs = Ledger(), Faults(), Inputs()
         self.paused = False
         self.dropped = 0  # MQTT messages that found no broker
-        self._state = physics.start(self.parameters)
-        self._rng = np.random.default_rng(seed)
         self._row = {signal.name: row for row, signal in enumerate(self.signals)}
         self._due = schedule(self.signals)
         self._last: list[float | str | None] = [None] * len(self.signals)
@@ -84,8 +81,8 @@ class VirtualLine:
             elapsed = max(int((time.monotonic() - begin) / _TICK_S) - done, 1)  # a late tick is a longer step
             now_s = time.monotonic()
             worn = ((push, share) for fault, push in SLOW.items() if (share := self.faults.grown(fault, now_s)))
-            acting = pushed(disturbed(self.inputs, self._state.time_s), worn)
-            self._state = physics.step(self._state, acting, elapsed * _TICK_S, self._rng, self.parameters)
+            acting = pushed(disturbed(self.inputs, self._plant.state.time_s), worn)
+            self._plant.step(acting, elapsed * _TICK_S)
             rows = {row for tick in range(done + 1, done + 1 + min(elapsed, CYCLE)) for row in self._due[tick % CYCLE]}
             done += elapsed
             await self._emit(server, sorted(rows))
@@ -94,7 +91,7 @@ class VirtualLine:
         if self.paused:
             return
         source_ns = self._instant()
-        words = texts(self._state, self.parameters)
+        words = texts(self._plant.state, self._plant.parameters)
         sensed: dict[str, list[int]] = {}
         for row in rows:
             signal = self.signals[row]
@@ -120,7 +117,7 @@ class VirtualLine:
             return float("nan")
         if signal.name.startswith("extra.") and int(signal.name[-4:]) < FLOOD and self.faults.holds(Fault.FLOOD, now):
             return FLOOD_VALUE
-        return signal.read(self._state, self.inputs)
+        return signal.read(self._plant.state, self.inputs)
 
     def _instant(self) -> int:
         # Whole milliseconds, which every notation of a time holds exactly; never the same twice.

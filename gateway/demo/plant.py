@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.contracts import NotConnected
-from gateway.demo.faults import Fault
-from gateway.demo.line import FLOOD, VirtualLine
+from gateway.demo.faults import FLOOD, Fault
+from gateway.demo.line import VirtualLine
 from gateway.demo.ports import free_from
 from gateway.demo.signals import NAMESPACE
 from gateway.settings.units import read_units

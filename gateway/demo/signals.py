@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.demo.physics import LAMINATOR, MACHINES, MATERIALS, Inputs, MachineState, Parameters, State
+from gateway.demo.physics import LAMINATOR, MACHINES, MATERIALS, TESTED, Inputs, MachineState, Parameters, State
 from gateway.model.tag import TagType
 
 NAMESPACE: Final = "urn:edgetwin:plant"
 STATES: Final = {int(state): state.name.lower() for state in MachineState}
+LINE_STATES: Final = {code: word for code, word in STATES.items() if code <= MachineState.FAULT}
 Read = Callable[[State, Inputs], float]
 Range = tuple[float, float]
 
@@ -48,12 +50,12 @@ class Signal:
 def signals(parameters: Parameters, extra: int = 0) -> tuple[Signal, ...]:
     """The demo's signals, and `extra` more on OPC UA (`extra.g000.t0000` ...), each a sine of its own around 50 %."""
     line = [*_line(), *_laminator(), *(signal for row in range(len(MACHINES)) for signal in _machine(row))]
-    return (*line, *_materials(parameters), *_environment(), *(_extra(number) for number in range(extra)))
+    return (*line, *_buffers(), *_materials(parameters), *_environment(), *(_extra(number) for number in range(extra)))
 
 
 def texts(state: State, parameters: Parameters) -> dict[str, str]:
     """The text signals' words."""
-    batch = int(state.good[-1] // parameters.batch_modules) + 1
+    batch = int(_good(state) // parameters.batch_modules) + 1
     return {"production_line.batch_id": f"PV-{batch:05d}", "machines.laminator.recipe": "EVA 145" if batch % 2 else "POE 150"}
 
 
@@ -65,7 +67,7 @@ def values(chosen: tuple[Signal, ...], state: State, inputs: Inputs) -> NDArray[
 def _line() -> list[Signal]:
     line = "production_line."
     return [
-        Signal(line + "status", lambda s, _: float(_line_status(s)), 500, TagType.ENUM, labels=STATES),
+        Signal(line + "status", lambda s, _: float(_line_status(s)), 500, TagType.ENUM, labels=LINE_STATES),
         Signal(line + "temperature", lambda s, _: s.temperature, 100, unit="Cel", range=(0.0, 60.0)),
         Signal(line + "temperature_setpoint", lambda _, i: i.temperature_setpoint, 500, unit="Cel", range=(15.0, 35.0), setpoint=True),
         Signal(line + "power", lambda s, _: s.line_power, 200, unit="kW", range=(0.0, 300.0)),
@@ -76,17 +78,25 @@ def _line() -> list[Signal]:
         Signal(line + "quality", lambda s, _: 1.0 - s.defect_rate, 1000, unit="1", range=(0.0, 1.0)),
         Signal(line + "cycle_time", lambda s, _: 60.0 / max(s.rate, 0.1), 1000, unit="s", range=(0.0, 600.0)),
         Signal(line + "reaction_progress", lambda s, _: s.progress, 200, unit="1", range=(0.0, 1.0)),
-        Signal(line + "good_count", lambda s, _: float(int(s.good[-1])), 1000, TagType.INT),
-        Signal(line + "reject_count", lambda s, _: float(int(s.rejected.sum())), 1000, TagType.INT),
+        Signal(line + "good_count", lambda s, _: float(_good(s)), 1000, TagType.INT),
+        Signal(line + "reject_count", lambda s, _: float(s.machines.rejected.sum()), 1000, TagType.INT),
         Signal(line + "batch_id", lambda *_: np.nan, 1000, TagType.TEXT),
-        Signal(line + "fault", lambda s, _: float((s.state == MachineState.FAULT).any()), 500, TagType.BOOL),
+        Signal(line + "fault", lambda s, _: float((s.machines.state == MachineState.FAULT).any()), 500, TagType.BOOL),
     ]
 
 
+def _good(state: State) -> int:
+    # modules that passed the flash tester
+    return int(state.machines.produced[TESTED] - state.machines.rejected[TESTED])
+
+
 def _line_status(state: State) -> MachineState:
-    if (state.state == MachineState.FAULT).any():
+    shown = state.machines.state
+    if (shown == MachineState.FAULT).any():
         return MachineState.FAULT
-    return MachineState(int(state.state.max()))
+    if (shown == MachineState.STOPPED).all():
+        return MachineState.STOPPED
+    return MachineState.RUNNING if (shown == MachineState.RUNNING).any() else MachineState.IDLE
 
 
 def _laminator() -> list[Signal]:
@@ -109,18 +119,28 @@ def _machine(row: int) -> list[Signal]:
     hot = (0.0, 200.0) if row == LAMINATOR else (0.0, 100.0)
     sensor = f"cell/{MACHINES[row]}/vibration"
     return [
-        Signal(prefix + "state", lambda s, _: float(s.state[row]), 200, TagType.ENUM, labels=STATES),
+        Signal(prefix + "state", lambda s, _: float(s.machines.state[row]), 200, TagType.ENUM, labels=STATES),
         Signal(prefix + "temperature", lambda s, _: float(s.heat[row]), 500, unit="Cel", range=hot),
         Signal(prefix + "power", lambda s, _: float(s.power[row]), 500, unit="kW", range=(0.0, 100.0)),
         Signal(prefix + "energy", lambda s, _: float(s.energy[row]), 1000, unit="kW.h", range=(0.0, 1e6)),
-        Signal(prefix + "cycle_time", lambda s, _: float(s.cycle_s[row]), 1000, unit="s", range=(0.0, 600.0)),
-        Signal(prefix + "good_count", lambda s, _: float(int(s.good[row])), 1000, TagType.INT),
-        Signal(prefix + "reject_count", lambda s, _: float(int(s.rejected[row])), 1000, TagType.INT),
+        Signal(prefix + "cycle_time", lambda s, _: float(s.machines.cycle_s[row]), 1000, unit="s", range=(0.0, 600.0)),
+        Signal(prefix + "produced", lambda s, _: float(s.machines.produced[row]), 500, TagType.INT),
+        Signal(prefix + "rejected", lambda s, _: float(s.machines.rejected[row]), 500, TagType.INT),
+        Signal(prefix + "good_count", lambda s, _: float(s.machines.produced[row] - s.machines.rejected[row]), 1000, TagType.INT),
+        Signal(prefix + "reject_count", lambda s, _: float(s.machines.rejected[row]), 1000, TagType.INT),
         Signal(prefix + "speed", lambda s, _: float(s.speed[row]), 500, unit="%", range=(0.0, 120.0)),
         Signal(prefix + "speed_setpoint", lambda _, i: float(i.speed_setpoint[row]), 500, unit="%", range=(0.0, 120.0), setpoint=True),
-        Signal(prefix + "fault", lambda s, _: float(s.state[row] == MachineState.FAULT), 200, TagType.BOOL),
+        Signal(prefix + "fault", lambda s, _: float(s.machines.state[row] == MachineState.FAULT), 200, TagType.BOOL),
         Signal(prefix + "vibration", lambda s, _: float(s.vibration[row]), 500, unit="mm/s", range=(0.0, 50.0), topic=sensor),
     ]
+
+
+def _buffers() -> list[Signal]:
+    return [Signal(f"buffers.{a}_{b}", _level(row), 500, TagType.INT) for row, (a, b) in enumerate(pairwise(MACHINES))]
+
+
+def _level(row: int) -> Read:
+    return lambda s, _: float(s.machines.buffer[row])
 
 
 def _materials(parameters: Parameters) -> list[Signal]:

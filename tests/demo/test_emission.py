@@ -7,8 +7,9 @@ import pytest
 
 from gateway.demo.emission import CYCLE, Ledger, load, schedule
 from gateway.demo.faults import Fault, Faults
-from gateway.demo.physics import Inputs, Parameters, start
+from gateway.demo.physics import Inputs, Parameters
 from gateway.demo.signals import signals, texts, values
+from gateway.demo.virtual import VirtualPlant
 from gateway.model.tag import TagType
 
 PARAMETERS = Parameters()
@@ -42,7 +43,7 @@ def test_there_are_at_least_sixty_signals_of_all_five_types_and_six_machines():
 
 
 def test_every_number_lies_within_its_range_at_the_start_and_every_text_has_words():
-    chosen, now = signals(PARAMETERS, extra=5), start(PARAMETERS)
+    chosen, now = signals(PARAMETERS, extra=5), VirtualPlant(1).state
     words = texts(now, PARAMETERS)
     for signal, value in zip(chosen, values(chosen, now, Inputs()), strict=True):
         if signal.type is TagType.TEXT:

@@ -24,7 +24,8 @@ def run(seed, seconds, horizon, **times):
     def change(step):
         if step == seconds // 2:
             plant.inputs = replace(plant.inputs, temperature_setpoint=25.0, speed_setpoint=np.full(6, 70.0))
-            plant.parameters = replace(plant.parameters, temperature_sd=2.5 * plant.parameters.temperature_sd)
+            usual = plant.virtual.parameters
+            plant.virtual.parameters = replace(usual, temperature_sd=2.5 * usual.temperature_sd)
 
     return scores_of(Road(plant, rule(TAGS, horizon=horizon, step=1.0, every=10.0, **times)).run(seconds, change))
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from gateway.demo import physics
 from gateway.demo.disturbances import disturbed
 from gateway.demo.physics import Inputs
 from gateway.demo.signals import signals, values
+from gateway.demo.virtual import VirtualPlant
 from gateway.engine.engine import Engine
 from gateway.forecasting.plan import Plan
 from gateway.forecasting.sampler import Sampler
@@ -25,19 +25,17 @@ DEMO = Path(__file__).parents[2] / "config" / "demo.yaml"
 
 
 class Plant:
-    """The demo's physics by steps of step_s, with the demo's troubles where `troubled`."""
+    """The demo's plant by steps of step_s, with the demo's troubles where `troubled`."""
 
     def __init__(self, seed: int, step_s: float, *, troubled: bool = True) -> None:
-        self.parameters = physics.Parameters()
-        self.signals = tuple(signal for signal in signals(self.parameters) if signal.type.name != "TEXT")
+        self.virtual = VirtualPlant(seed)
+        self.signals = tuple(signal for signal in signals(self.virtual.parameters) if signal.type.name != "TEXT")
         self.inputs, self.step_s, self.troubled = Inputs(), step_s, troubled
-        self._state, self._rng = physics.start(self.parameters), np.random.default_rng(seed)
 
     def step(self) -> np.ndarray:
         """The values of all signals one step later."""
-        acting = disturbed(self.inputs, self._state.time_s) if self.troubled else self.inputs
-        self._state = physics.step(self._state, acting, self.step_s, self._rng, self.parameters)
-        return values(self.signals, self._state, self.inputs)
+        acting = disturbed(self.inputs, self.virtual.state.time_s) if self.troubled else self.inputs
+        return values(self.signals, self.virtual.step(acting, self.step_s), self.inputs)
 
 
 class Road:
