@@ -22,6 +22,7 @@ KINDS: Final[dict[str, str]] = {
     "forecast": "gateway.jobs.forecast:forecast",
     "line.replicate": "gateway.jobs.line:replicate",
     "line.series": "gateway.jobs.line:series",
+    "line.forecast": "gateway.jobs.ahead:forecast",
 }
 
 

@@ -329,7 +329,8 @@ class MachineStart:
     parts: those in it, None for what its state says: STARVED none, BLOCKED all that a cycle makes, else all that a cycle takes. Fewer: the
     others are still to come, or have gone on. worked_s: of the cycle that a stop has halted, what was worked already; attended_s: since
     the crew has been at it, 0 while it waits for the crew, None: who has been down the longest is attended; maintained_s: on the clock of
-    its preventive maintenance, since the last one; lot: the one that it is set up for.
+    its preventive maintenance, since the last one; lot: the one that it is set up for; active_s: since it last waited or rested, at least
+    elapsed_s.
     """
 
     name: str
@@ -343,6 +344,7 @@ class MachineStart:
     attended_s: float | None = None
     maintained_s: float = 0.0
     lot: int = 0
+    active_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ class Books:
         """Count anew with `inside` units on the line that together are `aged` unit-seconds old."""
         self.at_start, self.wip, self.carried = inside, inside, aged
         self.area, self.since = 0.0, self.env.now
+        self.began = self.since
         self.entered = self.good_units = self.scrap_units = self.lost = 0
         self.good = [0] * self.products
         self.defective = [0] * self.products  # rejected in their final form
@@ -132,9 +133,11 @@ class Inlet(Protocol):
 
 
 class Buffer:
-    """The places on one edge. area: the integral of its level until `since`, most: the highest level seen."""
+    """The places on one edge. area: the integral of its level until `since`, most: the highest level seen; empty_at, full_at: when it was
+    so first, infinite before.
+    """
 
-    __slots__ = ("area", "capacity", "edge", "env", "givers", "items", "most", "since", "takers")
+    __slots__ = ("area", "capacity", "edge", "empty_at", "env", "full_at", "givers", "items", "most", "since", "takers")
 
     def __init__(self, env: Environment, edge: Edge) -> None:
         self.env, self.edge = env, edge
@@ -145,7 +148,9 @@ class Buffer:
         self.begin()
 
     def begin(self) -> None:
-        self.area, self.since, self.most = 0.0, self.env.now, len(self.items)
+        now, level = self.env.now, len(self.items)
+        self.area, self.since, self.most = 0.0, now, level
+        self.empty_at, self.full_at = (float("inf") if level else now), (now if level >= self.capacity else float("inf"))
 
     def offer(self, part: Part) -> bool:
         if self.takers:
@@ -160,6 +165,8 @@ class Buffer:
         self.items.append(part)
         if level >= self.most:
             self.most = level + 1
+            if level + 1 == self.capacity:
+                self.full_at = now
         return True
 
     def take(self) -> Part | None:
@@ -172,6 +179,8 @@ class Buffer:
         now = self.env._now
         self.area += len(items) * (now - self.since)
         self.since = now
+        if len(items) == 1 and now < self.empty_at:
+            self.empty_at = now
         return items.popleft()
 
     def pull(self) -> Part:

@@ -32,6 +32,7 @@ def _machine(layout: Layout, name: str, station: Station) -> MachineStart:
         attended_s,
         _maintained(station),
         station.lot,
+        0.0 if station.passive else layout.env.now - (station.turns[-1] if station.turns else layout.books.began),
     )
 
 
