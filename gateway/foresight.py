@@ -18,7 +18,9 @@ from gateway.model.process import Run, RunState, Scenario
 from gateway.model.tag import TagTable
 from gateway.operations.calibrations import Calibrations, Configured
 from gateway.operations.simulations import Foresight, Simulations
+from gateway.past import since
 from gateway.settings import Site
+from gateway.simulation.branch import Course
 from gateway.simulation.tied import held, tied, varied
 from gateway.simulation.trajectories import Trajectories
 from gateway.simulation.whatif import Ask, Limit, checked, run
@@ -39,7 +41,8 @@ class Foreseeing:
         self._kept: tuple[Site, int, Site] | None = None
         self.forecasts = Live(self.calibrated, view, store, now_ns)
         self._store, self._view, self._site, self._publish, self._now_ns = store.runs, view, site, publish, now_ns
-        self.simulations = Simulations(store.runs, self.jobs, self._present, self._told, now_ns, (StoreUnavailable,))
+        self._history = store.history
+        self.simulations = Simulations(store.runs, self.jobs, self._present, self._told, now_ns, (StoreUnavailable,), self._past)
         self.calibrations = Calibrations(
             store.calibrations, self.simulations.begin, store.history, lambda: view.tags, self._configured, self._said, now_ns,
             (StoreUnavailable,),
@@ -65,6 +68,10 @@ class Foreseeing:
         index, named = view.tags.index, names_of(site)
         now = {name: float(view.value[index[name]]) for name in named if name in index}
         return foresight(site, {name: value for name, value in now.items() if math.isfinite(value)})
+
+    async def _past(self, names: Sequence[str], at_ns: int) -> tuple[Mapping[str, Course], int]:
+        now_ns = self._now_ns()
+        return await since(self._history, self._view.tags, names, at_ns, now_ns, self._view), now_ns
 
     async def recall(self) -> None:
         """At the start: runs that the last stop cut off have failed, and calibrated parameters are in force again."""

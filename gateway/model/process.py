@@ -5,13 +5,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+Change = float | Sequence[Sequence[float]]
+"""A value, or a course: pairs of seconds from the beginning and the value that holds from then on, in order of time."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessModel:
     """One entry of `models`. outputs: the model's output -> tag; inputs: its input -> tag, or a number that it keeps.
 
     parameters in the model's own units (seconds for times); spread: the standard deviation of those that are not known for sure;
-    equations: those of the kind `equations`, nothing for the others.
+    varied: those that are drawn from another distribution, as text; equations: those of the kind `equations`, nothing for the others.
     """
 
     name: str
@@ -21,6 +24,7 @@ class ProcessModel:
     parameters: Mapping[str, float] = field(default_factory=dict)
     spread: Mapping[str, float] = field(default_factory=dict)
     equations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    varied: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class Scenario:
 
     name: str
     description: str = ""
-    parameters: Mapping[str, float] = field(default_factory=dict)
+    parameters: Mapping[str, Change] = field(default_factory=dict)
     horizon_s: float | None = None
     step_s: float | None = None
     runs: int | None = None

@@ -19,8 +19,8 @@ from gateway.model.instant import iso
 from gateway.model.process import ProcessModel, Run
 from gateway.model.series import Series
 from gateway.model.tag import TagTable
+from gateway.operations.arguments import BAD_INVALID_ARGUMENT, allow, number, whole
 from gateway.operations.door import Args, Operation, Refused, names_of, text_of
-from gateway.operations.simulations import BAD_INVALID_ARGUMENT, allow, number, whole
 from gateway.work import Column, Job
 
 WINDOW_S: Final = 86_400.0
@@ -344,7 +344,8 @@ def _with(model: ProcessModel, version: Version | None) -> ProcessModel:
     if version is None or version.model_hash != model_hash(model):
         return model
     own = {name: sd for name, sd in model.spread.items() if name not in version.parameters}
-    return replace(model, parameters={**model.parameters, **version.parameters}, spread={**own, **version.spread})
+    others = {name: text for name, text in model.varied.items() if name not in version.parameters}
+    return replace(model, parameters={**model.parameters, **version.parameters}, spread={**own, **version.spread}, varied=others)
 
 
 def _columns(before: Series, inside: Series, start_ns: int) -> dict[str, Column]:

@@ -1,21 +1,24 @@
 """Commands on scenarios and runs: kept by name, run in a worker, never in the daemon's loop, and never written to the plant."""
 
 import asyncio
-import math
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, TypeVar
 from uuid import uuid4
 
-from gateway.model import quality
+import numpy as np
+
+from gateway.model import instant, quality
 from gateway.model.command import Caller
 from gateway.model.process import ProcessModel, Run, RunState, Scenario
+from gateway.operations.arguments import allow, changes, flag, maybe_number, number, numbers, texts, whole
+from gateway.operations.branches import Past, begun
 from gateway.operations.door import Args, Operation, Refused, names_of, text_of
 from gateway.simulation.process.model import ModelError
 from gateway.simulation.tied import held, tied
 from gateway.simulation.whatif import Ask, Limit, checked
-from gateway.work import Job, JobFailed, Jobs
+from gateway.work import Column, Job, JobFailed, Jobs
 
 N = TypeVar("N", int, float)
 Watcher = Callable[[Run, Sequence[str]], None]
@@ -28,11 +31,10 @@ WAITING: Final = 8  # runs that wait for a worker
 SCENARIOS: Final = 1000
 _MOST_COMPARED: Final = 8
 _LONGEST: Final = 1000  # characters of a description
-_CHANGES: Final = 200  # parameters of one scenario
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-BAD_INVALID_ARGUMENT: Final = 0x80AB_0000
 BAD_TOO_MANY_OPERATIONS: Final = 0x8010_0000
-_ASKED: Final = frozenset({"horizon_s", "step_s", "runs", "seed", "deadline_s", "uncertainty"})
+_LENGTHS: Final = frozenset({"horizon_s", "step_s", "runs", "seed", "deadline_s", "uncertainty"})
+_ASKED: Final = _LENGTHS | {"antithetic", "half_width", "varied"}
 
 
 Then = Callable[[Run], Awaitable[Run]]
@@ -69,9 +71,10 @@ class Simulations:
         told: Callable[[Run], None],
         now_ns: Callable[[], int],
         unavailable: tuple[type[Exception], ...] = (),
+        past: Past | None = None,
     ) -> None:
         self._store, self._jobs, self._present, self._told, self._now_ns = store, jobs, present, told, now_ns
-        self._unavailable = unavailable
+        self._unavailable, self._past = unavailable, past
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._watching: list[Watcher] = []
         self.progress: dict[str, float] = {}
@@ -86,15 +89,16 @@ class Simulations:
             told(run, gone)
 
     def operations(self) -> dict[str, Operation]:
-        asked = "horizon_s, step_s, runs, seed, deadline_s, uncertainty"
+        asked = ", ".join(sorted(_ASKED))
+        branched = "sensitivity (true), at (a past time: simulated from then, and compared with what was measured)"
         return {
             "scenario.save": Operation(
                 "sim:run", self._save, "keep a scenario: name, description, parameters (by tag or model.parameter), horizon_s, step_s, runs"
             ),
             "scenario.delete": Operation("sim:run", self._delete, "remove a scenario: name"),
-            "scenario.run": Operation("sim:run", self._run_scenario, f"run a scenario: name, parameters, {asked}"),
+            "scenario.run": Operation("sim:run", self._run_scenario, f"run a scenario: name, parameters, {asked}, {branched}"),
             "scenario.compare": Operation("sim:run", self._compare, f"run scenarios under the same chance: names, {asked}"),
-            "simulation.run": Operation("sim:run", self._what_if, f"a what-if from the present state: parameters, {asked}"),
+            "simulation.run": Operation("sim:run", self._what_if, f"a what-if from the present state: parameters, {asked}, {branched}"),
             "simulation.cancel": Operation("sim:run", self._cancel, "end a run: run"),
         }
 
@@ -112,8 +116,8 @@ class Simulations:
         present, now_ns = self._present(), self._now_ns()
         if name in present.scenarios:
             raise Refused(quality.BAD_INVALID_STATE, f"the scenario {name!r} belongs to the configuration: choose another name")
-        horizon, step, runs = _number(args, "horizon_s"), _number(args, "step_s"), whole(args, "runs")
-        scenario = Scenario(name, description, _changes(args), horizon, step, runs, now_ns, now_ns)
+        horizon, step, runs = maybe_number(args, "horizon_s"), maybe_number(args, "step_s"), whole(args, "runs")
+        scenario = Scenario(name, description, changes(args), horizon, step, runs, now_ns, now_ns)
         await asyncio.to_thread(_checked, present, [_ask(scenario, {})])
         kept = await self._store.scenarios()
         if len(kept) >= SCENARIOS and all(one.name != name for one in kept):
@@ -141,16 +145,33 @@ class Simulations:
     # --- runs ----------------------------------------------------------------------------------------------------------------------
 
     async def _run_scenario(self, args: Args, caller: Caller) -> Mapping[str, Any]:
-        allow(args, _ASKED | {"name", "parameters"})
+        allow(args, _ASKED | {"name", "parameters", "sensitivity", "at"})
         present = self._present()
         scenario = await self._named(text_of(args, "name"), present)
-        scenario = replace(scenario, parameters={**scenario.parameters, **_changes(args)})
-        return await self._begin("simulate", [scenario.name], present, [_ask(scenario, args)], args, caller)
+        scenario = replace(scenario, parameters={**scenario.parameters, **changes(args)})
+        return await self._simulate([scenario.name], present, scenario, args, caller)
 
     async def _what_if(self, args: Args, caller: Caller) -> Mapping[str, Any]:
-        allow(args, _ASKED | {"parameters"})
-        scenario = Scenario("", parameters=_changes(args))
-        return await self._begin("simulate", [], self._present(), [_ask(scenario, args)], args, caller)
+        allow(args, _ASKED | {"parameters", "sensitivity", "at"})
+        return await self._simulate([], self._present(), Scenario("", parameters=changes(args)), args, caller)
+
+    async def _simulate(
+        self, names: Sequence[str], present: Foresight, scenario: Scenario, args: Args, caller: Caller
+    ) -> Mapping[str, Any]:
+        """From the present state or, with `at`, from a past one to now."""
+        extra: dict[str, Any] = {}
+        if flag(args, "sensitivity"):
+            extra["sensitivity"] = [name for model in present.models for name in model.outputs.values()]
+        if args.get("at") is None:
+            return await self._begin("simulate", names, present, [_ask(scenario, args)], args, caller, extra)
+        past = await begun(text_of(args, "at"), present.models, self._past, self._now_ns(), self._unavailable)
+        present = replace(present, start=past.start)
+        ask = _ask(replace(scenario, horizon_s=scenario.horizon_s or past.length_s), args)
+        await asyncio.to_thread(_checked, present, [ask])  # before what was is laid out by step
+        driven, measured = past.arrays(ask)
+        extra |= {"at": instant.iso(past.at_ns), "driven": list(driven), "measured": list(measured)}
+        arrays = {name: np.array(list(rows.values())) for name, rows in (("driven", driven), ("measured", measured)) if rows}
+        return await self._begin("simulate", names, present, [ask], args, caller, extra, arrays)
 
     async def _compare(self, args: Args, caller: Caller) -> Mapping[str, Any]:
         """The first of them is what the others are compared with; one alone is compared with the present."""
@@ -171,13 +192,16 @@ class Simulations:
         return await self._begin("compare", names, present, asks, args, caller)
 
     async def _begin(
-        self, kind: str, names: Sequence[str], present: Foresight, asks: Sequence[Ask], args: Args, caller: Caller
-    ) -> Mapping[str, Any]:
+        self, kind: str, names: Sequence[str], present: Foresight, asks: Sequence[Ask], args: Args, caller: Caller,
+        extra: Mapping[str, Any] | None = None, arrays: Mapping[str, Column] | None = None,
+    ) -> Mapping[str, Any]:  # fmt: skip
         warnings = await asyncio.to_thread(_checked, present, asks)  # the models of a large site take a tenth of a second
         seed = whole(args, "seed")
         seed = self._now_ns() % 2**32 if seed is None else seed
-        job = Job(kind, job_args(present, asks, names) | {"delta": True}, seed=seed, deadline_s=number(args, "deadline_s", DEADLINE_S))
-        run_id = await self.begin(job, names, caller.user, _said(asks, seed), asks[0].steps)
+        whole_args = job_args(present, asks, names) | {"delta": True} | dict(extra or {})
+        job = Job(kind, whole_args, arrays or {}, seed=seed, deadline_s=number(args, "deadline_s", DEADLINE_S))
+        said = _said(asks, seed) | ({"at": extra["at"]} if extra and "at" in extra else {})
+        run_id = await self.begin(job, names, caller.user, said, asks[0].steps)
         return {"run": run_id, "seed": seed, "warnings": warnings}
 
     async def begin(
@@ -266,6 +290,9 @@ def ask_row(ask: Ask) -> dict[str, Any]:
         "step_s": ask.step_s,
         "runs": ask.runs,
         "uncertainty": ask.uncertainty,
+        "antithetic": ask.antithetic,
+        "half_width": dict(ask.half_width),
+        "varied": dict(ask.varied),
     }
 
 
@@ -281,10 +308,13 @@ def _ask(scenario: Scenario, args: Args) -> Ask:
     usual = Ask()
     return Ask(
         scenario.parameters,
-        _first(_number(args, "horizon_s"), scenario.horizon_s, usual.horizon_s),
-        _first(_number(args, "step_s"), scenario.step_s, usual.step_s),
+        _first(maybe_number(args, "horizon_s"), scenario.horizon_s, usual.horizon_s),
+        _first(maybe_number(args, "step_s"), scenario.step_s, usual.step_s),
         _first(whole(args, "runs"), scenario.runs, usual.runs),
-        _first(_number(args, "uncertainty"), None, usual.uncertainty),
+        _first(maybe_number(args, "uncertainty"), None, usual.uncertainty),
+        flag(args, "antithetic"),
+        numbers(args, "half_width"),
+        texts(args, "varied"),
     )
 
 
@@ -292,51 +322,3 @@ def _first(stated: N | None, own: N | None, usual: N) -> N:
     """The first that is there: 0 is a value, and refused as such."""
     found = own if stated is None else stated
     return usual if found is None else found
-
-
-def allow(args: Args, known: set[str] | frozenset[str]) -> None:
-    """Refuses an argument that is not known."""
-    if unknown := sorted(args.keys() - known):
-        raise Refused(BAD_INVALID_ARGUMENT, f"there is no argument {unknown[0][:80]!r}; known: {', '.join(sorted(known))}")
-
-
-def number(args: Args, key: str, usual: float) -> float:
-    """A finite number; Refused for anything else."""
-    found = _number(args, key)
-    return usual if found is None else found
-
-
-def _number(args: Args, key: str) -> float | None:
-    value = args.get(key)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Refused(quality.BAD_TYPE_MISMATCH, f"argument {key!r} is a number, got {str(value)[:80]!r}")
-    if not math.isfinite(value):
-        raise Refused(quality.BAD_OUT_OF_RANGE, f"argument {key!r} is a finite number, got {value!r}")
-    return float(value)
-
-
-def whole(args: Args, key: str) -> int | None:
-    """A whole number from 0, where it is given; Refused for anything else."""
-    value = args.get(key)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise Refused(quality.BAD_TYPE_MISMATCH, f"argument {key!r} is a whole number, got {str(value)[:80]!r}")
-    if not 0 <= value < 2**63:
-        raise Refused(quality.BAD_OUT_OF_RANGE, f"argument {key!r} is a whole number from 0, got {value}")
-    return value
-
-
-def _changes(args: Args) -> dict[str, float]:
-    """The argument `parameters`: a map of numbers."""
-    given = args.get("parameters")
-    if given is None:
-        return {}
-    if not isinstance(given, dict) or len(given) > _CHANGES:
-        raise Refused(quality.BAD_TYPE_MISMATCH, f"argument 'parameters' is a map of at most {_CHANGES} names to numbers")
-    found = {str(name): _number(given, name) for name in given}
-    if missing := next((name for name, number in found.items() if number is None), None):
-        raise Refused(quality.BAD_TYPE_MISMATCH, f"parameter {missing[:80]!r} has no value")
-    return {name: number for name, number in found.items() if number is not None}

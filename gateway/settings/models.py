@@ -1,16 +1,18 @@
 """The sections `models` and `scenarios`: from nodes to process models tied to tags, and to named what-ifs."""
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
 from gateway.model.duration import seconds
-from gateway.model.process import ProcessModel, Scenario
+from gateway.model.process import Change, ProcessModel, Scenario
 from gateway.model.tag import Tag, TagTable, TagType
 from gateway.settings.faults import Faults, quote
 from gateway.settings.fields import Fields
 from gateway.settings.node import BROKEN, Node
 from gateway.settings.sections import NAME
 from gateway.settings.upkeep import ReadUpkeep
+from gateway.simulation.distributions import of_text
 from gateway.simulation.kinds import EQUATIONS, KINDS, Kind, build, of_equations
 from gateway.simulation.process.line import Line
 from gateway.simulation.process.model import Model, ModelError
@@ -64,7 +66,7 @@ class Models:
         if kind is None:
             self._sound = False
             return
-        parameters, spread = self._parameters(kind, word, fields)
+        parameters, spread, varied = self._parameters(kind, word, fields)
         plain = self._plain(word, parameters, equations, fields)
         if plain is None:
             self._sound = False
@@ -75,7 +77,7 @@ class Models:
             self._sound = False
         else:
             self.upkeep.read(name, kind, outputs, fields)
-            self.models.append(ProcessModel(name, word, outputs, inputs, parameters, spread, equations))
+            self.models.append(ProcessModel(name, word, outputs, inputs, parameters, spread, equations, varied))
 
     def _kind(self, word: str, fields: Fields) -> Kind | None:
         """None where it is somebody else's and cannot be loaded, with the fault listed."""
@@ -110,9 +112,9 @@ class Models:
 
     # --- parameters ----------------------------------------------------------------------------------------------------------------
 
-    def _parameters(self, kind: Kind, word: str, fields: Fields) -> tuple[dict[str, float], dict[str, float]]:
-        """(values, standard deviations)."""
-        values, spread = dict[str, float](), dict[str, float]()
+    def _parameters(self, kind: Kind, word: str, fields: Fields) -> tuple[dict[str, float], dict[str, float], dict[str, str]]:
+        """(values, standard deviations, other distributions)."""
+        values, spread, varied = dict[str, float](), dict[str, float](), dict[str, str]()
         listed = _inner(fields, "parameters")
         stated = {name: name for name in kind.parameters if name not in kind.noises.values()}
         noise = _inner(fields, "noise")
@@ -123,8 +125,23 @@ class Models:
                     hint = self._faults.nearest(key, names) if names else "it has none"
                     self._faults.add(node.key, inner.key(key), f"{word} has no {what} {quote(key)}", hint)
                     continue
-                self._value(kind, names[key], key, node, inner, values, spread)
-        return values, spread
+                if isinstance(node.value, str) and "(" in node.value:
+                    self._drawn(kind, names[key], inner.key(key), node, values, varied)
+                else:
+                    self._value(kind, names[key], key, node, inner, values, spread)
+        return values, spread, varied
+
+    def _drawn(self, kind: Kind, name: str, path: str, node: Node, values: dict[str, float], varied: dict[str, str]) -> None:
+        """One parameter that is drawn: `uniform(80s, 120s)`."""
+        try:
+            found = of_text(node.text, seconds if name in kind.seconds else float)
+            for value in (found.middle, *found.bounds):
+                if kind.own is None:
+                    kind.make({name: value})
+        except ModelError as fault:
+            self._faults.add(node.place, path, str(fault).removeprefix(f"parameter {name} "))
+        else:
+            values[name], varied[name] = found.middle, str(found)
 
     def _value(
         self,
@@ -270,21 +287,50 @@ class Models:
             self._faults.add(section.place, "models", str(fault))
             return None
 
-    def _changes(self, fields: Fields, whole: Line | None) -> dict[str, float]:
-        found = dict[str, float]()
+    def _changes(self, fields: Fields, whole: Line | None) -> dict[str, Change]:
+        found = dict[str, Change]()
         names = [] if whole is None else [*whole.inputs, *whole.outputs, *whole.parameters]
         for name, node in fields.map.items():
             if whole is not None and name not in names:
                 hint = self._faults.nearest(name, names) if names else "there are no models"
                 self._faults.add(node.key, fields.key(name), f"no model has a tag or parameter {quote(name)}", hint)
                 continue
-            value = self._number(node, fields.key(name), time=self._is_time(name))
-            tag = self._tags.named(name)
-            if value is not None and tag is not None and tag.eu_range is not None and not tag.eu_range[0] <= value <= tag.eu_range[1]:
-                low, high = tag.eu_range
-                self._faults.add(node.place, fields.key(name), f"{value:g} is outside the range of {name}", f"{low:g} to {high:g}")
-            elif value is not None:
-                found[name] = value
+            if isinstance(node.value, list):
+                course = self._course(name, node, fields.key(name), whole)
+                if course:
+                    found[name] = course
+            else:
+                value = self._number(node, fields.key(name), time=self._is_time(name))
+                if value is not None and self._in_range(name, value, node, fields.key(name)):
+                    found[name] = value
+        return found
+
+    def _in_range(self, name: str, value: float, node: Node, path: str) -> bool:
+        tag = self._tags.named(name)
+        low, high = (tag.eu_range if tag is not None else None) or (-math.inf, math.inf)
+        if not low <= value <= high:
+            self._faults.add(node.place, path, f"{value:g} is outside the range of {name}", f"{low:g} to {high:g}")
+            return False
+        return True
+
+    def _course(self, name: str, node: Node, path: str, whole: Line | None) -> list[list[float]]:
+        """`[[1min, 26], [5min, 24]]`: an input's values, each from its time on; nothing where one has a fault."""
+        if whole is not None and name not in whole.inputs:
+            self._faults.add(node.place, path, f"{name} cannot change during a run", f"only inputs can: {', '.join(whole.inputs)}")
+            return []
+        found = list[list[float]]()
+        for place, pair in enumerate(node.list):
+            key = f"{path}[{place}]"
+            if len(pair.list) != 2:
+                self._faults.add(pair.place, key, f"should be [time, value], not {quote(pair.text) or pair.shape}", "write [[1min, 26]]")
+                return []
+            at_s, value = self._number(pair.list[0], f"{key}[0]", time=True), self._number(pair.list[1], f"{key}[1]", time=False)
+            if at_s is None or value is None or not self._in_range(name, value, pair, key):
+                return []
+            if at_s < 0 or (found and at_s <= found[-1][0]):
+                self._faults.add(pair.place, key, f"{at_s:g} s is not after the time before it", "times of a course rise from 0")
+                return []
+            found.append([at_s, value])
         return found
 
     def _is_time(self, name: str) -> bool:

@@ -247,11 +247,14 @@ def _upkeep() -> Schema:
 
 def _uncertain(value: Schema) -> Schema:
     """A value, or a value with its standard deviation."""
-    return {"anyOf": [value, _object({"value": value, "sd": value}, "value")]}
+    drawn = {"type": "string", "pattern": "^\\s*[a-z]+\\s*\\(.*\\)\\s*$", "description": "a distribution: uniform(1, 2)"}
+    return {"anyOf": [value, drawn, _object({"value": value, "sd": value}, "value")]}
 
 
 def _scenario() -> Schema:
-    changes = {"type": "object", "additionalProperties": {"anyOf": [_NUMBER, _DURATION]}}
+    pair = {"type": "array", "prefixItems": [_DURATION, _NUMBER], "minItems": 2, "maxItems": 2}
+    course = {"description": "[time, value] pairs of an input", "type": "array", "items": pair, "minItems": 1}
+    changes = {"type": "object", "additionalProperties": {"anyOf": [_NUMBER, _DURATION, course]}}
     runs = {"type": "integer", "minimum": 1, "maximum": MOST_RUNS}
     return _object({"description": _TEXT, "parameters": changes, "horizon": _DURATION, "step": _DURATION, "runs": runs})
 

@@ -21,6 +21,8 @@ BOUND: Final = 1e15
 MOST_CELLS: Final = 250_000_000
 """Numbers that one ensemble may keep: 2 GB."""
 _PROGRESS: Final = 50
+BLOCK: Final = 100
+"""Runs between two looks at what is known already."""
 
 Progress = Callable[[int, int], bool]
 """Told (steps made, steps asked for) now and then; False ends the ensemble there."""
@@ -34,7 +36,6 @@ class Target:
     output: str
     half_width: float
     level: float = 0.95
-    block: int = 100  # runs between two looks
 
 
 def chance(seed: int) -> "np.random.Generator":
@@ -75,7 +76,7 @@ def simulate(
 
 
 def simulate_until(
-    target: Target,
+    targets: Sequence[Target],
     most_runs: int,
     model: Model,
     x0: Mapping[str, float],
@@ -87,30 +88,39 @@ def simulate_until(
     overrides: Mapping[str, Parameter] | None = None,
     varied: Mapping[str, Distribution] | None = None,
     antithetic: bool = False,
+    process_noise: bool = True,
+    measured: bool = True,
+    block: int = BLOCK,
     progress: Progress | None = None,
 ) -> Trajectories:
-    """Blocks of runs until the target is met, a run diverges, progress says no, or there are most_runs.
+    """Blocks of runs until all targets are met, a run diverges, progress says no, or there are most_runs; without targets, all of these.
 
-    progress counts the steps of all runs.
+    progress counts the steps of all runs. Two ensembles of one seed and block meet the same chance, as those of simulate do.
     """
-    unknown([target.output], model.outputs, "output")
-    if not target.half_width > 0:
-        raise ModelError(f"a half-width of {target.half_width} is never met: it must be positive")
+    unknown([target.output for target in targets], model.outputs, "output")
+    for target in targets:
+        if not target.half_width > 0:
+            raise ModelError(f"a half-width of {target.half_width} is never met: it must be positive")
     parts: list[Trajectories] = []
     made = 0
     while made < most_runs:
-        block = min(target.block, most_runs - made)
-        block -= block % 2 if antithetic and block > 1 else 0
-        told = _offset(progress, made * steps, most_runs * steps, block)
+        size = min(block, most_runs - made)
+        size -= size % 2 if antithetic and size > 1 else 0
+        told = _offset(progress, made * steps, most_runs * steps, size)
         part = simulate(
-            model, x0, inputs, dt_s, steps, generator, block, overrides=overrides, varied=varied, antithetic=antithetic, progress=told
-        )
+            model, x0, inputs, dt_s, steps, generator, size, overrides=overrides, varied=varied, antithetic=antithetic,
+            process_noise=process_noise, measured=measured, progress=told,
+        )  # fmt: skip
         parts.append(part)
-        made += block
-        last = np.concatenate([_paired(p.of(target.output)[:, -1], antithetic) for p in parts])
-        if part.partial or mean_interval(last, target.level)[1] <= target.half_width:
+        made += size
+        if part.partial or (targets and all(_met(target, parts, antithetic) for target in targets)):
             break
     return joined(parts)
+
+
+def _met(target: Target, parts: Sequence[Trajectories], antithetic: bool) -> bool:
+    last = np.concatenate([_paired(part.of(target.output)[:, -1], antithetic) for part in parts])
+    return bool(mean_interval(last, target.level)[1] <= target.half_width)
 
 
 def _paired(values: Array, antithetic: bool) -> Array:
@@ -200,9 +210,22 @@ def _inputs(model: Model, plan: Mapping[str, npt.ArrayLike], steps: int, runs: i
     if all(values.ndim == 0 for values in columns):
         u = np.tile(np.asarray(columns, np.float64), (runs, 1))
         return [u] * (steps + 1)
-    wide = np.stack([np.broadcast_to(values, (runs, max(steps, 1))) for values in columns], axis=-1).transpose(1, 0, 2)
-    rows = [np.ascontiguousarray(wide[k]) for k in range(steps)]
-    return [*rows, rows[-1] if rows else np.ascontiguousarray(wide[0])]
+    rows, moves = list[Array](), np.zeros(max(steps, 1), bool)
+    moves[0] = True
+    for values in columns:
+        if values.ndim and values.shape[-1] > 1:
+            moves[1:] |= np.diff(values).astype(bool).reshape(-1, steps - 1).any(axis=0)
+    for k, moved in enumerate(moves.tolist()):  # an input that stands still costs nothing
+        rows.append(_instant(columns, k, runs) if moved else rows[-1])
+    return [*rows, rows[-1]] if steps else rows
+
+
+def _instant(columns: Sequence[Array], k: int, runs: int) -> Array:
+    """u (runs, inputs) of one step."""
+    u = np.empty((runs, len(columns)))
+    for place, values in enumerate(columns):
+        u[:, place] = values[..., k if values.shape[-1] > 1 else 0] if values.ndim else values
+    return u
 
 
 class _Normals:

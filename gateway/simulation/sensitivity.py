@@ -4,7 +4,7 @@ Two designs A and B of n points each, and for every parameter A with that column
 order by Saltelli's estimator, total by Jansen's, on a scrambled low-discrepancy design.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.simulation.distributions import Distribution
-from gateway.simulation.ensemble import State, simulate
+from gateway.simulation.ensemble import Progress, State, simulate
 from gateway.simulation.process.model import Array, Model, ModelError, unknown
 
 POINTS: Final = 1024
 _INSIDE: Final = 1e-12
+_CELLS: Final = 4_000_000  # numbers of a block of runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +45,7 @@ def sobol(
 
     Raises ModelError for nothing that varies, other numbers of points, and results that are no numbers.
     """
-    if not varied:
-        raise ModelError("nothing varies: there is nothing to be sensitive to")
-    if points < 2 or points & (points - 1):
-        raise ModelError(f"{points} points are no power of two")
-    names, k = tuple(varied), len(varied)
-    a, b = np.split(_design(2 * k, points, generator), 2, axis=1)
-    mixed = np.repeat(a[None], k, axis=0)
-    for j in range(k):
-        mixed[j, :, j] = b[:, j]
-    shares = np.concatenate([a, b, mixed.reshape(-1, k)])
-    found = np.asarray(function({name: varied[name].inverse(shares[:, j]) for j, name in enumerate(names)}), np.float64)
-    if not np.isfinite(found).all():
-        raise ModelError("what is looked at is no finite number for some of the parameters")
-    ya, yb, ym = found[:points], found[points : 2 * points], found[2 * points :].reshape(k, points)
-    variance = float(np.concatenate([ya, yb]).var())
-    if variance <= 0:
-        zero = np.zeros(k)
-        return Sensitivity(names, zero, zero, zero, zero, 0.0)
-    first, total = (yb - yb.mean()) * (ym - ya) / variance, (ya - ym) ** 2 / (2 * variance)
-    root = np.sqrt(points)
-    return Sensitivity(names, first.mean(1), total.mean(1), first.std(1, ddof=1) / root, total.std(1, ddof=1) / root, variance)
+    return _indices(lambda values: np.asarray(function(values), np.float64)[:, None], varied, generator, points)[0]
 
 
 def sensitivity(
@@ -84,17 +65,74 @@ def sensitivity(
 
     varied as that of simulate. Raises ModelError.
     """
-    unknown([output], model.outputs, "output")
+    return sensitivities(model, x0, inputs, dt_s, steps, varied, [output], generator, quantity=quantity, points=points)[output]
 
-    def look(values: Mapping[str, Array]) -> Array:
-        m = points * (len(varied) + 2)
-        runs = simulate(model, x0, inputs, dt_s, steps, generator, m, overrides=values, process_noise=False, measured=False)
-        if runs.partial:
-            raise ModelError(runs.partial)
-        path = runs.of(output)
-        return path[:, -1] if quantity is None else quantity(path)
 
-    return sobol(look, varied, generator, points)
+def sensitivities(
+    model: Model,
+    x0: State,
+    inputs: Mapping[str, npt.ArrayLike],
+    dt_s: float,
+    steps: int,
+    varied: Mapping[str, Distribution],
+    outputs: Sequence[str],
+    generator: "np.random.Generator",
+    *,
+    quantity: Callable[[Array], Array] | None = None,
+    points: int = 256,
+    progress: Progress | None = None,
+) -> dict[str, Sensitivity]:
+    """Of several outputs, from the same runs. As sensitivity; progress counts runs."""
+    unknown(outputs, model.outputs, "output")
+    look = quantity or (lambda path: path[:, -1])
+    block = max(1, _CELLS // ((steps + 1) * max(1, len(model.outputs))))
+
+    def ends(values: Mapping[str, Array]) -> Array:
+        m, rows = next(iter(values.values())).size, list[Array]()
+        for at in range(0, m, block):
+            part = {name: column[at : at + block] for name, column in values.items()}
+            runs = simulate(
+                model, x0, inputs, dt_s, steps, generator, min(block, m - at), overrides=part, process_noise=False, measured=False
+            )
+            if runs.partial:
+                raise ModelError(runs.partial)
+            rows.append(np.stack([look(runs.of(output)) for output in outputs], axis=1))
+            if progress is not None and not progress(min(at + block, m), m):
+                raise ModelError("ended before its last run")
+        return np.concatenate(rows)
+
+    return dict(zip(outputs, _indices(ends, varied, generator, points), strict=True))
+
+
+def _indices(
+    function: Callable[[Mapping[str, Array]], Array], varied: Mapping[str, Distribution], generator: "np.random.Generator", points: int
+) -> list[Sensitivity]:
+    """Of each column of function(values by name, each (m,)) -> (m, columns)."""
+    if not varied:
+        raise ModelError("nothing varies: there is nothing to be sensitive to")
+    if points < 2 or points & (points - 1):
+        raise ModelError(f"{points} points are no power of two")
+    names, k = tuple(varied), len(varied)
+    a, b = np.split(_design(2 * k, points, generator), 2, axis=1)
+    mixed = np.repeat(a[None], k, axis=0)
+    for j in range(k):
+        mixed[j, :, j] = b[:, j]
+    shares = np.concatenate([a, b, mixed.reshape(-1, k)])
+    found = function({name: varied[name].inverse(shares[:, j]) for j, name in enumerate(names)})
+    if not np.isfinite(found).all():
+        raise ModelError("what is looked at is no finite number for some of the parameters")
+    return [_estimated(names, column, points) for column in found.T]
+
+
+def _estimated(names: tuple[str, ...], found: Array, points: int) -> Sensitivity:
+    ya, yb, ym = found[:points], found[points : 2 * points], found[2 * points :].reshape(len(names), points)
+    variance = float(np.concatenate([ya, yb]).var())
+    if variance <= 0:
+        zero = np.zeros(len(names))
+        return Sensitivity(names, zero, zero, zero, zero, 0.0)
+    first, total = (yb - yb.mean()) * (ym - ya) / variance, (ya - ym) ** 2 / (2 * variance)
+    root = np.sqrt(points)
+    return Sensitivity(names, first.mean(1), total.mean(1), first.std(1, ddof=1) / root, total.std(1, ddof=1) / root, variance)
 
 
 def _design(columns: int, points: int, generator: "np.random.Generator") -> Array:

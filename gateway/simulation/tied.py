@@ -7,7 +7,7 @@ no tag is named; parameters are `model.parameter`.
 from collections.abc import Sequence
 
 from gateway.model.process import ProcessModel
-from gateway.simulation.distributions import Distribution
+from gateway.simulation.distributions import Distribution, of_text
 from gateway.simulation.kinds import build
 from gateway.simulation.process.line import Line, Part
 from gateway.simulation.process.model import ModelError
@@ -32,6 +32,7 @@ def held(rules: Sequence[ProcessModel]) -> dict[str, float]:
 
 def varied(rules: Sequence[ProcessModel]) -> dict[str, Distribution]:
     """The parameters that are not known for sure, by `model.parameter`."""
-    return {
+    known = {
         f"{rule.name}.{name}": Distribution("normal", rule.parameters[name], sd) for rule in rules for name, sd in rule.spread.items() if sd
     }
+    return known | {f"{rule.name}.{name}": of_text(text) for rule in rules for name, text in rule.varied.items()}

@@ -47,7 +47,7 @@ async def test_what_one_model_gives_another_takes(workers):
 
 async def test_whose_parameter_the_spread_comes_from(workers):
     """Of the hall at rest: K alone, since nothing else is uncertain."""
-    args = job_args(PRESENT, [Ask(horizon_s=1000.0, step_s=10.0)]) | {"outputs": ["line.t"], "points": 64}
+    args = job_args(PRESENT, [Ask(horizon_s=1000.0, step_s=10.0)]) | {"outputs": ["line.t"], "sensitivity_points": 64}
     found = (await workers.run(Job("sensitivity", args, seed=1))).values["outputs"]["line.t"]
     assert found["parameters"]["hall.K"]["total"] == pytest.approx(1.0, abs=0.15)
     assert found["variance"] == pytest.approx((22 * 0.05) ** 2, rel=0.1)

@@ -81,15 +81,15 @@ def test_quantiles_are_those_of_the_process():
 def test_blocks_are_run_until_the_mean_is_known(antithetic):
     model = OrnsteinUhlenbeck({"mean": 2, "theta": 0.1, "s": 0.1})
     made = []
-    target = Target("y", 0.01, block=100)
+    target = Target("y", 0.01)
     runs = simulate_until(
-        target, 5000, model, {"y": 2}, {}, 5, 10, chance(1), antithetic=antithetic, progress=lambda at, of: not made.append((at, of))
+        [target], 5000, model, {"y": 2}, {}, 5, 10, chance(1), antithetic=antithetic, progress=lambda at, of: not made.append((at, of))
     )
     assert runs.mean()[1][-1, 0] <= 0.01
     assert runs.runs == (100 if antithetic else pytest.approx(1500, abs=700))
     assert made[-1][1] == 50_000
     assert [at for at, _ in made] == sorted(at for at, _ in made)
-    assert simulate_until(Target("y", 1e-9, block=100), 250, HEATER, {}, {}, 5, 2, chance(1)).runs == 250
+    assert simulate_until([Target("y", 1e-9)], 250, HEATER, {}, {}, 5, 2, chance(1)).runs == 250
 
 
 def test_progress_may_end_an_ensemble():

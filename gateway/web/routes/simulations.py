@@ -9,7 +9,7 @@ from gateway.model.process import Run, RunState
 from gateway.outlook import RunView
 from gateway.web import schema
 from gateway.web.context import WebContext
-from gateway.web.depend import Anyone, Context, TwinReader
+from gateway.web.depend import Anyone, Context, TwinReader, moment
 from gateway.web.encode import Json
 from gateway.web.problems import Problem
 from gateway.web.routes.commands import Body, execute, perform, validated
@@ -18,7 +18,11 @@ from gateway.web.times import iso
 
 router = APIRouter(tags=["simulation"], default_response_class=Json)
 
-Changes = Annotated[dict[str, float], Field(max_length=200, description="tag or model.parameter -> value")]
+Pair = tuple[float, float]
+Changes = Annotated[
+    dict[str, float | list[Pair]],
+    Field(max_length=200, description="tag or model.parameter -> value; an input also -> [[seconds, value], ...], a course"),
+]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -45,6 +49,11 @@ class AskBody(BaseModel):
     seed: int | None = Field(default=None, ge=0)
     deadline_s: Seconds | None = None
     uncertainty: float | None = Field(default=None, ge=0, le=1, description="relative standard deviation of all parameters")
+    antithetic: bool = Field(default=False, description="the second half of the runs has the negated noise of the first")
+    half_width: dict[str, float] = Field(
+        default_factory=dict, description="tag -> 95 % half-width of its mean at the horizon that is enough; runs is then the most"
+    )
+    varied: dict[str, str] = Field(default_factory=dict, description="tag or model.parameter -> uniform(1, 2) or another distribution")
 
 
 class RunBody(AskBody):
@@ -52,6 +61,8 @@ class RunBody(AskBody):
 
     scenario: str | None = None
     parameters: Changes = Field(default_factory=dict)
+    sensitivity: bool = Field(default=False, description="also which parameter the spread comes from (Sobol)")
+    at: str | None = Field(default=None, description="a past time: simulated from then, to now, and compared with what was measured")
 
 
 class CompareBody(AskBody):
@@ -63,7 +74,7 @@ class CompareBody(AskBody):
 class ScenarioRow(schema.Shape):
     name: str
     description: str
-    parameters: dict[str, float]
+    parameters: dict[str, float | list[Pair]]
     horizon_s: float | None
     step_s: float | None
     runs: int | None
@@ -92,7 +103,8 @@ class RunRow(schema.Shape):
 
 class WholeRun(RunRow):
     results: dict[str, Any] = Field(
-        description="time_s, outputs (mean, sd, p05, p50, p95 by tag), limits (probability, time_s), partial; delta (against no change)"
+        description="time_s, outputs (mean, sd, p05, p50, p95 by tag), limits (probability, time_s), partial; delta (against no change); "
+        "sensitivity; measured and as_it_was (with `at`: what was measured, and how well the models follow it without a change)"
     )
 
 
@@ -178,6 +190,8 @@ async def begin(context: Context, caller: Anyone, body: Body) -> Json:
         kind, args = "scenario.compare", {"names": asked.pop("compare"), **asked}
     else:
         args = validated(RunBody, body).model_dump(exclude_none=True)
+        if "at" in args:
+            args["at"] = iso(moment("at", args["at"], context))
         name = args.pop("scenario", None)
         kind, args = ("simulation.run", args) if name is None else ("scenario.run", args | {"name": name})
     return Json(dict((await execute(context, caller, kind, args)).result), status_code=202)
