@@ -8,6 +8,7 @@ import numpy as np
 
 from gateway.line.atomic import Write
 from gateway.model.line import MachineState
+from gateway.simulation.line.oee import LOSSES, losses
 from gateway.simulation.line.run import LineResult
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ COLORS: Final[Mapping[MachineState, str]] = {
 """What makes parts is green, what waits is blue, what fails is warm, what is planned is grey."""
 COLUMNS: Final = 1600
 """Of the Gantt chart: where more states change within one, their shares stand above each other."""
-_LOSSES: Final = ("good", "rejects", "speed", "starved", "blocked", "jammed", "changeover", "down")
 
 
 def plots(result: LineResult, kind: str) -> dict[str, Write]:
@@ -126,21 +126,9 @@ def _legend(figure: "Figure", entries: Sequence[tuple[str, str]]) -> None:
 # --- OEE ------------------------------------------------------------------------------------------------------------------------------
 
 
-def losses(machine: Mapping[str, Any]) -> dict[str, float]:
-    """Shares of planned busy time of a machine of the summary: good parts at ideal speed (its OEE), and each loss; they sum to 1."""
-    figures, seconds = machine["oee"], machine["time_in_state_s"]
-    planned = figures["planned_busy_s"]
-    if not planned or figures["oee"] is None:
-        return dict.fromkeys(_LOSSES, 0.0)
-    made = figures["oee"] / figures["quality"] if figures["quality"] else 0.0
-    waits = {word: seconds.get(word.upper(), 0.0) / planned for word in ("starved", "blocked", "jammed", "changeover", "down")}
-    speed = 1.0 - made - sum(waits.values())
-    return {"good": figures["oee"], "rejects": made - figures["oee"], "speed": max(speed, 0.0), **waits}
-
-
 def _oee(result: LineResult) -> "Figure":
     """A stacked bar per machine: from its planned busy time to OEE."""
-    colors = dict(zip(_LOSSES, ("#2e7d4f", "#6b3fa0", "#c9c36a", "#a9cbe8", "#4a7fb5", "#f0b23c", "#8e6bb0", "#c0392b"), strict=True))
+    colors = dict(zip(LOSSES, ("#2e7d4f", "#6b3fa0", "#c9c36a", "#a9cbe8", "#4a7fb5", "#f0b23c", "#8e6bb0", "#c0392b"), strict=True))
     machines = result.summary["machines"]
     figure = _figure(9, 1.6 + 0.55 * len(machines))
     frame = figure.subplots()

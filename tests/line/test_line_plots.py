@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from gateway.line import execute
-from gateway.line.plots import losses, machine_shares
+from gateway.line.plots import machine_shares
+from gateway.simulation.line.oee import losses
 from gateway.settings.line import load_line, shipped
 from support.line_tree import planted
 

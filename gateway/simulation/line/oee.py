@@ -12,9 +12,11 @@ produced, and those of them that were not rejected.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from gateway.model.line import MachineState
+from gateway.model.line import Line, Machine, MachineState
+from gateway.simulation.line.lifetimes import mean
+from gateway.simulation.line.topology import ideal_seconds
 
 PLANNED: Final = frozenset({MachineState.BREAK, MachineState.IDLE, MachineState.MAINTENANCE})
 UNAVAILABLE: Final = frozenset({MachineState.DOWN, MachineState.CHANGEOVER})
@@ -46,6 +48,39 @@ def busy_times(seconds: Mapping[MachineState, float]) -> tuple[float, float]:
     """(PBT, APT) of the seconds in each state."""
     busy = math.fsum(spent for state, spent in seconds.items() if state not in PLANNED)
     return busy, busy - math.fsum(seconds.get(state, 0.0) for state in UNAVAILABLE)
+
+
+def of_machine(machine: Machine, seconds: Mapping[MachineState, float], made: float, rejected: float) -> Oee:
+    """Of a machine, from the seconds in each state (the mean over its places) and the items it made, the rejected among them."""
+    busy, production = busy_times(seconds)
+    return oee(busy, production, mean(machine.cycle_time_sec) / (machine.servers * machine.batch_out), made, made - rejected)
+
+
+def slowest(line: Line) -> str:
+    """The machine that needs the longest for each part of the line."""
+    ideal = ideal_seconds(line)
+    return max(ideal, key=lambda name: ideal[name])
+
+
+def of_line(line: Line, machines: Mapping[str, Oee], good: float, scrapped: float) -> Oee:
+    """Of the line, against its slowest machine: that one's planned time, availability and ideal speed; good, scrapped: in raw parts."""
+    name = slowest(line)
+    return oee(machines[name].planned_busy_s, machines[name].production_s, ideal_seconds(line)[name], good + scrapped, good)
+
+
+LOSSES: Final = ("good", "rejects", "speed", "starved", "blocked", "jammed", "changeover", "down")
+
+
+def losses(machine: Mapping[str, Any]) -> dict[str, float]:
+    """Shares of planned busy time of a machine of the summary: good parts at ideal speed (its OEE), and each loss; they sum to 1."""
+    figures, seconds = machine["oee"], machine["time_in_state_s"]
+    planned = figures["planned_busy_s"]
+    if not planned or figures["oee"] is None:
+        return dict.fromkeys(LOSSES, 0.0)
+    made = figures["oee"] / figures["quality"] if figures["quality"] else 0.0
+    waits = {word: seconds.get(word.upper(), 0.0) / planned for word in ("starved", "blocked", "jammed", "changeover", "down")}
+    speed = 1.0 - made - sum(waits.values())
+    return {"good": figures["oee"], "rejects": made - figures["oee"], "speed": max(speed, 0.0), **waits}
 
 
 def _share(part: float, whole: float) -> float:

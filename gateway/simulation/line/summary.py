@@ -9,12 +9,11 @@ import numpy as np
 from gateway.model.line import Line, Machine, MachineState
 from gateway.simulation.line.bottleneck import common, found, periods
 from gateway.simulation.line.layout import Layout
-from gateway.simulation.line.lifetimes import mean
 from gateway.simulation.line.money import economics
-from gateway.simulation.line.oee import Oee, busy_times, oee
+from gateway.simulation.line.oee import Oee, of_line, of_machine
 from gateway.simulation.line.station import STATES
-from gateway.simulation.line.tables import TELEMETRY, Snapshot, finished_units, telemetry
-from gateway.simulation.line.topology import ideal_seconds, order, shares
+from gateway.simulation.line.tables import TELEMETRY, Snapshot, telemetry
+from gateway.simulation.line.topology import finished_units, order, shares
 
 
 def summary(line: Line, layout: Layout, snapshots: list[Snapshot]) -> dict[str, Any]:
@@ -51,21 +50,12 @@ def _seconds(layout: Layout, machine: Machine) -> dict[MachineState, float]:
 
 def _machine_oee(layout: Layout, machine: Machine, seconds: dict[MachineState, float]) -> Oee:
     places = layout.places[machine.name]
-    busy, production = busy_times(seconds)
-    made = sum(place.made for place in places)
-    found_bad = sum(place.detected for place in places)
-    ideal = mean(machine.cycle_time_sec) / (machine.servers * machine.batch_out)
-    return oee(busy, production, ideal, made, made - found_bad)
+    return of_machine(machine, seconds, sum(place.made for place in places), sum(place.detected for place in places))
 
 
 def _line_oee(line: Line, layout: Layout, figures: dict[str, Oee]) -> Oee:
-    """Against the machine that needs the longest for each part: its planned time, availability and ideal speed; the line's good parts."""
-    ideal = ideal_seconds(line)
-    slowest = max(ideal, key=lambda name: ideal[name])
     books, share = layout.books, layout.share
-    good, made = books.good_units / share, (books.good_units + books.scrap_units) / share
-    own = figures[slowest]
-    return oee(own.planned_busy_s, own.production_s, ideal[slowest], made, good)
+    return of_line(line, figures, books.good_units / share, books.scrap_units / share)
 
 
 def _machine(layout: Layout, machine: Machine, seconds: dict[MachineState, float], figures: Oee, duration: float) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from gateway.model.line import Line
 from gateway.simulation.line.layout import Layout
 from gateway.simulation.line.money import economics
 from gateway.simulation.line.station import EXECUTE, STATES
-from gateway.simulation.line.topology import final_forms, first_forms, shares, units_per_part
+from gateway.simulation.line.topology import finished_units, first_forms, shares
 
 Columns = dict[str, list[Any]]
 
@@ -76,12 +76,6 @@ def _state(layout: Layout, machine: str) -> str:
     """Of a machine with several places: EXECUTE where one of them works, else what the first does."""
     states = [station.state for station in layout.places[machine]]
     return STATES[EXECUTE if EXECUTE in states else states[0]].value
-
-
-def finished_units(line: Line) -> float:
-    """Raw parts in one finished unit."""
-    made, final = units_per_part(line), final_forms(line)
-    return max(made[machine.name] for machine in line.machines if machine.output in final)
 
 
 def datetimes(line: Line, seconds: list[float]) -> list[str]:

@@ -162,6 +162,12 @@ def final_forms(line: Line) -> frozenset[str]:
     return frozenset(machine.output for machine in line.machines if machine.name in last)
 
 
+def finished_units(line: Line) -> float:
+    """Raw parts in one finished unit."""
+    made, final = units_per_part(line), final_forms(line)
+    return max(made[machine.name] for machine in line.machines if machine.output in final)
+
+
 def first_forms(line: Line) -> frozenset[str]:
     """The forms that are made of raw parts."""
     first = {edge.target for edge in line.edges if edge.origin == SOURCE}
