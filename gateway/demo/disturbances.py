@@ -15,7 +15,7 @@ from gateway.demo.physics import MACHINES, Inputs
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """By how much inputs are pushed, as in Inputs. machine: for a jam."""
+    """By how much inputs are pushed, as in Inputs. machine: forced into a fault."""
 
     heat: float = 0.0
     draught: float = 0.0
@@ -45,7 +45,7 @@ class Trouble:
 
 SCRIPT: Final = (
     Trouble(3.0, 7.5, 600.0, Push(heat=18.0)),  # hot air from the laminator hall: HI of production_line.temperature
-    Trouble(9.0, 13.0, 2400.0, Push(machine="framer")),  # a jam: STATE of the framer
+    Trouble(9.0, 13.0, 2400.0, Push(machine="framer")),  # a frame stands askew: STATE of the framer
     Trouble(75.0, 225.0, 1200.0, Push(leak=3.0), slowly=True),  # a seal wears out: HI of the laminator's vacuum, seen a minute before
     Trouble(700.0, 715.0, 2400.0, Push(draught=22.0)),  # a gate stands open in winter: LO of environment.humidity
     Trouble(1350.0, 1354.0, 2400.0, Push(machine="stringer")),
@@ -76,5 +76,5 @@ def pushed(inputs: Inputs, pushes: Iterable[tuple[Push, float]]) -> Inputs:
         leak=inputs.leak + sum(push.leak * share for push, share in now),
         plate=inputs.plate + sum(push.plate * share for push, share in now),
         loss=inputs.loss + sum(push.loss * share for push, share in now),
-        jammed=inputs.jammed | np.array([any(push.machine == machine for push, _ in now) for machine in MACHINES]),
+        faulty=inputs.faulty | np.array([any(push.machine == machine for push, _ in now) for machine in MACHINES]),
     )

@@ -13,6 +13,7 @@ class Fault(StrEnum):
     NAN = "nan"  # not a number, status Good
     REFUSE_WRITE = "refuse_write"  # setpoints answer BadNotWritable
     FLOOD = "flood"  # the first 200 extra signals exceed their limit at once
+    BREAKDOWN = "breakdown"  # machines stand still in a fault: all, or those whose `machines.<name>.state` is named
     WARM_HALL = "warm_hall"  # these grow from nothing, over the time that they last: the hall warms
     WORN_SEAL = "worn_seal"  # the laminator's vacuum is lost
     DRY_AIR = "dry_air"  # the humidity falls

@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 
 from gateway.contracts import NotConnected
-from gateway.demo.disturbances import SLOW, disturbed, pushed
+from gateway.demo.disturbances import SLOW, Push, disturbed, pushed
 from gateway.demo.emission import CYCLE, TICK_MS, Ledger, schedule
 from gateway.demo.faults import FLOOD, Fault, Faults
 from gateway.demo.physics import MACHINES, Inputs
@@ -79,13 +79,17 @@ class VirtualLine:
         while True:
             await asyncio.sleep(max(begin + (done + 1) * _TICK_S - time.monotonic(), 0.0))
             elapsed = max(int((time.monotonic() - begin) / _TICK_S) - done, 1)  # a late tick is a longer step
-            now_s = time.monotonic()
-            worn = ((push, share) for fault, push in SLOW.items() if (share := self.faults.grown(fault, now_s)))
-            acting = pushed(disturbed(self.inputs, self._plant.state.time_s), worn)
-            self._plant.step(acting, elapsed * _TICK_S)
+            self._plant.step(self._acting(time.monotonic()), elapsed * _TICK_S)
             rows = {row for tick in range(done + 1, done + 1 + min(elapsed, CYCLE)) for row in self._due[tick % CYCLE]}
             done += elapsed
             await self._emit(server, sorted(rows))
+
+    def _acting(self, now_s: float) -> Inputs:
+        # The inputs, with the script's troubles and the faults that hold on top.
+        worn = [(push, share) for fault, push in SLOW.items() if (share := self.faults.grown(fault, now_s))]
+        down = [machine for machine in MACHINES if self.faults.holds(Fault.BREAKDOWN, now_s, f"machines.{machine}.state")]
+        troubled = disturbed(self.inputs, self._plant.state.time_s)
+        return pushed(troubled, [*worn, *((Push(machine=machine), 1.0) for machine in down)])
 
     async def _emit(self, server: PlantServer, rows: Sequence[int]) -> None:
         if self.paused:

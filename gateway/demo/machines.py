@@ -78,7 +78,8 @@ class Hand:
 
     def _work(self) -> Steps:
         station, env = self.station, self.station.env
-        self._left = self._cycle_s = station.cycle_s
+        self._left = station.cycle_s
+        self._cycle_s = self._left if station.cycles else max(self._left, self.usual_s)  # the first one had begun before
         station.began = env.now
         while True:
             while env.now >= station.interrupt_at:
@@ -98,7 +99,10 @@ class Hand:
 
 
 class Machines:
-    """The running line. share: of the laminator's modules that turn defective beyond what the line's own chance makes of them."""
+    """The running line; stations and hands in the order of MACHINES.
+
+    share: of the laminator's modules that turn defective beyond what the line's own chance makes of them.
+    """
 
     def __init__(self, seed: int, line: Line | None = None) -> None:
         self.line = as_built() if line is None else line
@@ -106,7 +110,7 @@ class Machines:
         self.layout = Layout(self.line, chance, BEGUN.at_s, BEGUN)
         self.layout.begin(None)
         self.stations = [self.layout.places[name][0] for name in MACHINES]
-        self._hands = [Hand(station, mean(station.machine.cycle_time_sec)) for station in self.stations]
+        self.hands = [Hand(station, mean(station.machine.cycle_time_sec)) for station in self.stations]
         self._buffers = [buffer for (origin, _), buffer in self.layout.buffers.items() if origin != SOURCE]
         self._draws = chance.stream("hall", Purpose.DEFECT)
         self.share = 0.0
@@ -115,7 +119,7 @@ class Machines:
 
     def act(self, speeds: np.ndarray, faulty: Mask, short: Mask) -> None:
         """What is done to the machines from now on. speeds: float64[6] in %; faulty: forced into a fault; short: without material."""
-        for row, hand in enumerate(self._hands):
+        for row, hand in enumerate(self.hands):
             speed = min(float(speeds[row]), 120.0)
             held = None
             if faulty[row]:
@@ -133,7 +137,7 @@ class Machines:
 
     def moment(self) -> Moment:
         """As it stands."""
-        stations, hands = self.stations, self._hands
+        stations, hands = self.stations, self.hands
         tested = hands[TESTED]
         apart_s = max(tested.last - tested.before, self.layout.env.now - tested.last)
         return Moment(

@@ -88,7 +88,7 @@ class Inputs:
     leak: float = 0.0  # kPa added to the laminator's vacuum
     plate: float = 0.0  # K by which the laminator's plate is hotter than its setpoint
     loss: float = 0.0  # wafers taken from the stock per minute, beside what the line draws; while any are, none are delivered
-    jammed: Mask = field(default_factory=lambda: np.zeros(N, bool))  # these are in FAULT
+    faulty: Mask = field(default_factory=lambda: np.zeros(N, bool))  # machines that are forced into a fault
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def step(now: State, machines: Moment, inputs: Inputs, dt_s: float, rng: np.rand
         load=load,
         heat=_machine_heat(now, inputs, load, dt_s, p, z[10 + N : 10 + 2 * N]),
         wobble=wobble,
-        vibration=np.abs(_drift(now.vibration, 0.3 + 1.5 * speed / 100.0 + 4.0 * inputs.jammed, 2.0, 0.1, dt_s, z[10 + 2 * N :])),
+        vibration=np.abs(_drift(now.vibration, 0.3 + 1.5 * speed / 100.0 + 4.0 * inputs.faulty, 2.0, 0.1, dt_s, z[10 + 2 * N :])),
         power=power,
         energy=now.energy + power * dt_s / 3600.0,
         line_energy=now.line_energy + line_power * dt_s / 3600.0,

@@ -26,7 +26,7 @@ class VirtualPlant:
         now, p = self.state, self.parameters
         short = np.zeros(N, bool)
         short[list(p.draw_at)] = now.inventory < p.draw
-        self.machines.act(inputs.speed_setpoint, inputs.jammed, short)
+        self.machines.act(inputs.speed_setpoint, inputs.faulty, short)
         self.machines.share = physics.defects(now.temperature) - self._calm
         moment = self.machines.advance(now.time_s + dt_s)
         self.state = physics.step(now, moment, inputs, dt_s, self._rng, p)

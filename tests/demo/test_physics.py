@@ -1,4 +1,4 @@
-"""The virtual line obeys its balances, whatever happens to it."""
+"""The virtual plant obeys its balances, whatever happens to it."""
 
 import math
 from dataclasses import replace
@@ -11,19 +11,17 @@ from hypothesis import strategies as st
 
 from gateway.demo.disturbances import SCRIPT, SLOW, disturbed, pushed
 from gateway.demo.faults import Fault, Faults
-from gateway.demo.physics import MACHINES, Inputs, MachineState, Parameters, start, step
+from gateway.demo.physics import MACHINES, Inputs, MachineState, Parameters, step
+from gateway.demo.virtual import VirtualPlant
 
 PARAMETERS = Parameters()
 
 
 def run(seconds, *, dt=0.1, seed=1, inputs=None, script=False):
     """Every state of a run from the start."""
-    rng, now, inputs = np.random.default_rng(seed), start(PARAMETERS), inputs or Inputs()
-    states = [now]
-    for _ in range(round(seconds / dt)):
-        now = step(now, disturbed(inputs, now.time_s) if script else inputs, dt, rng, PARAMETERS)
-        states.append(now)
-    return states
+    plant, inputs = VirtualPlant(seed), inputs or Inputs()
+    steps = (plant.step(disturbed(inputs, plant.state.time_s) if script else inputs, dt) for _ in range(round(seconds / dt)))
+    return [plant.state, *steps]
 
 
 inputs_of = st.builds(
@@ -33,32 +31,39 @@ inputs_of = st.builds(
     heat=st.floats(-30, 30),
     plate=st.floats(0, 20),
     loss=st.sampled_from([0.0, 60.0, 5000.0]),
-    jammed=st.lists(st.booleans(), min_size=len(MACHINES), max_size=len(MACHINES)).map(np.array),
+    faulty=st.lists(st.booleans(), min_size=len(MACHINES), max_size=len(MACHINES)).map(np.array),
 )
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(inputs_of, st.floats(0.05, 5.0)), min_size=1, max_size=20), st.integers(0, 2**32))
+@given(st.lists(st.tuples(inputs_of, st.floats(0.05, 30.0)), min_size=1, max_size=20), st.integers(0, 2**32))
 def test_modules_and_materials_are_neither_made_nor_lost(moments, seed):
-    """Whatever setpoints and jams come: taken = passed on + rejected + waiting in buffers, inventory = start + delivered - consumed."""
-    rng, first = np.random.default_rng(seed), start(PARAMETERS)
-    now = first
+    """Whatever setpoints and faults come: what entered the line left it or is inside, inventory = start + delivered - consumed."""
+    plant = VirtualPlant(seed)
+    first = plant.state
     for inputs, dt in moments:
-        before, now = now, step(now, inputs, dt, rng, PARAMETERS)
-        for register in ("energy", "made", "rejected", "consumed", "waste", "delivered"):
+        before, now = plant.state, plant.step(inputs, dt)
+        for register in ("energy", "consumed", "waste", "delivered"):
             assert (getattr(now, register) >= getattr(before, register)).all(), register
+        for register in ("produced", "rejected", "work"):
+            assert (getattr(now.machines, register) >= getattr(before.machines, register) - 1e-9).all(), register
         assert now.line_energy >= before.line_energy
-    waiting = now.buffer[1:] - first.buffer[1:]
-    np.testing.assert_allclose(now.good[:-1] - now.made[1:], waiting, atol=1e-9)
+    layout, now = plant.machines.layout, plant.state
+    books = layout.books
+    inside = sum(part.units for part in layout.inside())
+    assert books.at_start + books.entered == books.good_units + books.scrap_units + inside
     np.testing.assert_allclose(now.inventory, first.inventory + now.delivered - now.consumed, atol=1e-9)
     assert (now.inventory >= 0).all()
-    assert (now.buffer >= -1e-9).all()
-    assert (now.buffer <= PARAMETERS.buffer_room + 1e-9).all()
+    assert ((now.machines.buffer >= 0) & (now.machines.buffer <= [12, 12, 12, 12, 60])).all()
 
 
 def test_material_drawn_is_half_a_wafer_and_a_fifth_of_a_glass_per_module():
-    last = run(60)[-1]
-    np.testing.assert_allclose(last.consumed, last.made[:2] * [0.5, 0.2])
+    plant = VirtualPlant(1)
+    before = plant.state.machines.work
+    for _ in range(600):
+        plant.step(Inputs(), 0.1)
+    np.testing.assert_allclose(plant.state.consumed, (plant.state.machines.work - before)[:2] * [0.5, 0.2])
+    assert plant.state.machines.produced[0] >= 7
 
 
 def test_energy_is_the_integral_of_power_and_a_stopped_machine_draws_none():
@@ -67,6 +72,14 @@ def test_energy_is_the_integral_of_power_and_a_stopped_machine_draws_none():
     running = run(60, seed=3)
     integral = sum(state.power for state in running[1:]) * 0.1 / 3600.0
     np.testing.assert_allclose(running[-1].energy, integral)
+
+
+def test_a_machine_draws_what_its_state_asks_for():
+    """Standing by, at work at full speed, and at half of it."""
+    half = np.full(len(MACHINES), 50.0)
+    for inputs, share in ((Inputs(), 1.0), (Inputs(speed_setpoint=half), 0.5), (Inputs(faulty=np.ones(len(MACHINES), bool)), 0.0)):
+        drawn = np.mean([state.power for state in run(60, seed=2, inputs=inputs)[300:]], axis=0)
+        np.testing.assert_allclose(drawn, PARAMETERS.standby_kw + share * PARAMETERS.running_kw, rtol=0.15)
 
 
 def test_the_same_seed_gives_the_same_run():
@@ -83,12 +96,13 @@ def test_temperature_noise_does_not_depend_on_the_step(dt):
 
 
 def test_from_25_degrees_ten_seconds_lead_to_a_mean_of_23_37_and_a_variance_of_0_0462():
-    rng, warm = np.random.default_rng(9), replace(start(PARAMETERS), temperature=25.0)
+    first = VirtualPlant(9).state
+    rng, warm = np.random.default_rng(9), replace(first, temperature=25.0)
     ends = []
     for _ in range(2000):
         now = warm
         for _ in range(10):
-            now = step(now, Inputs(), 1.0, rng, PARAMETERS)
+            now = step(now, first.machines, Inputs(), 1.0, rng, PARAMETERS)
         ends.append(now.temperature)
     standard_error = math.sqrt(0.0462328 / len(ends))
     assert np.mean(ends) == pytest.approx(23.371696, abs=3 * standard_error)
@@ -101,22 +115,13 @@ def test_a_new_setpoint_is_approached_by_half_a_degree_per_second():
     assert states[100].target == pytest.approx(27.5)
 
 
-def test_a_jam_stops_its_machine_and_starves_those_behind_it():
-    jammed = np.array([machine == "framer" for machine in MACHINES])
-    last = run(240, inputs=Inputs(jammed=jammed))[-1]
-    states = dict(zip(MACHINES, map(MachineState, last.state), strict=True))
-    assert states["framer"] is MachineState.FAULT
-    assert states["stringer"] is states["laminator"] is MachineState.IDLE  # blocked
-    assert states["packer"] is MachineState.IDLE  # starved
-
-
 def test_within_20_seconds_alarms_come_and_go():
-    """HI of the hall's temperature and a jam begin and end within the first 20 s, for any seed."""
+    """HI of the hall's temperature and a fault begin and end within the first 20 s, for any seed."""
     for seed in range(20):
         states = run(20, seed=seed, script=True)
         for breached in (
             [state.temperature > 27.0 for state in states],
-            [bool((state.state == MachineState.FAULT).any()) for state in states],
+            [bool((state.machines.state == MachineState.FAULT).any()) for state in states],
         ):
             assert any(breached)
             assert not breached[-1]
@@ -132,9 +137,13 @@ def test_the_troubles_leave_an_operator_time():
     assert disturbed(Inputs(), 604.0).heat == disturbed(Inputs(), 4.0).heat > 0.0
 
 
-def test_a_step_of_no_length_is_refused():
+@pytest.mark.parametrize("dt", [0.0, -1.0, math.nan])
+def test_a_step_of_no_length_is_refused(dt):
+    plant = VirtualPlant(1)
     with pytest.raises(ValueError, match="longer than nothing"):
-        step(start(PARAMETERS), Inputs(), 0.0, np.random.default_rng(1), PARAMETERS)
+        plant.step(Inputs(), dt)
+    with pytest.raises(ValueError, match="longer than nothing"):
+        step(plant.state, plant.state.machines, Inputs(), dt, np.random.default_rng(1), PARAMETERS)
 
 
 @pytest.mark.parametrize(
@@ -148,12 +157,12 @@ def test_a_step_of_no_length_is_refused():
     ],
 )
 def test_a_slow_fault_grows_over_its_time_and_passes_its_limit_late_in_it(kind, shown, limit):
-    faults, now, rng = Faults(), start(PARAMETERS), np.random.default_rng(3)
+    faults, plant = Faults(), VirtualPlant(3)
     faults.inject(kind, 0.0, 240.0)
     assert [faults.grown(kind, at_s) for at_s in (0.0, 120.0, 240.0)] == [0.0, 0.5, 0.0]
     passed_s = None
     for at_s in range(240):
-        now = step(now, pushed(Inputs(), [(SLOW[kind], faults.grown(kind, float(at_s)))]), 1.0, rng, PARAMETERS)
+        now = plant.step(pushed(Inputs(), [(SLOW[kind], faults.grown(kind, float(at_s)))]), 1.0)
         if passed_s is None and shown(now) > limit:
             passed_s = at_s
     assert 90 <= passed_s <= 220
