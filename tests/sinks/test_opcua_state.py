@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.sinks.opcua.subscriptions import State, Subscription
-from gateway.wire.opcua.face import Action
+from gateway.wire.opcua.beat import Action
 
 WAIT, NOTIFY, KEEP_ALIVE, CLOSE = Action.WAIT, Action.NOTIFY, Action.KEEP_ALIVE, Action.CLOSE
 
@@ -129,3 +129,19 @@ def test_an_answer_never_comes_without_a_request(events):
             assert sub.timer(queued=False, available=available) in (WAIT, CLOSE)
         else:
             sub.timer(queued=True, available=available)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["timer", "publish"]), st.booleans(), st.booleans()), max_size=20), st.integers(0, 12))
+def test_quiet_expirations_counted_afterwards_leave_what_each_of_them_would_have_left(events, most):
+    """Rows 9 and 16: and the first that is no longer quiet is the keep-alive."""
+    slept, ticked = subscription(keep_alive=4, lifetime=20), subscription(keep_alive=4, lifetime=20)
+    for sub in (slept, ticked):
+        for kind, queued, available in events:
+            sub.publish(available=available) if kind == "publish" else sub.timer(queued=queued, available=available)
+    times = min(most, slept.quiet())
+    if times:
+        slept.rested(times)
+    assert timers(ticked, "+" * times, "-" * times) == [WAIT] * times
+    assert slept == ticked
+    if slept.message_sent and slept.state in (State.NORMAL, State.KEEP_ALIVE):
+        assert timers(ticked, "+" * (slept.quiet() + 1), "-" * (slept.quiet() + 1))[-1] is KEEP_ALIVE

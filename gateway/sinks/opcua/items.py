@@ -49,6 +49,7 @@ class TagItems:
         self._item = np.zeros(_FIRST_ROOM, np.int64)  # the item's id
         self._fires = np.zeros(_FIRST_ROOM, np.bool_)  # lets go what other items have sampled
         self._fired: Callable[[list[int]], None] | None = None
+        self._told: Callable[[], None] = _nobody
         self._slow = np.zeros(_FIRST_ROOM, np.bool_)
         self._dirty = np.zeros(_FIRST_ROOM, np.bool_)
         self._table = view.tags
@@ -142,6 +143,7 @@ class TagItems:
         slots = np.zeros(self._mode.size, np.bool_)
         slots[[self._slots[item_id] for item_id in item_ids if item_id in self._slots]] = True
         self._queue.free(slots & (self._mode == _SAMPLING))
+        self._told()
 
     def close(self) -> None:
         self._queue.close()
@@ -185,6 +187,12 @@ class TagItems:
 
     def ready(self) -> bool:
         return bool(self._fresh) or self._queue.ready(self._reporting)
+
+    def polled(self) -> bool:
+        return bool(self._fresh) or self._any_slow
+
+    def told(self, queued: Callable[[], None]) -> None:
+        self._told = queued
 
     def take(self, limit: int) -> list[bytes | memoryview]:
         taken = self._queue.take(limit, self._reporting)
@@ -247,6 +255,7 @@ class TagItems:
 
     def _append(self, chunk: Chunk, *, repeats: bool = False) -> None:
         self._queue.append(chunk, repeats=repeats)
+        self._told()
         if self._fired is not None:
             firing = chunk.slot[self._fires[chunk.slot]]
             if firing.size:
@@ -350,6 +359,10 @@ class TagItems:
         self._dirty = _grown(self._dirty, size)
         self._reported.room(size)
         self._queue.room(size)
+
+
+def _nobody() -> None:
+    """Who is told of queued values before anybody asks to be."""
 
 
 def _grown(column: NDArray[Any], size: int) -> NDArray[Any]:

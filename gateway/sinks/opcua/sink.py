@@ -31,7 +31,8 @@ from gateway.sinks.opcua.runs import Runs
 from gateway.sinks.opcua.simulation_methods import SIMULATION_METHODS
 from gateway.sinks.opcua.subscriptions import Subscription
 from gateway.sinks.opcua.types import OwnTypes, below_standard
-from gateway.wire.opcua.face import Columns, Credentials, Items, Machine, ModelChange, Refusal
+from gateway.wire.opcua.beat import Machine
+from gateway.wire.opcua.face import Columns, Credentials, Items, ModelChange, Refusal
 from gateway.wire.opcua.limits import Limits
 from gateway.wire.opcua.occurrences import EventType, Occurrence
 from gateway.wire.opcua.server import OpcUaServer, Settings

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from gateway.wire.opcua.face import Action
+from gateway.wire.opcua.beat import Action
 
 _MOST_LIFETIME: Final = 15_000
 _MOST_KEEP_ALIVE: Final = 5_000
@@ -75,6 +75,19 @@ class Subscription:
         if self.state is State.KEEP_ALIVE:
             return self._keep_alive(queued=queued, notify=notify)
         return Action.WAIT  # row 12: LATE stays late until a request comes
+
+    def quiet(self) -> int:
+        """How many expirations of the timer from now on only count (rows 9 and 16), while a request waits and no notification does."""
+        if self.state is State.KEEP_ALIVE:
+            return self.keep_alive_counter - 1
+        return self.keep_alive_count if self.state is State.NORMAL and self.message_sent else 0
+
+    def rested(self, times: int) -> None:
+        """So many of those are over."""
+        self.used()
+        if self.state is State.NORMAL:
+            self.state, self.keep_alive_counter, times = State.KEEP_ALIVE, self.keep_alive_count, times - 1
+        self.keep_alive_counter -= times
 
     def publish(self, *, available: bool) -> Action:
         """A Publish request came and this subscription, being late, is the one to answer it."""

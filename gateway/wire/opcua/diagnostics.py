@@ -198,6 +198,7 @@ class Diagnostics:
 
 
 def _subscription(one: "Subscription") -> ua.SubscriptionDiagnosticsDataType:
+    one.beat.wake()  # its counters are those of now
     machine, counts = one.machine, one.counts
     return ua.SubscriptionDiagnosticsDataType(
         SessionId=one.session_id,

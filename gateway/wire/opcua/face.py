@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gateway.model.command import Caller
 from gateway.model.tag import TagTable
+from gateway.wire.opcua.beat import Machine
 from gateway.wire.opcua.methods import Argument, Method
 from gateway.wire.opcua.occurrences import EventType, Occurrence
 
@@ -289,43 +290,16 @@ class Items(Protocol):
     def ready(self) -> bool:
         """Whether anything waits to be reported."""
 
+    def polled(self) -> bool:
+        """Whether sample() has something to do from time to time."""
+
+    def told(self, queued: Callable[[], None]) -> None:
+        """From now on queued() is called whenever a value is queued."""
+
     def take(self, limit: int) -> list[bytes | memoryview]:
         """Bodies of DataChangeNotifications with at most limit values in all, oldest first; they leave the queues."""
 
     def close(self) -> None: ...
-
-
-class Action(IntEnum):
-    """What the owner of a subscription has to do next."""
-
-    WAIT = 0
-    NOTIFY = 1
-    KEEP_ALIVE = 2
-    CLOSE = 3
-
-
-class Machine(Protocol):
-    """The state of one subscription (Part 4, 5.13.1.2). It holds no clock: the caller says when the publishing timer expired."""
-
-    publishing_enabled: bool
-    publishing_ms: float
-    lifetime_count: int
-    keep_alive_count: int
-    max_notifications: int
-    priority: int
-    lifetime_counter: int
-    keep_alive_counter: int
-
-    @property
-    def late(self) -> bool: ...
-
-    def timer(self, *, queued: bool, available: bool) -> Action: ...
-    def publish(self, *, available: bool) -> Action: ...
-    def used(self) -> None:
-        """A service of the client concerned this subscription: its lifetime starts anew."""
-
-    def revise(self, publishing_ms: float, lifetime_count: int, keep_alive_count: int, max_notifications: int, priority: int) -> None:
-        """Takes what a client asks for and sets what it gets."""
 
 
 @dataclass(frozen=True, slots=True)

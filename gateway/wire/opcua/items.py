@@ -295,6 +295,10 @@ class MonitoredItems(MonitoredItemService):
         yield from ((item_id, item.handle) for item_id, item in self._sampled.items())
         yield from self.events.handles()
 
+    def polled(self) -> bool:
+        """Whether the timer has to look for itself: what is read, and events, do not say when there is something to report."""
+        return bool(self._sampled) or len(self.events) > 0
+
     def has_sampled(self) -> bool:
         return any(item.due() for item in self._sampled.values())
 

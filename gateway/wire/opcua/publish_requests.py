@@ -12,7 +12,7 @@ from asyncua.ua.ua_binary import nodeid_to_binary
 
 from gateway.wire.opcua import limits
 from gateway.wire.opcua.heads import Publish
-from gateway.wire.opcua.publishing import BYTES_PER_VALUE, Message
+from gateway.wire.opcua.outlet import BYTES_PER_VALUE, Message
 
 if TYPE_CHECKING:
     from gateway.wire.opcua.publishing import Publishing
@@ -48,6 +48,7 @@ class PublishRequests:
     def clear(self) -> None:
         """Nobody is there any more to be answered."""
         self._waiting.clear()
+        self._service.ran_out(self)
 
     def take(self, session_id: ua.NodeId, publish: Publish, request: int) -> None:
         """One more, which a late subscription of the session may use up at once. Raises ServiceError BadNoSubscription."""
@@ -79,9 +80,14 @@ class PublishRequests:
             struct.pack(f"<i{len(results)}Ii", len(results), *results, -1),  # no diagnostics
         )
         self._respond(_RESPONSE, request, *body)
+        if not self._waiting:
+            self._service.ran_out(self)
 
     def waiting(self) -> int:
         return len(self._waiting)
+
+    def lasting_s(self) -> float:
+        return self._waiting[-1].until_s - time.monotonic() if self.queued() else 0.0
 
     def room_for(self) -> int:
         if not self.message_bytes:

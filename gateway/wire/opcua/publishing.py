@@ -4,12 +4,10 @@ Items on tags are columns (`Items`), items on events filters with a queue (`Even
 read at each publishing timer and compared.
 """
 
-import asyncio
 import struct
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from asyncua import ua
 from asyncua.common.utils import ServiceError
@@ -18,11 +16,13 @@ from asyncua.server.subscription_service import SubscriptionService
 from asyncua.ua.ua_binary import extensionobject_to_binary
 
 from gateway.wire.opcua import limits, ticks
+from gateway.wire.opcua.beat import Action, Beat, Machine
 from gateway.wire.opcua.event_items import EventHub
-from gateway.wire.opcua.face import Action, Items, Machine
+from gateway.wire.opcua.face import Items
 from gateway.wire.opcua.guards import finite
 from gateway.wire.opcua.heads import Acknowledgement
 from gateway.wire.opcua.items import MonitoredItems
+from gateway.wire.opcua.outlet import BYTES_PER_VALUE, Message, Nowhere, Outlet
 from gateway.wire.opcua.terms import status_code
 from gateway.wire.opcua.transfer import Owner
 
@@ -31,47 +31,6 @@ if TYPE_CHECKING:
 
 _DATA_CHANGE: Final = b"\x01\x00\x2b\x03\x01"  # ExtensionObject head: NodeId i=811 (DataChangeNotification, binary), body follows
 _LAST_SEQUENCE: Final = 0xFFFF_FFFF
-BYTES_PER_VALUE: Final = 40  # of the widest record
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What answers one Publish request. body: the encoded NotificationMessage."""
-
-    subscription_id: int
-    available: tuple[int, ...]
-    more: bool
-    body: bytes
-
-
-class Outlet(Protocol):
-    """Where a session's Publish requests wait: its connection."""
-
-    def queued(self) -> bool: ...
-    def answer(self, message: Message) -> None:
-        """Use up the oldest request."""
-
-    def room_for(self) -> int:
-        """How many values the client takes in one message, at BYTES_PER_VALUE each."""
-
-    def waiting(self) -> int:
-        """How many requests wait."""
-
-
-class Nowhere:
-    """The outlet of a subscription whose session is closed: it waits for somebody to take it over, or for its end."""
-
-    def queued(self) -> bool:
-        return False
-
-    def answer(self, message: Message) -> None:
-        """Nobody asked."""
-
-    def room_for(self) -> int:
-        return 1
-
-    def waiting(self) -> int:
-        return 0
 
 
 class Subscription(InternalSubscription):
@@ -95,22 +54,19 @@ class Subscription(InternalSubscription):
         self.monitored_item_srv = MonitoredItems(self, service.aspace, items, service.face, service.events)
         self._sent: OrderedDict[int, bytes] = OrderedDict()
         self._sent_bytes = 0
-        self._timer: asyncio.TimerHandle | None = None
-        self._next = 0.0
+        self.beat = Beat(machine, self._expired)
+        items.told(self.beat.wake)
 
     async def start(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._next = loop.time()
-        self._timer = loop.call_soon(self._expired)  # type: ignore[assignment]
+        self.beat.start()
 
     async def stop(self) -> None:
         self.shut()
 
     def shut(self) -> None:
         """Ends it, silently. Idempotent."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self.beat.running:
+            self.beat.stop()
             self.monitored_item_srv.delete_all_monitored_items()
             self.items.close()
 
@@ -125,10 +81,7 @@ class Subscription(InternalSubscription):
             params.MaxNotificationsPerPublish,
             params.Priority,
         )
-        if self._timer is not None:
-            self._timer.cancel()
-            self._next = asyncio.get_running_loop().time()
-            self._wait()
+        self.beat.restart()
         return ua.ModifySubscriptionResult(machine.publishing_ms, machine.lifetime_count, machine.keep_alive_count)
 
     # --- the publishing timer and the requests ---
@@ -140,14 +93,13 @@ class Subscription(InternalSubscription):
         self.items.sample(self._service.face.now_ns())
         self.monitored_item_srv.sample(self._service.face.now_ns())
         self._act(self.machine.timer(queued=self.outlet.queued(), available=self.available()))
-        if self._timer is not None:
-            self._wait()
+        if self.beat.running:
+            self.beat.go_on(self._rest_s())
 
-    def _wait(self) -> None:
-        loop = asyncio.get_running_loop()
-        period = self.machine.publishing_ms / 1000.0
-        self._next = max(self._next + period, loop.time())  # a late timer is not made up for by a burst
-        self._timer = loop.call_at(self._next, self._expired)
+    def _rest_s(self) -> float:
+        """How long only something queued needs the timer, of which `beat` is told."""
+        alone = not self.items.polled() and not self.monitored_item_srv.polled()
+        return self.outlet.lasting_s() if alone and self.machine.publishing_enabled and not self.items.ready() else 0.0
 
     def requested(self) -> None:
         """A Publish request came for this late subscription."""
@@ -306,6 +258,7 @@ class Publishing(SubscriptionService):
         found = self.find(subscription_id, session_id)
         if found is None:
             return status_code(ua.StatusCodes.BadSubscriptionIdInvalid)
+        found.beat.wake()
         found.machine.publishing_enabled = enabled
         found.counts["enable" if enabled else "disable"] += 1
         found.machine.used()
@@ -340,7 +293,14 @@ class Publishing(SubscriptionService):
     def rebind(self, session_id: ua.NodeId, outlet: Outlet) -> None:
         """The session goes on over another connection (Part 4, 6.7)."""
         for subscription in self.of(session_id):
+            subscription.beat.wake()
             subscription.outlet = outlet
+
+    def ran_out(self, outlet: Outlet) -> None:
+        """No Publish request waits there any more: what counts on it counts otherwise from now on."""
+        for subscription in self.subscriptions.values():
+            if subscription.outlet is outlet:
+                subscription.beat.wake()
 
     def expire(self, subscription: Subscription) -> None:
         """Row 27: nobody asked for too long."""
@@ -360,6 +320,7 @@ class Publishing(SubscriptionService):
         """
         mine = self.of(session_id)
         for subscription in mine:
+            subscription.beat.wake()
             if subscription.owner.leaves:
                 subscription.outlet = Nowhere()
         left = [number for number, subscription in self.subscriptions.items() if isinstance(subscription.outlet, Nowhere)]
@@ -372,6 +333,7 @@ class Publishing(SubscriptionService):
         before, waiting = subscription.session_id, subscription.outlet
         self._farewell(subscription, ua.StatusCodes.GoodSubscriptionTransferred)
         subscription.counts["transferred"] += 1
+        subscription.beat.wake()
         subscription.session_id, subscription.owner, subscription.outlet = session_id, owner, outlet
         while before in self._farewells and waiting.queued():
             self.serve(before, waiting)

@@ -17,8 +17,8 @@ from gateway.wire.opcua.diagnostics import Calls
 from gateway.wire.opcua.guards import finite
 from gateway.wire.opcua.historian import HistoryPoints
 from gateway.wire.opcua.nodes import OURS
+from gateway.wire.opcua.outlet import Nowhere, Outlet
 from gateway.wire.opcua.pace import Pace
-from gateway.wire.opcua.publishing import Nowhere, Outlet
 from gateway.wire.opcua.terms import node_id, now, status_code
 from gateway.wire.opcua.transfer import Owner, may_take
 from gateway.wire.opcua.views import Points
@@ -230,6 +230,7 @@ class Session(InternalSession):
         found = self.subscription_service.find(subscription_id, self.session_id)
         if found is None:
             raise ServiceError(ua.StatusCodes.BadSubscriptionIdInvalid)
+        found.beat.wake()
         found.machine.used()
         return found
 
