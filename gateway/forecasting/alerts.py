@@ -1,27 +1,33 @@
 """Predicted limits in the daemon: each new outlook becomes conditions of the engine, and what became of them is kept and told."""
 
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 from uuid import uuid4
 
 import numpy as np
+import numpy.typing as npt
 
 from gateway.contracts import Figure, Memory, TwinView
 from gateway.model.alarm import VALUE_LIMITS, AlarmRule, Change, Condition, Limit, Transition, predicted
 from gateway.model.event import Category, Event
-from gateway.model.forecast import Alert, Outlook, Prediction
+from gateway.model.forecast import Alert, Outlook, Prediction, Predictions
 from gateway.model.quality import BAD
 from gateway.model.update import TwinUpdate
 from gateway.operations.door import Commanded
 from gateway.settings import Site
 from gateway.simulation.forecast.alerting import Alerting, Manner
-from gateway.simulation.forecast.verification import Verification
+from gateway.simulation.forecast.verification import SUMS, Verification
 
 MEMORY: Final = "predicted_limits"
-SAVED_NS: Final = 300_000_000_000  # scores are saved so often, alerts and verdicts at once
+_VERDICTS, _SCORES = "verdicts", "scores"  # keys in it
+SAVED_NS: Final = 300_000_000_000  # the scores of probabilities are saved so often, alerts and verdicts at once
 _WITHIN: Final = {Limit.HIHI: Limit.HI, Limit.LOLO: Limit.LO}
 _MUTED_LEVEL: Final = 250
+TURNED: Final = 100  # conditions that begin or end with one forecast at most: the rest follows with the next ones, for the loop's sake
+TOLD: Final = 300  # and of those that go on, so many are told anew
+Places = npt.NDArray[np.intp]
 
 
 class Foretold(Protocol):
@@ -59,7 +65,7 @@ class Alerts:
         self._engine, self._site, self._memory, self._commanded = engine, site, memory, commanded
         self._publish, self._now_ns = publish, now_ns
         self._of: Site | None = None
-        self._saved_ns, self._changed = 0, False
+        self._scored_ns, self._changed = now_ns(), False
         self._begin((), None)
 
     def _begin(self, rules: Sequence[AlarmRule], site: Site | None) -> None:
@@ -67,9 +73,10 @@ class Alerts:
         forecast = None if site is None else site.forecast
         self.rules, self.names = tuple(rules), tuple(rule.condition for rule in rules)
         self._row = {(rule.tag_id, rule.subject): row for row, rule in enumerate(rules)}
+        self._laid: tuple[npt.NDArray[np.int64], tuple[tuple[str, ...], ...], Places] | None = None  # _places, and of what
         self._tag_id = np.array([rule.tag_id for rule in rules], np.intp)
         self._there, self._blind = np.zeros(len(rules), bool), np.zeros(len(rules), bool)
-        self._shown = np.zeros(len(rules), bool)
+        self._shown, self._next = np.zeros(len(rules), bool), 0
         within_ns, manner, floor, count = np.zeros(len(rules), np.int64), Manner(), 0.0, 10
         if site is not None and forecast is not None:
             rule = forecast.alert
@@ -79,13 +86,18 @@ class Alerts:
             within_ns[:] = [horizon_ns + delay.get((one.tag_id, one.subject), 0) for one in rules]
         self.alerting = Alerting.of(len(rules), manner)
         self.verification = Verification(within_ns, self._now_ns(), floor=floor, count=count)
-        if kept := self._memory.get(MEMORY):
-            self._restore(json.loads(kept))
-
-    def _restore(self, kept: Mapping[str, Any]) -> None:
-        self.verification.restore(kept, self.names)
-        stands = frozenset(kept["stands"])
-        self.alerting.stands[:] = [name in stands for name in self.names]
+        if kept := self._memory.get(_VERDICTS):
+            verdicts = json.loads(kept)
+            self.verification.restore(verdicts, self.names)
+            stands = frozenset(verdicts["stands"])
+            self.alerting.stands[:] = [name in stands for name in self.names]
+        if kept := self._memory.get(_SCORES):
+            head, columns = kept.split("\n")
+            words = head.split("\t")
+            sums = np.frombuffer(b64decode(columns), "<f8").reshape(len(SUMS), len(words))
+            there = {name: at for at, name in enumerate(words)}
+            row = np.array([there.get(name, -1) for name in self.names], np.intp)
+            self.verification.add(np.where(row >= 0, sums[:, row], 0.0))
 
     def _follow(self) -> None:
         """Another configuration, or the first: rows of its own where it foretells something else."""
@@ -95,7 +107,8 @@ class Alerts:
         self._of, rules = site, rules_of(site)
         if before is None or rules != self.rules or site.forecast != before.forecast or site.rules != before.rules:
             if self.rules:
-                self._save(self._now_ns())
+                self._save()
+                self._save_scores(self._now_ns())
             self._begin(rules, site)
             self._seed()
 
@@ -115,37 +128,46 @@ class Alerts:
         self._follow()
         if not self.rules:
             return
-        now_ns, told = self._now_ns(), self._predictions(outlook)
+        now_ns, told, place = self._now_ns(), outlook.predictions, self._places(outlook)
+        known = place >= 0
         probability, median_s = (np.full(len(self.rules), np.nan) for _ in range(2))
-        for row, prediction in told.items():
-            probability[row], median_s[row] = prediction.probability, prediction.median_s
+        probability[known], median_s[known] = told.probability.ravel()[place[known]], told.median_s.ravel()[place[known]]
         unknown = self._blind | (self._engine.view.status[self._tag_id] >= np.uint32(BAD))
         probability[unknown] = np.nan
-        self.verification.void(np.flatnonzero(unknown).tolist())
+        self.verification.void(unknown)
         begins, ends = self.alerting.issue(probability, median_s, self._there)
         stands = self.alerting.stands
         turned = self.verification.issue(now_ns, np.where(self._there, np.nan, probability), stands, begins)
-        self._tell(told, now_ns)
+        self._tell(told, place, now_ns)
         self._say(turned, now_ns)
-        if self._changed or turned or begins.any() or ends.any() or now_ns - self._saved_ns >= SAVED_NS:
-            self._save(now_ns)
+        if self._changed or turned or begins.any() or ends.any():
+            self._save()
+        if now_ns - self._scored_ns >= SAVED_NS:
+            self._save_scores(now_ns)
 
-    def _predictions(self, outlook: Outlook) -> dict[int, Prediction]:
-        """The newest prediction by row."""
-        found: dict[int, Prediction] = {}
-        for tag_id, predictions in zip(outlook.tag_id.tolist(), outlook.predictions, strict=True):
-            for prediction in predictions:
-                row = self._row.get((tag_id, prediction.limit))
-                if row is not None:
-                    found[row] = prediction
-        return found
+    def _places(self, outlook: Outlook) -> Places:
+        """(rows,) where in the outlook's columns each row stands, -1 where it does not; the same as long as the outlooks' rows are."""
+        words = outlook.predictions.words
+        if self._laid is None or self._laid[0] is not outlook.tag_id or self._laid[1] is not words:
+            width, found = outlook.predictions.probability.shape[1], np.full(len(self.rules), -1, np.intp)
+            for at, (tag_id, limits) in enumerate(zip(outlook.tag_id.tolist(), words, strict=True)):
+                for column, word in enumerate(limits):
+                    if (row := self._row.get((tag_id, word))) is not None:
+                        found[row] = at * width + column
+            self._laid = outlook.tag_id, words, found
+        return self._laid[2]
 
-    def _tell(self, told: Mapping[int, Prediction], now_ns: int) -> None:
+    def _tell(self, told: Predictions, place: Places, now_ns: int) -> None:
         """The conditions of what is to stand, and of what stood."""
         show = self.alerting.stands & ~self.verification.muted & ~self._there
-        rows = np.flatnonzero(show | self._shown).tolist()
-        self._shown = show
-        alerts = [Alert(self.names[row], bool(show[row]), told.get(row) or self._nothing(row, now_ns)) for row in rows]
+        turn, stay = np.flatnonzero(show != self._shown)[:TURNED], np.flatnonzero(show & self._shown)
+        rows = [*turn.tolist(), *np.roll(stay, -self._next)[:TOLD].tolist()]
+        self._next = (self._next + TOLD) % stay.size if stay.size > TOLD else 0
+        self._shown[turn], width = show[turn], told.probability.shape[1]
+        alerts = [
+            Alert(self.names[row], bool(show[row]), told.one(*divmod(at, width)) if at >= 0 else self._nothing(row, now_ns))
+            for row, at in zip(rows, place[np.array(rows, np.intp)].tolist(), strict=True)
+        ]
         if alerts:
             update = self._engine.foretell(alerts, now_ns)
             self._commanded("foretell", update, alerts=[[one.condition, one.stands, one.prediction.row()] for one in alerts])
@@ -179,7 +201,7 @@ class Alerts:
     def rebase(self, delta_ns: int) -> None:
         """The wall clock was set."""
         self.verification.shift(delta_ns)
-        self._saved_ns += delta_ns
+        self._scored_ns += delta_ns
 
     def _say(self, turned: Iterable[int], now_ns: int) -> None:
         """A class that was muted, or is told again."""
@@ -190,10 +212,15 @@ class Alerts:
             details = {"tag": rule.tag, "predicts": rule.subject, "muted": muted, **self.verification.row(row, now_ns)}
             self._publish(Event(str(uuid4()), now_ns, Category.PROCESS, _MUTED_LEVEL, rule.tag, f"{name}, {share}", details))
 
-    def _save(self, now_ns: int) -> None:
-        self._saved_ns, self._changed = now_ns, False
-        stands = [name for name, there in zip(self.names, self.alerting.stands.tolist(), strict=True) if there]
-        self._memory.put(MEMORY, json.dumps(self.verification.state(self.names) | {"stands": stands}))
+    def _save(self) -> None:
+        self._changed = False
+        stands = [self.names[row] for row in np.flatnonzero(self.alerting.stands).tolist()]
+        self._memory.put(_VERDICTS, json.dumps(self.verification.state(self.names) | {"stands": stands}))
+
+    def _save_scores(self, now_ns: int) -> None:
+        """Names in a line, then float64 columns as base64: thousands of limits cost no turn of the loop."""
+        self._scored_ns = now_ns
+        self._memory.put(_SCORES, "\t".join(self.names) + "\n" + b64encode(self.verification.sums().astype("<f8").tobytes()).decode())
 
     # --- what comes of it ------------------------------------------------------------------------------------------------------------
 
@@ -237,6 +264,8 @@ class Alerts:
                 yield "edgetwin_predicted_limit_lead_seconds", labels, one["lead_s"], "gauge"
             if one["brier_skill"] is not None:
                 yield "edgetwin_predicted_limit_brier_skill", labels, one["brier_skill"], "gauge"
+            if one["reliability_slope"] is not None:
+                yield "edgetwin_predicted_limit_reliability_slope", labels, one["reliability_slope"], "gauge"
 
 
 _COUNTS: Final = {"Hits": "hits", "FalseAlarms": "false", "Foreseen": "foreseen", "Missed": "missed", "Muted": "muted"}
@@ -247,6 +276,7 @@ _SHARES: Final = {
     "MedianLeadTime": "lead_s",
     "BrierScore": "brier",
     "BrierSkill": "brier_skill",
+    "ReliabilitySlope": "reliability_slope",
 }
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gateway.forecasting.plan import Plan
-from gateway.model.forecast import QUANTILES, Outlook, Prediction, Scores
+from gateway.model.forecast import QUANTILES, Outlook, Predictions, Scores
 from gateway.store.forecasts import Issues
 from gateway.work import Column, JobResult
 
@@ -42,14 +42,6 @@ def issues_of(plan: Plan, at_ns: int, result: JobResult) -> Issues:
     return Issues(np.array([at_ns], np.int64), ids, horizon_s, result.values["lead_knot"], mean[None], half[None])
 
 
-def _predictions(plan: Plan, part: Mapping[str, Column], at_ns: int, model: str) -> tuple[tuple[Prediction, ...], ...]:
-    columns = (plan.passable.threshold, *(part[name] for name in ("probability", "early_s", "median_s", "late_s")))
-    rows = zip(plan.passable.words, *(column.tolist() for column in columns), strict=True)
-    return tuple(
-        tuple(
-            Prediction(word, threshold, probability, early_s, median_s, late_s, at_ns, model)
-            for word, threshold, probability, early_s, median_s, late_s in zip(words, *limits, strict=False)
-            if probability == probability  # a tag of which nothing was heard has none  # noqa: PLR0124  NaN
-        )
-        for words, *limits in rows
-    )
+def _predictions(plan: Plan, part: Mapping[str, Column], at_ns: int, model: str) -> Predictions:
+    columns = (np.asarray(part[name], np.float64) for name in ("probability", "early_s", "median_s", "late_s"))
+    return Predictions(at_ns, model, plan.passable.words, plan.passable.threshold, *columns)

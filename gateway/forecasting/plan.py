@@ -26,34 +26,37 @@ class Passable:
     words: tuple[tuple[str, ...], ...]
     threshold: Floats
     upper: Mask
+    delay_s: Floats
 
     @classmethod
     def of(cls, tags: tuple[Tag, ...], rules: tuple[AlarmRule, ...]) -> Self:
         """HIHI, HI, LO and LOLO of the rules, and the levels of those that have several."""
-        own: dict[int, list[tuple[Limit, float]]] = {tag.tag_id: [] for tag in tags}
+        own: dict[int, list[tuple[Limit, float, float]]] = {tag.tag_id: [] for tag in tags}
         for rule in rules:
             levels = [(level.limit, level.threshold) for level in rule.levels] or [(rule.limit, rule.threshold)]
-            own.get(rule.tag_id, []).extend(pair for pair in levels if pair[0] in _UPPER)
+            own.get(rule.tag_id, []).extend((*pair, rule.on_delay_ns / 1e9) for pair in levels if pair[0] in _UPPER)
         width = max((len(pairs) for pairs in own.values()), default=0)
-        threshold, upper = np.full((len(tags), width), np.nan), np.zeros((len(tags), width), bool)
-        for row, pairs in enumerate(own.values()):
-            threshold[row, : len(pairs)] = [at for _, at in pairs]
-            upper[row, : len(pairs)] = [_UPPER[limit] for limit, _ in pairs]
-        return cls(tuple(tuple(limit.value for limit, _ in pairs) for pairs in own.values()), threshold, upper)
+        threshold, delay_s = np.full((len(tags), width), np.nan), np.zeros((len(tags), width))
+        upper = np.zeros((len(tags), width), bool)
+        for row, found in enumerate(own.values()):
+            threshold[row, : len(found)] = [at for _, at, _ in found]
+            upper[row, : len(found)] = [_UPPER[limit] for limit, _, _ in found]
+            delay_s[row, : len(found)] = [waits for *_, waits in found]
+        words = tuple(tuple(limit.value for limit, *_ in found) for found in own.values())
+        return cls(words, threshold, upper, delay_s)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One site's forecasts. models: those whose output is forecast; inputs: the tags that they name.
 
-    roll: a word that changes with all that a roll is made of; scan_s (tags,): how often a tag is looked at.
+    roll: a word that changes with all that a roll is made of.
     """
 
     rule: Forecast
     tags: tuple[Tag, ...]
     tag_id: npt.NDArray[np.int64]
     passable: Passable
-    scan_s: Floats
     models: tuple[ProcessModel, ...]
     inputs: tuple[Tag, ...]
     roll: str
@@ -74,7 +77,6 @@ class Plan:
             tags,
             np.array([tag.tag_id for tag in tags], np.int64),
             Passable.of(tags, site.rules),
-            np.array([min(tag.sampling_interval_ns / 1e9, rule.step) for tag in tags]),
             models,
             tuple(site.tags[site.tags.index[name]] for name in inputs),
             hashlib.sha256(repr((words, models)).encode()).hexdigest()[:16],
@@ -121,5 +123,12 @@ class Plan:
             "file": file,
             "save": save,
         }
-        arrays = {"steady_ns": steady_ns, "y": y, "good": good, "limits": limits.threshold, "upper": limits.upper, "scan_s": self.scan_s}
+        arrays = {
+            "steady_ns": steady_ns,
+            "y": y,
+            "good": good,
+            "limits": limits.threshold,
+            "upper": limits.upper,
+            "delay_s": limits.delay_s,
+        }
         return args, arrays

@@ -15,10 +15,12 @@ import numpy.typing as npt
 from gateway.jobs.table import Impossible
 from gateway.model.forecast import P95, Crossing, Scores
 from gateway.model.process import ProcessModel
+from gateway.simulation.forecast.crossing import times
 from gateway.simulation.forecast.drift import DRIFT, Drift
 from gateway.simulation.forecast.forecaster import Array, Forecaster, Mask
 from gateway.simulation.forecast.keep import Unfit, restore, saved
 from gateway.simulation.forecast.modelled import Modelled, fed
+from gateway.simulation.forecast.reliability import Reliability
 from gateway.simulation.forecast.rolling import Rolling, forecasters, knots
 from gateway.simulation.process.model import ModelError
 from gateway.store import statefile
@@ -37,6 +39,7 @@ class _Roll:
     tags: tuple[str, ...]
     rolling: Rolling
     drift: Drift
+    reliability: Reliability
     origin_ns: int
     feeds: npt.NDArray[np.intp]
 
@@ -47,6 +50,24 @@ class _Roll:
             self.rolling.drive(np.where(good[n:], y[n:], np.nan), self.feeds)
         self.rolling.step(now_s, y[:n], good[:n])
         self.drift.step(now_s, y[:n], good[:n])
+        self.reliability.step(now_s, y[:n], good[:n])
+
+    def saved(self) -> dict[str, npt.NDArray[Any]]:
+        """All that was learned, as arrays."""
+        beside = [(f"{word}.{name}", part) for word, one in self._beside() for name, part in one.saved().items()]
+        return saved(self.rolling) | dict(beside)
+
+    def restore(self, kept: Mapping[str, npt.NDArray[Any]], row: list[int], models: list[str]) -> None:
+        """As keep.restore. Raises Unfit."""
+        restore(self.rolling, kept, row, models)
+        new = np.flatnonzero(np.array(row) >= 0)
+        for word, one in self._beside():
+            parts = {key.removeprefix(f"{word}."): part for key, part in kept.items() if key.startswith(f"{word}.")}
+            if parts:
+                one.restore(parts, np.array(row, np.intp)[new], new)
+
+    def _beside(self) -> tuple[tuple[str, Drift | Reliability], ...]:
+        return ("drift", self.drift), ("reliability", self.reliability)
 
     def words(self, at_ns: int) -> dict[str, Any]:
         return {"tags": list(self.tags), "models": list(self.rolling.names), "at_ns": at_ns}
@@ -56,7 +77,8 @@ _kept: dict[str, _Roll] = {}  # by the file in which it is saved: one
 
 
 def forecast(args: Mapping[str, Any], arrays: Mapping[str, Column], _generator: np.random.Generator, _progress: Progress) -> Found:
-    """Samples of all tags by step: arrays steady_ns (m,), y and good (m, tags), limits and upper (tags, l), scan_s (tags,).
+    """Samples of all tags by step: arrays steady_ns (m,), y and good (m, tags), limits and upper (tags, l), delay_s (tags, l): how
+    long a value must stay beyond a limit.
 
     y and good may have more columns: the inputs of the models.
 
@@ -69,18 +91,20 @@ def forecast(args: Mapping[str, Any], arrays: Mapping[str, Column], _generator: 
     steady_ns = np.asarray(arrays["steady_ns"], np.int64)
     roll, began = _kept.get(args["file"]), ""
     if roll is None or roll.token != args["roll"]:
-        roll, began = _begun(args, steady_ns, roll)
+        roll, began = _begun(args, arrays, roll)
         _kept[args["file"]] = roll
+    roll.reliability = roll.reliability.follow(*_limits(arrays))
     for row, at_ns in enumerate(steady_ns.tolist()):
         roll.step(at_ns, np.asarray(arrays["y"][row], np.float64), np.asarray(arrays["good"][row], bool))
     if args["save"]:
-        statefile.write(Path(args["file"]), roll.words(args["at_ns"]), saved(roll.rolling))
+        statefile.write(Path(args["file"]), roll.words(args["at_ns"]), roll.saved())
     values, found = _outlook(roll, args, arrays)
     return values | {"began": began}, found
 
 
-def _begun(args: Mapping[str, Any], steady_ns: npt.NDArray[np.int64], before: _Roll | None) -> tuple[_Roll, str]:
+def _begun(args: Mapping[str, Any], arrays: Mapping[str, Column], before: _Roll | None) -> tuple[_Roll, str]:
     """(the roll that these arguments ask for, with what is known already; what became of that, in words)."""
+    steady_ns = np.asarray(arrays["steady_ns"], np.int64)
     if not steady_ns.size:
         raise Impossible("no roll without a sample")
     tags, lead_s = tuple(args["tags"]), args["lead"] * args["step_s"]
@@ -94,12 +118,12 @@ def _begun(args: Mapping[str, Any], steady_ns: npt.NDArray[np.int64], before: _R
     members += [] if modelled is None else [modelled]
     rolling = Rolling.of(len(tags), args["horizon_s"], args["step_s"], every_s=args["every_s"], lead_s=lead_s, members=members)
     drift = Drift.of(len(tags), args["horizon_s"], args["step_s"])
-    roll = _Roll(args["roll"], tags, rolling, drift, int(steady_ns[0]), feeds)
+    roll = _Roll(args["roll"], tags, rolling, drift, Reliability.of(args["horizon_s"], *_limits(arrays)), int(steady_ns[0]), feeds)
     try:
-        words, kept = (before.words(0), saved(before.rolling)) if before is not None else statefile.read(Path(args["file"]))
+        words, kept = (before.words(0), before.saved()) if before is not None else statefile.read(Path(args["file"]))
         there = {name: row for row, name in enumerate(words["tags"])}
         row = [there.get(name, there.get(was, -1)) for name, was in zip(tags, args["was"], strict=True)]
-        restore(rolling, kept, row, words["models"])
+        roll.restore(kept, row, words["models"])
     except FileNotFoundError:
         return roll, "it begins anew: nothing was kept"
     except (Unfit, DamagedBlock, OSError) as fault:
@@ -116,8 +140,9 @@ def _begun(args: Mapping[str, Any], steady_ns: npt.NDArray[np.int64], before: _R
 def _outlook(roll: _Roll, args: Mapping[str, Any], arrays: Mapping[str, Column]) -> Found:
     rolling = roll.rolling
     ahead = rolling.forecast(args["at_ns"])
-    limits, upper = np.asarray(arrays["limits"], np.float64), np.asarray(arrays["upper"], bool)
-    crossing = roll.drift.crossing(rolling.last, limits, upper=upper)
+    limits, upper, _ = _limits(arrays)
+    chance, time_s, passed = roll.drift.chances(rolling.last, limits, upper=upper)
+    crossing = times(roll.reliability.told(chance, time_s), time_s, passed)
     silent = rolling.age_s > args["horizon_s"]  # nothing was heard of it for longer than is looked ahead
     mean, half = (np.asarray(part, np.float32) for part in (ahead.mean, ahead.quantiles[P95] - ahead.mean))
     mean[silent], half[silent] = np.nan, np.nan
@@ -133,6 +158,10 @@ def _outlook(roll: _Roll, args: Mapping[str, Any], arrays: Mapping[str, Column])
         **_scored(rolling.scores()),
     }
     return {"models": list(rolling.names), "of_limits": DRIFT, "lead_knot": lead}, found
+
+
+def _limits(arrays: Mapping[str, Column]) -> tuple[Array, Mask, Array]:
+    return np.asarray(arrays["limits"], np.float64), np.asarray(arrays["upper"], bool), np.asarray(arrays["delay_s"], np.float64)
 
 
 def _passages(crossing: Crossing, silent: Mask) -> dict[str, Array]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,6 +132,58 @@ class Prediction:
         return replace(self, issued_ns=self.issued_ns + delta_ns)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions(Sequence[tuple[Prediction, ...]]):
+    """The limits of n tags as one forecast sees them, in columns; as a sequence, each tag's Predictions, made when they are asked for.
+
+    words      (n,) which limits each tag has, in the order of its columns
+    threshold, probability, early_s, median_s, late_s   (n, most limits of one tag), as in Prediction; NaN where a tag has fewer, and
+                                                        a probability of NaN where nothing was heard of the tag
+    """
+
+    issued_ns: int
+    model: str
+    words: tuple[tuple[str, ...], ...]
+    threshold: Floats
+    probability: Floats
+    early_s: Floats
+    median_s: Floats
+    late_s: Floats
+
+    @classmethod
+    def of(cls, each: Sequence[Sequence[Prediction]]) -> Self:
+        """From Predictions of one forecast, tag by tag."""
+        width = max(map(len, each), default=0)
+        columns = [np.full((len(each), width), np.nan) for _ in range(5)]
+        for row, predictions in enumerate(each):
+            for place, one in enumerate(predictions):
+                told = (one.threshold, one.probability, one.early_s, one.median_s, one.late_s)
+                for column, value in zip(columns, told, strict=True):
+                    column[row, place] = value
+        first = next((one for predictions in each for one in predictions), None)
+        words = tuple(tuple(one.limit for one in predictions) for predictions in each)
+        return cls(0 if first is None else first.issued_ns, "" if first is None else first.model, words, *columns)
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @overload
+    def __getitem__(self, row: int) -> tuple[Prediction, ...]: ...
+    @overload
+    def __getitem__(self, row: slice) -> tuple[tuple[Prediction, ...], ...]: ...
+    def __getitem__(self, row: int | slice) -> tuple[Prediction, ...] | tuple[tuple[Prediction, ...], ...]:
+        if isinstance(row, slice):
+            return tuple(self[one] for one in range(*row.indices(len(self))))
+        places = range(len(self.words[row]))
+        return tuple(self.one(row, place) for place in places if not math.isnan(self.probability.item(row, place)))
+
+    def one(self, row: int, place: int) -> Prediction:
+        """Of a tag's row and column."""
+        columns = (self.threshold, self.probability, self.early_s, self.median_s, self.late_s)
+        threshold, probability, early_s, median_s, late_s = (column.item(row, place) for column in columns)
+        return Prediction(self.words[row][place], threshold, probability, early_s, median_s, late_s, self.issued_ns, self.model)
+
+
 @dataclass(frozen=True, slots=True)
 class Alert:
     """What is to be said of one predicted limit: whether its condition stands, and on which prediction."""
@@ -151,7 +203,7 @@ class Outlook:
     model          (n,) name of the model that speaks at the lead
     skill          (n,) 1 - CRPS / CRPS of persistence at the lead, over the forecasts that came due; NaN before the first
     scored         n, crps, mase, coverage at the lead, (n,) each: of the forecasts that came due; NaN before the first
-    predictions    (n,) one Prediction for each limit of the tag's alarm rules
+    predictions    (n,) the limits of each tag's alarm rules
     """
 
     at_ns: int
@@ -163,7 +215,7 @@ class Outlook:
     p95: Floats
     model: tuple[str, ...]
     skill: Floats
-    predictions: tuple[tuple[Prediction, ...], ...]
+    predictions: Predictions
     scored: Mapping[str, Floats] = field(default_factory=dict)
 
     def row_of(self, tag_id: int) -> int:

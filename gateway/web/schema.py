@@ -141,6 +141,7 @@ class LimitVerdicts(Shape):
     brier: float | None
     brier_climatology: float | None
     brier_skill: float | None = Field(description="1 - brier / brier_climatology")
+    reliability_slope: float | None = Field(description="of outcomes on probabilities: 1 where these mean what they say")
     scored: int
     muted: bool
 
@@ -163,6 +164,7 @@ class Verification(Shape):
     brier: float | None
     brier_climatology: float | None
     brier_skill: float | None
+    reliability_slope: float | None
     scored: int
     muted: int
     limits: list[LimitVerdicts]

@@ -9,7 +9,7 @@ import pytest
 from gateway.launch import running
 from gateway.model.command import Caller, Command
 from gateway.model.event import Category
-from gateway.model.forecast import Outlook, Prediction
+from gateway.model.forecast import Outlook, Prediction, Predictions
 from gateway.replay import replay
 from support.ports import free_port
 from support.waiting import eventually
@@ -24,9 +24,9 @@ alarms:
   - {tag: line.p, hi: 40}
 forecast:
   tags: [line.t]
-  horizon: 10min
+  horizon: 1h
   every: 1h
-  step: 10s
+  step: 1h
   alert: {issues: 1, count: 2}
 """
 HI = "line.t/Forecast/HI"
@@ -37,7 +37,7 @@ def site(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     path = tmp_path / "site.yaml"
     head = f"version: 1\ngateway: {{name: t{free_port()}, data_dir: {tmp_path / 'data'}}}\nweb: {{port: {free_port()}}}\n"
-    path.write_text(head + SITE.replace("every: 1h", "every: 10min"))
+    path.write_text(head + SITE)
     return path
 
 
@@ -58,7 +58,7 @@ def foretell(gateway, probability, median_s=300.0, limit="HI"):
     told = Prediction(limit, 25.0, probability, median_s / 2, median_s, float("nan"), at_ns, "trend")
     flat = np.full((1, 60), 22.0)
     tag_id = np.array([gateway.engine.view.tags.index["line.t"]])
-    gateway.alerts.issued(Outlook(at_ns, 10**10, 60, tag_id, flat, flat, flat, ("trend",), np.zeros(1), ((told,),)))
+    gateway.alerts.issued(Outlook(at_ns, 10**10, 60, tag_id, flat, flat, flat, ("trend",), np.zeros(1), Predictions.of([[told]])))
 
 
 def limits(gateway):
@@ -104,7 +104,7 @@ async def test_hits_misses_and_false_alarms_are_told_and_survive_a_restart(site)
         assert not gateway.engine.condition(HI).active
         hi = limits(gateway)[HI]
         assert (hi["hits"], hi["foreseen"], hi["precision"], hi["recall"]) == (1, 1, 1.0, 1.0)
-        gateway.alerts.rebase(-700 * 10**9)  # its claim is older than the horizon now
+        gateway.alerts.rebase(-3700 * 10**9)  # its claim is older than the horizon now
         foretell(gateway, 0.1)
         assert (limits(gateway)[HI]["false"], limits(gateway)[HI]["precision"]) == (1, 0.5)
         assert {name for name, *_ in gateway.report.metrics()} >= {"edgetwin_predicted_limit_verdicts_total"}
@@ -115,7 +115,7 @@ async def test_a_class_that_is_wrong_too_often_mutes_itself_says_so_and_earns_it
         for _ in range(2):
             foretell(gateway, 0.9)
             foretell(gateway, 0.1)
-            gateway.alerts.rebase(-700 * 10**9)
+            gateway.alerts.rebase(-3700 * 10**9)
         foretell(gateway, 0.1)
         assert limits(gateway)[HI]["muted"]
         assert gateway.report.figures()["Gateway/PredictedLimits"]["MutedLimits"] == HI
@@ -137,7 +137,7 @@ async def test_a_tag_that_is_bad_has_no_alert_and_its_claim_counts_for_nothing(s
         gateway.engine.twin.status[gateway.engine.view.tags.index["line.t"]] = 0x80000000
         foretell(gateway, 0.9)
         assert not gateway.engine.condition(HI).active
-        gateway.alerts.rebase(-700 * 10**9)
+        gateway.alerts.rebase(-3700 * 10**9)
         foretell(gateway, 0.9)
         assert limits(gateway) == {}
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.simulation.forecast.alerting import Alerting, Manner
+from gateway.simulation.forecast.crossing import times
 from gateway.simulation.forecast.drift import Drift
 from gateway.simulation.forecast.verification import Verification
 
@@ -87,7 +88,7 @@ def test_an_alert_whose_time_is_over_was_false_and_one_that_stands_says_so_again
 def test_what_cannot_be_judged_counts_for_nothing():
     judge = Judge()
     judge.issue(0, stands=True)
-    judge.verification.void([0])
+    judge.verification.void(np.array([True]))
     judge.issue(500)
     assert judge.told("alerts", "missed", "scored", "precision") == (0, 0, 0, None)
 
@@ -164,7 +165,7 @@ def drift_of(y, limit=10.0, *, upper=True, horizon_s=300.0):
     for at_s, value in enumerate(y.tolist()):
         drift.step(float(at_s), np.array([value]), np.array([not np.isnan(value)]))
     last = y[~np.isnan(y)][-1:]
-    found = drift.crossing(last, np.array([[limit]]), upper=np.array([[upper]]))
+    found = times(*drift.chances(last, np.array([[limit]]), upper=np.array([[upper]])))
     return found.probability.item(), found.median_s.item()
 
 
@@ -210,7 +211,7 @@ def test_a_row_per_tag_and_a_column_per_limit():
     for at_s in range(200):
         drift.step(float(at_s), np.array([0.02 * at_s, 5.0, NAN]), np.array([True, True, False]))
     limits = np.array([[5.0, 0.0, NAN], [6.0, 4.0, NAN], [1.0, NAN, NAN]])
-    found = drift.crossing(np.array([3.98, 5.0, NAN]), limits, upper=np.array([[True, False, True]] * 3))
+    found = times(*drift.chances(np.array([3.98, 5.0, NAN]), limits, upper=np.array([[True, False, True]] * 3)))
     assert found.probability.shape == (3, 3)
     assert found.probability[0, 0] > 0.95
     assert (found.probability[0, 1], found.probability[1, 0], found.probability[1, 1]) == pytest.approx((0, 0, 0), abs=1e-6)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gateway.model.forecast import Foretold, Outlook, Prediction
+from gateway.model.forecast import Foretold, Outlook, Prediction, Predictions
 
 SECOND = 1_000_000_000
 
@@ -64,7 +64,7 @@ def outlook(
     """medians: one row for each tag; the band is `half` wide on either side."""
     p50 = np.array(medians, np.float64)
     n = len(tag_id)
-    told = tuple(map(tuple, predictions)) if predictions is not None else ((),) * n
+    told = Predictions.of(predictions if predictions is not None else [()] * n)
     return Outlook(at_ns, step_ns, lead, np.array(tag_id, np.int64), p50 - half, p50, p50 + half, (model,) * n, np.full(n, skill), told)
 
 

@@ -8,15 +8,17 @@ line and its autocorrelation (Bayley and Hammersley 1946: n independent samples 
 Windows of several lengths are asked, and their probabilities averaged (linear opinion pool).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
 import numpy as np
+import numpy.typing as npt
 
-from gateway.model.forecast import Crossing
 from gateway.simulation.forecast import normal
-from gateway.simulation.forecast.crossing import times
 from gateway.simulation.forecast.forecaster import Array, Mask
+
+Rows = npt.NDArray[np.intp]
 
 DRIFT: Final = "drift"
 """Its name among models."""
@@ -66,8 +68,11 @@ class Drift:
         self.place = (self.place + 1) % BINS
         self.total, self.count = np.zeros(self.total.size), np.zeros(self.total.size)
 
-    def crossing(self, last: Array, limits: Array, *, upper: Mask) -> Crossing:
-        """First passage of limits (tags, m), NaN where there is none, upper (tags, m): from last (tags,) within the horizon."""
+    def chances(self, last: Array, limits: Array, *, upper: Mask) -> tuple[Array, Array, Mask]:
+        """First passage of limits (tags, m), NaN where there is none, upper (tags, m), from last (tags,).
+
+        (chance (tags, m, times) to have passed by then, time_s (times,) within the horizon, which are passed already), as crossing.times.
+        """
         time = np.unique(np.geomspace(self.horizon_s / 100, self.horizon_s, NODES))
         sign = np.where(upper, 1.0, -1.0)
         passed = sign * (limits - last[:, None]) <= 0
@@ -78,7 +83,20 @@ class Drift:
             chance += self._window(past[BINS - width :], sign, limits, time) / len(windows)
         chance = np.maximum.accumulate(chance, axis=2)
         chance[passed], chance[np.isnan(limits)] = 1.0, np.nan
-        return times(chance, time, passed)
+        return chance, time, passed
+
+    def saved(self) -> dict[str, Array]:
+        """What a restart needs."""
+        ends = np.array([self.bin_s, np.nan if self.ends_s is None else self.ends_s])
+        return {"bins": np.roll(self.bins, -self.place, axis=0), "total": self.total, "count": self.count, "ends_s": ends}
+
+    def restore(self, kept: Mapping[str, Array], old: Rows, row: Rows) -> None:
+        """Take up what was saved of tags (old) for these (row), by the same clock; bins of another length tell nothing."""
+        bin_s, ends_s = kept["ends_s"].tolist()
+        if bin_s != self.bin_s or np.isnan(ends_s):
+            return
+        self.ends_s, self.place = ends_s, 0
+        self.bins[:, row], self.total[row], self.count[row] = kept["bins"][:, old], kept["total"][old], kept["count"][old]
 
     def _window(self, past: Array, sign: Array, limits: Array, time: Array) -> Array:
         """(tags, m, nodes): what one window says; 0 for tags that it does not have whole enough: a short past tells little."""
