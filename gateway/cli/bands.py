@@ -20,7 +20,7 @@ AFTER_S: Final = 2.0  # before that nobody waits
 SHOWN: Final = 5  # instants of a table
 _FILES: Final = frozenset({".csv", ".parquet", ".json"})
 _PICTURES: Final = frozenset({".png", ".svg"})
-_COLUMNS: Final = ("mean", "sd", "p05", "p50", "p95")
+_COLUMNS: Final = ("mean", "half_width", "sd", "p05", "p50", "p95")
 _TENTHS: Final = 10
 
 
@@ -79,6 +79,41 @@ def told(report: Mapping[str, Any], units: Mapping[str, str]) -> None:
     if report["limits"]:
         show.line()
         limits(report["limits"])
+    if "measured" in report:
+        show.line()
+        _measured(report, units)
+    for name, one in report.get("sensitivity", {}).items():
+        show.line()
+        _sensitivity(name, one)
+
+
+def _measured(report: Mapping[str, Any], units: Mapping[str, str]) -> None:
+    """The run beside what was measured, and how well the models follow it where nothing is changed."""
+    rows = []
+    for name, one in report["measured"].items():
+        was = report.get("as_it_was", {}).get(name)
+        rows.append((
+            name, units.get(name, ""), _figure(one["measured"][-1]), _band(report["outputs"][name], -1), _figure(one["error"][-1]),
+            _figure(one["rmse"]), "-" if one["inside"] is None else f"{one['inside']:.0%}", show.age(one["left_s"]),
+            "-" if was is None or was["inside"] is None else f"{was['inside']:.0%}",
+        ))  # fmt: skip
+    head = ("tag", "unit", "measured", "simulated", "error", "rmse", "in band", "left after", "in band without change")
+    show.table(head, rows, right=range(2, len(head)))
+    show.line(f"from {report['asked']['at']} on; error is measured minus p50, at the end" if "asked" in report else "")
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _sensitivity(name: str, one: Mapping[str, Any]) -> None:
+    """Sobol's indices of one output, the largest first."""
+    rows = sorted(one["parameters"].items(), key=lambda pair: -pair[1]["total"])
+    shares = (
+        (parameter, f"{row['first']:.3f} +- {row['first_half_width']:.3f}", f"{row['total']:.3f} +- {row['total_half_width']:.3f}")
+        for parameter, row in rows
+    )
+    show.table((f"{name} comes from", "S1", "ST"), shares, right=(1, 2))
 
 
 def _band(one: Mapping[str, Any], k: int) -> str:
@@ -188,6 +223,9 @@ def _plot(reports: Mapping[str, Mapping[str, Any]], units: Mapping[str, str], pl
             frame.fill_between(
                 at, one["p05"], one["p95"], color=line.get_color(), alpha=0.2, linewidth=0, label=None if name else "5 to 95 %"
             )
+            if tag in report.get("measured", {}):
+                real = [float("nan") if value is None else value for value in report["measured"][tag]["measured"]]
+                frame.plot(at, real, color="black", linewidth=1, label="measured")
         for limit in (row for row in first["limits"] if row["tag"] == tag):
             frame.axhline(limit["threshold"], color="firebrick", linestyle="--", linewidth=1)
             frame.annotate(limit["limit"], (1, limit["threshold"]), xycoords=("axes fraction", "data"), color="firebrick", fontsize=8)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from gateway.cli import bands, daemon, offline, scenario, show, simulate
+from gateway.cli import asking, bands, daemon, offline, places, show, simulate
 from gateway.cli.failure import FAILED, WRONG, Failure
 from gateway.cli.options import AsJson, Name, Url
 
@@ -40,10 +40,10 @@ def calibrate(
 ) -> None:
     """Calibrate a model: its parameters with 95 % intervals, and how well it fits data that it has not seen."""
     bands.check(None, plot)
-    window_s = None if window is None else simulate.length("--window", window)
+    window_s = None if window is None else asking.length("--window", window)
     if window_s is not None and window_s <= 0:
         raise Failure(WRONG, f"--window {window}: is no time: write 90min, 24h")
-    step_s = None if step is None else simulate.length("--step", step)
+    step_s = None if step is None else asking.length("--step", step)
     if file is None:
         if config is not None or kind is not None or source is not None:
             raise Failure(WRONG, "--config, --kind and --input go with --file: a running gateway knows its models")
@@ -64,7 +64,7 @@ def _running(url: str | None, name: str | None, which: str, asked: Mapping[str, 
     gateway = daemon.find(url, name)
     models = {row["name"] for row in gateway.get("/tags", limit=10_000)["tags"]}
     args = {"tag" if which in models else "model": which, **{key: value for key, value in asked.items() if value is not None}}
-    done = scenario.place(url, name, None).run("calibration.run", args)
+    done = places.place(url, name, None).run("calibration.run", args)
     if done["state"] != "done":
         raise Failure(FAILED, f"{which} is not calibrated: {done['why']}")
     return dict(done["results"])

@@ -167,6 +167,8 @@ class Simulations:
         past = await begun(text_of(args, "at"), present.models, self._past, self._now_ns(), self._unavailable)
         present = replace(present, start=past.start)
         ask = _ask(replace(scenario, horizon_s=scenario.horizon_s or past.length_s), args)
+        if ask.horizon_s == past.length_s and ask.step_s > 0:  # nothing is known beyond it
+            ask = replace(ask, horizon_s=max(past.length_s // ask.step_s, 1.0) * ask.step_s)
         await asyncio.to_thread(_checked, present, [ask])  # before what was is laid out by step
         driven, measured = past.arrays(ask)
         extra |= {"at": instant.iso(past.at_ns), "driven": list(driven), "measured": list(measured)}

@@ -134,7 +134,7 @@ class Models:
     def _drawn(self, kind: Kind, name: str, path: str, node: Node, values: dict[str, float], varied: dict[str, str]) -> None:
         """One parameter that is drawn: `uniform(80s, 120s)`."""
         try:
-            found = of_text(node.text, seconds if name in kind.seconds else float)
+            found = of_text(node.text, _figure if name in kind.seconds else float)
             for value in (found.middle, *found.bounds):
                 if kind.own is None:
                     kind.make({name: value})
@@ -342,6 +342,13 @@ class Models:
 def _inner(fields: Fields, key: str) -> Fields:
     node = fields.get(key)
     return Fields(Node({}, fields.node.place) if node is None else node, fields.key(key), fields.faults)
+
+
+def _figure(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return seconds(text)
 
 
 def _is_duration(text: str) -> bool:

@@ -78,7 +78,8 @@ def checked(model: Model, start: Mapping[str, float], ask: Ask, ranges: Mapping[
     _sizes(model, ask)
     for name, change in ask.parameters.items():
         values = [change] if isinstance(change, int | float) else _course(model, name, change, ask.horizon_s)
-        finite({name: values}, "what is to be changed")
+        for value in values:
+            finite({name: value}, "what is to be changed")
         low, high = ranges.get(name, (-math.inf, math.inf))
         if beyond := [value for value in values if not low <= value <= high]:
             raise ModelError(f"{name} = {beyond[0]:g} is outside its range [{low:g}, {high:g}]")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 
 import pyarrow.parquet as pq
 import pytest
@@ -90,6 +91,18 @@ def test_the_same_seed_gives_the_same_bytes_in_two_processes(site):
         (("--step", "1ms", "--horizon", "365d"), "steps are too many"),
         (("--runs", "0"), "0 runs cannot be: 1 to 100000"),
         (("--uncertainty", "2"), "an uncertainty of 2 is none: 0 to 1"),
+        (("--set", "line.t=20@60s"), "line.t cannot change during a run: only inputs can, which are line.sp"),
+        (("--set", "line.sp=31@60s"), "line.sp = 31 is outside its range [18, 30]"),
+        (("--set", "line.sp=25@10min"), "the course of line.sp has a time outside the run"),
+        (("--set", "line.sp=25@soon"), "--set line.sp: 'soon' is not a duration"),
+        (("--vary", "hall.tau=uniform(1)"), "--vary hall.tau: 'uniform(1)' has 1 numbers: uniform(low, high)"),
+        (("--vary", "hall.tau=uniform(-1, 1)"), "hall.tau: parameter tau is 0.0 and must be positive"),
+        (("--vary", "hall.x=uniform(1, 2)"), "there is no tag or parameter in the models 'hall.x'"),
+        (("--antithetic", "--runs", "5"), "5 runs are not pairs"),
+        (("--until-half-width", "line.t=0"), "a half-width of 0 of line.t is never met"),
+        (("--until-half-width", "line.x=1"), "there is no output 'line.x'"),
+        (("--sensitivity",), "nothing varies: there is nothing to be sensitive to"),
+        (("--at", "now-1h"), "--at begins from the history, --from from a file"),
         (("--out", "a.txt"), "a.txt: end the name in .csv or .json or .parquet"),
         (("--plot", "a.gif"), "a.gif: end the name in .png or .svg"),
     ],
@@ -169,3 +182,85 @@ def test_scenarios_are_kept_and_compared_without_a_daemon(site):
     assert run("scenario", "run", "hot", *where).code == 1
     records = run("audit", "list", "--json", *where).json["records"]
     assert [(one["command"], one["status"]) for one in records][-1] == ("scenario.save", "Good")
+
+
+def test_a_setpoint_moves_on_the_way(site):
+    """22.5 until 100 s, 26 from then on: after the dead time it rises as one step does, and falls again once it is 22.5 from 300 s on."""
+    args = ("--set", "line.sp=26@100s", "--set", "line.sp=22.5@300s", "--runs", "2", "--horizon", "500s", "--step", "1s", "--json")
+    found = simulated(site, *args).json
+    path = dict(zip(found["time_s"], found["outputs"]["line.t"]["p50"], strict=True))
+    top = 3.5 * (1 - math.exp(-2.0))
+    at = {100.0: 22.5, 120.0: 22.5, 320.0: 22.5 + top, 420.0: 22.5 + top * math.exp(-1.0)}
+    assert {time_s: path.get(time_s) for time_s in at if time_s in path} == pytest.approx({k: v for k, v in at.items() if k in path})
+    assert path[500.0] == pytest.approx(22.5 + top * math.exp(-1.8))
+
+
+def test_runs_end_once_the_mean_is_known_well_enough(site):
+    """And say so where they were too few."""
+    args = ("--vary", "hall.K=uniform(0.9, 1.1)", "--runs", "4000", "--step", "10s", "--json")
+    found = simulated(site, *args, "--until-half-width", "line.t=0.05").json
+    assert 500 < found["runs"] < 4000
+    assert found["outputs"]["line.t"]["half_width"][-1] <= 0.05
+    mirrored = simulated(site, *args, "--until-half-width", "line.t=0.05", "--antithetic").json
+    assert (mirrored["runs"], mirrored["outputs"]["line.t"]["half_width"][-1] < 1e-9) == (100, True)
+    assert "more runs" in simulated(site, *args[:2], "--runs", "100", "--until-half-width", "line.t=0.001").err
+
+
+def test_a_table_of_what_the_spread_comes_from(site):
+    """At rest the gain is all, the time constant nothing."""
+    args = ("--vary", "hall.K=uniform(0.9, 1.1)", "--vary", "hall.tau=triangular(80s, 100s, 120s)", "--runs", "10", "--horizon", "1h")
+    said = simulated(site, *args, "--step", "60s", "--sensitivity", "--json")
+    found = said.json["sensitivity"]["line.t"]["parameters"]
+    assert found["hall.K"]["first"] == pytest.approx(1.0, abs=3 * found["hall.K"]["first_half_width"])
+    assert found["hall.tau"]["total"] < 0.01
+    table = simulated(site, *args, "--step", "60s", "--sensitivity").out
+    assert [line.split()[0] for line in table.splitlines() if "+-" in line] == ["hall.K", "hall.tau", "hall.K", "hall.tau"]
+
+
+def test_the_configuration_has_courses_and_distributions(site):
+    site[0].write_text(
+        SITE.replace("tau: 100s", "tau: 'uniform(90s, 110s)'").replace("{line.sp: 26}", "{line.sp: [[1min, 26], [2min, 24]]}")
+    )
+    found = run("scenario", "run", "warm", "--config", site[0], "--from", site[1], "--seed", "1", "--json")
+    assert (found.code, found.json["asked"]["parameters"]) == (0, {"line.sp": [[60.0, 26.0], [120.0, 24.0]]})
+    spread = found.json["results"]["outputs"]["line.t"]["sd"]
+    assert (spread[0], max(spread) > 0.01) == (0.0, True)
+    shown = run("scenario", "show", "warm", "--config", site[0]).out
+    assert "line.sp = 26 from 60 s, 24 from 2 min" in shown
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("tau: 100s", "tau: 'uniform(90s, x)'", "has what is no number"),
+        ("tau: 100s", "tau: 'gauss(1, 2)'", "is no distribution: write normal(mean, sd)"),
+        ("tau: 100s", "tau: 'uniform(-1, 5)'", "must be positive"),
+        ("tau: 100s", "tau: 'truncated(5, 1, 6, 7)'", "it takes mean, sd, low, high"),
+        ("{line.sp: 26}", "{line.sp: [[1min, 61]]}", "61 is outside the range of line.sp"),
+        ("{line.sp: 26}", "{line.sp: [[1min]]}", "write [[1min, 26]]"),
+        ("{line.sp: 26}", "{line.sp: [[2min, 26], [1min, 24]]}", "times of a course rise from 0"),
+        ("{line.sp: 26}", "{line.t: [[1min, 26]]}", "only inputs can: line.sp"),
+    ],
+)
+def test_a_course_or_distribution_that_cannot_be_is_named_with_its_line(site, old, new, words):
+    site[0].write_text(SITE.replace(old, new))
+    said = run("check", site[0])
+    assert (said.code != 0, words in said.err + said.out) == (True, True), said.err + said.out
+
+
+def test_a_branch_of_a_stopped_gateway_begins_in_its_history(site, tmp_path):
+    """From the disk: the measured setpoint drives the model unless it is changed, up to the last sample."""
+    rows = [(f"2026-11-20T08:{minute:02d}:00Z", "line.t", 22.5) for minute in range(11)]
+    rows += [("2026-11-20T08:00:00Z", "line.sp", 22.5), ("2026-11-20T08:05:00Z", "line.sp", 26), ("2026-11-20T08:00:00Z", "line.energy", 1)]
+    (tmp_path / "past.csv").write_text("timestamp,tag,value\n" + "".join(f"{at},{tag},{value}\n" for at, tag, value in rows))
+    assert run("import", tmp_path / "past.csv", "--config", site[0]).code == 0
+    at = ("--at", "2026-11-20T08:01:00Z", "--step", "10s", "--runs", "4", "--seed", "1")
+    found = run("simulate", site[0], *at, "--plot", tmp_path / "a.png", "--json").json["results"]
+    assert found["time_s"][-1] == 540.0
+    driven = found["outputs"]["line.t"]["p50"]
+    assert (driven[24], driven[-1]) == (22.5, pytest.approx(22.5 + 3.5 * (1 - math.exp(-2.8))))
+    assert found["measured"]["line.t"]["error"][-1] == pytest.approx(22.5 - driven[-1])
+    changed = run("simulate", site[0], *at, "--set", "line.sp=22.5")
+    assert "in band without change" in changed.out
+    late = run("simulate", site[0], "--at", "2026-11-20T07:59:00Z")
+    assert (late.code, "there is no history of line.t" in late.err, "known from 2026-11-20T08:00:00" in late.err) == (1, True, True)

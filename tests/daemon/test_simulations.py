@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from gateway import local
 from gateway.cli import app
 from gateway.launch import running
-from gateway.model import quality
+from gateway.model import instant, quality
 from gateway.model.command import Caller, Command
 from gateway.model.event import Category
 from gateway.model.process import RunState
@@ -80,6 +80,42 @@ async def test_a_scenario_runs_from_the_present_state_in_a_worker(site):
         assert (event.message, event.details["run"]) == ("simulation of warm done", first)
         assert gateway.engine.view.value[gateway.site.tags.index["line.sp"]] == 22.0
         assert gateway.report.status()["workers"]["alive"] >= 1
+
+
+async def test_a_branch_from_a_past_time_is_compared_with_what_was_measured(site):
+    """The setpoint that was 22 is 26 in the branch; the plant stayed where it was: it left the band, and without a change it did not."""
+    async with gateway_of(site) as gateway:
+        view = gateway.engine.view
+        begun_ns = int(view.source_ns[gateway.site.tags.index["line.sp"]])
+        for number in (22.0, 22.01, 21.99):
+            await do(gateway, "tag.override", ADMIN, tag="line.t", value=number)
+        await eventually(lambda: time.time_ns() > begun_ns + 2_000_000_000, 5)
+        at, step = instant.iso(begun_ns + 1_000_000), 0.05
+        begun = await do(gateway, "simulation.run", parameters={"line.sp": 26.0}, at=at, step_s=step, runs=20, seed=3)
+        run = await ended(gateway, begun.result["run"])
+        found = run.results["measured"]["line.t"]
+        assert run.asked["at"] == at
+        assert run.steps == pytest.approx((time.time_ns() - begun_ns) / 1e9 / step, abs=40)
+        assert (found["measured"][0], found["measured"][-1], found["left"]) == (22.0, 21.99, True)
+        assert found["error"][-1] == pytest.approx(21.99 - run.results["outputs"]["line.t"]["p50"][-1])
+        assert run.results["as_it_was"]["line.t"]["rmse"] < found["rmse"]
+        assert run.results["delta"]["outputs"]["line.t"]["mean"][-1] > 0.05
+        same = await ended(gateway, (await do(gateway, "simulation.run", at=at, step_s=step, runs=20)).result["run"])
+        assert same.results["measured"]["line.t"]["inside"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("at", "status", "words"),
+    [
+        ("soon", quality.BAD_OUT_OF_RANGE, "argument 'at' is a time"),
+        ("2100-01-01T00:00:00Z", quality.BAD_OUT_OF_RANGE, "argument 'at' is a past time"),
+        ("2020-01-01T00:00:00Z", quality.BAD_NO_DATA, "there is no history of line.t, line.sp at 2020-01-01T00:00:00"),
+    ],
+)
+async def test_a_time_of_which_nothing_is_known_is_refused_by_name(site, at, status, words):
+    async with gateway_of(site) as gateway:
+        outcome = await do(gateway, "simulation.run", at=at)
+        assert (outcome.status, words in outcome.message) == (status, True), outcome.message
 
 
 async def test_a_comparison_is_paired(site):
