@@ -114,6 +114,8 @@ class Layout:
         ]
         served, runs = self._served(begun), list[Steps]()
         for station, start, served_s in zip(self.stations, begun, served, strict=True):
+            if state is not None:
+                self._wear(station, start)
             first = self._begun(station, start, served_s or 0.0)
             station.interrupted_by(stops(self.line.calendar, station.machine.name, self.env.now))
             if start.state == MachineState.DOWN and station.failure_at < NEVER:
@@ -167,6 +169,15 @@ class Layout:
         taken = taken if machine.assembly else taken[:1]
         return [self._part(units, outputs.get(origin, "")) for origin, units in taken for _ in range(machine.batch_in)]
 
+    def _wear(self, station: Station, start: MachineStart) -> None:
+        """What is left of the life of a machine that has worked before."""
+        reliability = station.machine.reliability
+        if reliability:
+            worn = start.age_s if start.state != MachineState.DOWN else 0.0
+            stream = self.chance.stream(f"{self.names[station.number]}/begun", Purpose.FAILURE)
+            station.life = residual(reliability.mtbf, worn, stream)
+            station.whole = station.life + worn
+
     def _begun(self, station: Station, start: MachineStart, served_s: float) -> Steps | None:
         machine, state = station.machine, start.state
         owner = self.names[station.number]
@@ -179,10 +190,6 @@ class Layout:
         if machine.maintenance:
             station.due -= start.maintained_s
         reliability = machine.reliability
-        if reliability:
-            worn = start.age_s if state != MachineState.DOWN else 0.0
-            station.life = residual(reliability.mtbf, worn, self.chance.stream(f"{owner}/begun", Purpose.FAILURE))
-            station.whole = station.life + worn
         if state not in _HOLDING and state != MachineState.BLOCKED:
             return self._collecting(station, start.parts) if start.parts else None
         station.state = STATES.index(state)
