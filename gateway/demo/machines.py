@@ -20,6 +20,7 @@ from gateway.simulation.line.layout import Layout
 from gateway.simulation.line.lifetimes import mean
 from gateway.simulation.line.station import EXECUTE, STATES, Phase, Station
 from gateway.simulation.line.streams import Purpose
+from gateway.simulation.line.topology import ideal_seconds
 
 RUN: Final = "pv_baseline_8hr"
 SCENARIO: Final = "pv_as_built"
@@ -32,12 +33,13 @@ _CODES: Final = {
     MachineState.IDLE: Shown.STOPPED,
 }
 _SHOWN: Final = tuple(int(_CODES.get(state, Shown.IDLE)) for state in STATES)
-_BEGUN_S: Final = (1.0, 4.0, 3.0, 5.0, 2.0, 60.0)
+_BEGUN_S: Final = (1.0, 4.0, 3.0, 1.0, 1.0, 60.0)
+_WAITING: Final = (10, 10, 0, 0, 15)
 BEGUN: Final = LineState(
     tuple(MachineStart(name, MachineState.EXECUTE, at_s) for name, at_s in zip(MACHINES, _BEGUN_S, strict=True)),
-    tuple((a, b, 6) for a, b in pairwise(MACHINES)),
+    tuple((a, b, parts) for (a, b), parts in zip(pairwise(MACHINES), _WAITING, strict=True)),
 )
-"""All at work, buffers half full."""
+"""All at work, as they stand after a while: modules wait before the laminator, which is the slowest, and none behind it."""
 
 
 @lru_cache(maxsize=1)
@@ -52,9 +54,10 @@ class Hand:
     last, before: when its last two cycles were done.
     """
 
-    def __init__(self, station: Station, usual_s: float) -> None:
-        self.station, self.pace, self.usual_s = station, 1.0, usual_s
-        self.last, self.before = 0.0, -usual_s
+    def __init__(self, station: Station, begun_s: float, apart_s: float) -> None:
+        """begun_s: how long it has been at its cycle; apart_s: between the two before."""
+        self.station, self.pace, self.usual_s = station, 1.0, mean(station.machine.cycle_time_sec)
+        self.last, self.before = -begun_s, -begun_s - apart_s
         self._left = self._cycle_s = self._since = self._running = 0.0
         station.phases["execute"] = self._work
 
@@ -110,7 +113,8 @@ class Machines:
         self.layout = Layout(self.line, chance, BEGUN.at_s, BEGUN)
         self.layout.begin(None)
         self.stations = [self.layout.places[name][0] for name in MACHINES]
-        self.hands = [Hand(station, mean(station.machine.cycle_time_sec)) for station in self.stations]
+        apart_s = max(ideal_seconds(self.line).values())  # of modules, as the slowest machine makes them
+        self.hands = [Hand(station, begun_s, apart_s) for station, begun_s in zip(self.stations, _BEGUN_S, strict=True)]
         self._buffers = [buffer for (origin, _), buffer in self.layout.buffers.items() if origin != SOURCE]
         self._draws = chance.stream("hall", Purpose.DEFECT)
         self.share = 0.0
