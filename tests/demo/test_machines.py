@@ -1,5 +1,7 @@
 """The demo's machines are the line simulator's: the same states and counts when left alone, and what is done to them acts on the line."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
 
@@ -67,6 +69,12 @@ def test_the_plant_is_not_quite_the_line_that_its_twin_takes_it_for():
     assert all(a != b for a, b in zip(baseline.machines, as_built().machines, strict=True))
     rate = execute(as_built(), 1, events=False).summary["flow"]["throughput_per_hour"] / 60.0
     assert 7.0 < rate < 8.5
+
+
+def test_the_simulator_is_loaded_by_the_plant_alone():
+    """Neither the demo's verb nor what writes its site for the gateway loads SimPy."""
+    code = "import sys, gateway.demo.verb, gateway.demo.extra; sys.exit('simpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, env={"PYTHONPATH": ":".join(sys.path)}).returncode == 0
 
 
 def test_in_a_few_hours_every_state_shows():

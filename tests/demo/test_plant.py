@@ -142,6 +142,18 @@ async def test_nan_freeze_and_flood_show_at_the_server(large_plant):
         assert (await plant.command("status"))["emitted"] - before < 50
 
 
+async def test_a_breakdown_of_one_machine_shows_and_ends(plant):
+    async with Client(plant.opcua_url) as client:
+        index = await client.get_namespace_index(NAMESPACE)
+        framer, packer = (client.get_node(ua.NodeId(f"machines.{name}.state", index)) for name in ("framer", "packer"))
+        await plant.inject("breakdown", tags=["machines.framer.state"])
+        await eventually(lambda: _reads(framer, 3), within=10)
+        assert await _value(packer) != 3
+        assert (await plant.command("status"))["faults"] == ["breakdown"]
+        await plant.clear("breakdown")
+        await eventually(lambda: _reads(framer, 2), within=30)
+
+
 async def test_the_broker_goes_and_comes_back(plant):
     port = int(plant.mqtt_url.rsplit(":", 1)[1])
     await plant.inject("disconnect_mqtt", seconds=1)
