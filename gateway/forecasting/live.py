@@ -43,6 +43,7 @@ class Live:
         self.seconds = 0.0
         self._of: Site | None = None
         self._plan: Plan | None = None
+        self._tags: tuple[int, ...] = ()
         self._sampler: Sampler | None = None
         self._newest: Outlook | None = None
         self._scores: Scores | None = None
@@ -55,7 +56,7 @@ class Live:
     @property
     def tags(self) -> tuple[int, ...]:
         self._follow()
-        return () if self._plan is None else tuple(self._plan.tag_id.tolist())
+        return self._tags
 
     @property
     def lead_ns(self) -> int:
@@ -78,7 +79,8 @@ class Live:
     async def past(self, tag_id: int, start_ns: int, end_ns: int, limit: int | None = None) -> Foretold:
         if tag_id not in self.tags:
             raise KeyError(tag_id)
-        return await self._store.forecasts.past(tag_id, start_ns, end_ns, limit)
+        found = await self._store.forecasts.past(tag_id, start_ns, end_ns, limit)
+        return found if self._plan is None else self._plan.bounded(tag_id, found)
 
     def scores(self) -> Scores | None:
         self._follow()
@@ -117,6 +119,7 @@ class Live:
             return
         self._of, before = site, self._plan
         self._plan = plan = Plan.of(site)
+        self._tags = () if plan is None else tuple(plan.tag_id.tolist())
         if before is None or plan is None or plan.roll != before.roll or (plan.tag_id != before.tag_id).any():
             self._newest = self._scores = None
             self._sampler = None if plan is None else Sampler(plan.sampled, plan.step_ns)

@@ -25,11 +25,12 @@ def outlook_of(plan: Plan, at_ns: int, result: JobResult) -> Outlook:
     """Of a forecast issued at at_ns."""
     part, models = result.arrays, result.values["models"]
     p50, half = np.asarray(part["mean"], np.float64), np.asarray(part["half"], np.float64)
+    p05, p95 = plan.within(p50 - half, p50, p50 + half)
     scores, knot = scores_of(result), result.values["lead_knot"]
     scored = {name: np.ascontiguousarray(getattr(scores, name)[:, knot]) for name in ("n", "crps", "mase", "coverage")}
     at_lead = [models[number] for number in np.asarray(part["model"])[:, 0].tolist()]
     return Outlook(
-        at_ns, plan.step_ns, plan.lead, plan.tag_id, p50 - half, p50, p50 + half, tuple(at_lead),
+        at_ns, plan.step_ns, plan.lead, plan.tag_id, p05, p50, p95, tuple(at_lead),
         np.asarray(part["skill"], np.float64), _predictions(plan, part, at_ns, result.values["of_limits"]), scored,
     )  # fmt: skip
 

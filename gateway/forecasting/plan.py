@@ -10,6 +10,7 @@ import numpy.typing as npt
 from gateway.forecasting.sampler import Samples
 from gateway.model.alarm import AlarmRule, Limit
 from gateway.model.batch import Floats, Mask
+from gateway.model.forecast import Foretold
 from gateway.model.process import ProcessModel
 from gateway.model.tag import Tag
 from gateway.settings import Site
@@ -50,13 +51,15 @@ class Passable:
 class Plan:
     """One site's forecasts. models: those whose output is forecast; inputs: the tags that they name.
 
-    roll: a word that changes with all that a roll is made of.
+    roll: a word that changes with all that a roll is made of; low, high (tags,): their ranges.
     """
 
     rule: Forecast
     tags: tuple[Tag, ...]
     tag_id: npt.NDArray[np.int64]
     passable: Passable
+    low: Floats
+    high: Floats
     models: tuple[ProcessModel, ...]
     inputs: tuple[Tag, ...]
     roll: str
@@ -77,10 +80,25 @@ class Plan:
             tags,
             np.array([tag.tag_id for tag in tags], np.int64),
             Passable.of(tags, site.rules),
+            np.array([-np.inf if tag.eu_range is None else tag.eu_range[0] for tag in tags]),
+            np.array([np.inf if tag.eu_range is None else tag.eu_range[1] for tag in tags]),
             models,
             tuple(site.tags[site.tags.index[name]] for name in inputs),
             hashlib.sha256(repr((words, models)).encode()).hexdigest()[:16],
         )
+
+    def within(self, p05: Floats, p50: Floats, p95: Floats, rows: npt.NDArray[np.intp] | slice = slice(None)) -> tuple[Floats, Floats]:
+        """p05 and p95 (rows, k), no further out than a tag's range, which is what it can show, or than the median where that is outside."""
+        low, high = self.low[rows, None], self.high[rows, None]
+        return np.maximum(p05, np.minimum(low, p50)), np.minimum(p95, np.maximum(high, p50))
+
+    def bounded(self, tag_id: int, told: Foretold) -> Foretold:
+        """What was stored of a tag, as it was shown."""
+        rows = np.flatnonzero(self.tag_id == tag_id)
+        if not rows.size:
+            return told
+        p05, p95 = self.within(told.p05[None], told.p50[None], told.p95[None], rows)
+        return Foretold(told.valid_ns, p05[0], told.p50, p95[0])
 
     @property
     def sampled(self) -> tuple[Tag, ...]:

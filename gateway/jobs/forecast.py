@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.jobs.table import Impossible
-from gateway.model.forecast import P95, Crossing, Scores
+from gateway.model.forecast import P95, Crossing, Forecast, Scores
 from gateway.model.process import ProcessModel
 from gateway.simulation.forecast.crossing import times
 from gateway.simulation.forecast.drift import DRIFT, Drift
@@ -142,7 +142,8 @@ def _outlook(roll: _Roll, args: Mapping[str, Any], arrays: Mapping[str, Column])
     ahead = rolling.forecast(args["at_ns"])
     limits, upper, _ = _limits(arrays)
     chance, time_s, passed = roll.drift.chances(rolling.last, limits, upper=upper)
-    crossing = times(roll.reliability.told(chance, time_s), time_s, passed)
+    chance = roll.reliability.told(chance, time_s)
+    crossing = times(np.maximum(chance, _crossed(ahead, limits, upper, time_s)), time_s, passed)
     silent = rolling.age_s > args["horizon_s"]  # nothing was heard of it for longer than is looked ahead
     mean, half = (np.asarray(part, np.float32) for part in (ahead.mean, ahead.quantiles[P95] - ahead.mean))
     mean[silent], half[silent] = np.nan, np.nan
@@ -158,6 +159,13 @@ def _outlook(roll: _Roll, args: Mapping[str, Any], arrays: Mapping[str, Column])
         **_scored(rolling.scores()),
     }
     return {"models": list(rolling.names), "of_limits": DRIFT, "lead_knot": lead}, found
+
+
+def _crossed(ahead: Forecast, limits: Array, upper: Mask, time_s: Array) -> Array:
+    """(tags, limits, times): one half from where on the published median is beyond the limit, so that both say the same; else 0."""
+    median = ahead.mean[:, np.clip(np.round(time_s / (ahead.step_ns / 1e9)).astype(np.intp) - 1, 0, ahead.steps - 1)][:, None]
+    beyond = np.where(upper[..., None], median >= limits[..., None], median <= limits[..., None])
+    return 0.5 * np.maximum.accumulate(beyond, axis=2)
 
 
 def _limits(arrays: Mapping[str, Column]) -> tuple[Array, Mask, Array]:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from gateway.simulation.forecast.alerting import Alerting, Manner
 from gateway.simulation.forecast.crossing import times
 from gateway.simulation.forecast.drift import Drift
+from gateway.simulation.forecast.reliability import Reliability
 from gateway.simulation.forecast.verification import Verification
 
 S = 10**9
@@ -216,3 +217,61 @@ def test_a_row_per_tag_and_a_column_per_limit():
     assert found.probability[0, 0] > 0.95
     assert (found.probability[0, 1], found.probability[1, 0], found.probability[1, 1]) == pytest.approx((0, 0, 0), abs=1e-6)
     assert np.isnan(found.probability[:, 2]).all()
+
+
+# --- the correction ----------------------------------------------------------------------------------------------------------------------
+
+
+def corrected(said, comes, issues=400, horizon_s=100.0, reliability=None):
+    """What is told in the end of a limit of which `said` is said every 5 s; comes(at_s): whether it is passed then."""
+    one = reliability or Reliability.of(horizon_s, np.array([[10.0]]), np.array([[True]]), np.zeros((1, 1)))
+    time_s, told, begin_s = np.array([50.0, 100.0]), np.zeros((1, 1, 2)), 0.0 if one.now_s is None else one.now_s
+    for k in range(5 * issues):
+        at_s = begin_s + k + 1.0
+        one.step(at_s, np.array([11.0 if comes(at_s) else 0.0]), np.array([True]))
+        if k % 5 == 4 and not comes(at_s):
+            told = one.told(np.array([[[said / 2, said]]]), time_s)
+    return told[0, 0], one
+
+
+@pytest.mark.parametrize("said", [0.0, 0.3, 0.75, 1.0])
+def test_what_is_told_comes_to_mean_how_often_it_came(said):
+    """A limit that is passed each 400 s is passed within 100 s after a quarter of all moments."""
+    (half, whole), _ = corrected(said, lambda at_s: at_s % 400 == 0)
+    assert whole == pytest.approx(0.25, abs=0.05)
+    assert 0 < half < whole
+    assert corrected(said, lambda _: False)[0][1] == pytest.approx(0.0, abs=0.05)
+
+
+def test_one_word_that_was_never_held_against_anything_is_told_as_it_is():
+    told, _ = corrected(0.6, lambda _: False, issues=1)
+    assert told.tolist() == [0.3, 0.6]
+
+
+def test_a_value_must_stay_beyond_for_as_long_as_the_alarm_waits():
+    one = Reliability.of(100.0, np.array([[10.0]]), np.array([[True]]), np.array([[3.0]]))
+    assert corrected(0.5, lambda at_s: at_s % 50 < 2, reliability=one)[0][1] < 0.05
+
+
+def test_the_correction_survives_a_restart_and_another_limit_begins_anew():
+    _, one = corrected(0.9, lambda _: False)
+    again = Reliability.of(100.0, np.array([[5.0], [10.0]]), np.array([[True], [True]]), np.zeros((2, 1)))
+    again.restore(one.saved(), np.array([0]), np.array([1]))
+    again.step(0.0, np.zeros(2), np.ones(2, bool))
+    told = again.told(np.full((2, 1, 1), 0.9), np.array([100.0]))[:, 0, 0]
+    assert told[0] == pytest.approx(0.9)
+    assert told[1] < 0.1
+    one.follow(np.array([[12.0]]), np.array([[True]]), np.zeros((1, 1)))
+    assert one.told(np.full((1, 1, 1), 0.9), np.array([100.0])).item() == pytest.approx(0.9)
+
+
+def test_a_drift_goes_on_after_a_restart():
+    drift, again = Drift.of(1, 300.0, 1.0), Drift.of(2, 300.0, 1.0)
+    for at_s in range(200):
+        drift.step(float(at_s), np.array([0.02 * at_s]), np.array([True]))
+    again.restore(drift.saved(), np.array([0]), np.array([1]))
+    limits = {"limits": np.array([[5.0]]), "upper": np.array([[True]])}
+    last = np.array([3.98])
+    assert again.chances(np.append(np.nan, last), np.full((2, 1), 5.0), upper=np.full((2, 1), True))[0][1].tolist() == (
+        drift.chances(last, **limits)[0][0].tolist()
+    )

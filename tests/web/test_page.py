@@ -3,18 +3,21 @@
 import asyncio
 import json
 import shutil
+import time
 from contextlib import asynccontextmanager
 
 import httpx
 from websockets.asyncio.client import connect
 
 from gateway.model import quality
+from gateway.model.alarm import AlarmRule, Limit, predicted
+from gateway.model.forecast import Alert, Prediction
 from gateway.web.config import WebConfig
 from gateway.web.server import WebServer
 from support.forecasts import outlook, prediction
 from support.missing import missing
 from support.waiting import eventually
-from web.room import opened
+from web.room import RULES, opened
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 OPTIONS = (
@@ -77,8 +80,8 @@ async def looking(url, folder):
 
 
 @asynccontextmanager
-async def serving(path, **config):
-    async with opened(path / "data", WebConfig(port=0, **config)) as room:
+async def serving(path, rules=RULES, **config):
+    async with opened(path / "data", WebConfig(port=0, **config), rules=rules) as room:
         server = WebServer(room.app, "127.0.0.1", 0)
         await server.start()
         try:
@@ -214,3 +217,24 @@ async def test_a_tags_trend_goes_on_into_its_forecast_and_says_how_far_it_is_to_
         room.forecasts.tags = (4,)
         await page.evaluate("drawTrend()")
         await page.shows("No forecast: line.temperature is not forecast")
+
+
+async def test_predicted_limits_stand_apart_from_the_alarms(tmp_path):
+    rule = AlarmRule(0, "line.temperature", Limit.HI, 27.0, severity=500, message="too warm")
+    async with (
+        serving(tmp_path, rules=(rule, *predicted((rule,), 200)), insecure=True, anonymous="viewer") as (room, _, url),
+        looking(url, tmp_path / "profile") as page,
+    ):
+        await room.feed({"line.temperature": 22.0})
+        await page.shows("No alarm is active")
+        assert await page.evaluate("document.getElementById('foreseen').hidden")
+        for probability, minutes in ((0.8, 12), (0.94, 8)):
+            told = Prediction("HI", 27.0, probability, 60.0, 60.0 * minutes, float("nan"), time.time_ns(), "drift")
+            room._take(room.engine.foretell([Alert("line.temperature/Forecast/HI", True, told)], room.now_ns))
+            await page.evaluate("foresee().catch(() => {})")
+            text = await page.shows("Expected limits", f"≈ {minutes} min", f"{probability:.0%}".replace("%", " %"))
+            assert "No alarm is active" in text
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        room._take(room.engine.acknowledge("line.temperature/Forecast/HI", room.now_ns, "anna", ""))
+        room._take(room.engine.foretell([Alert("line.temperature/Forecast/HI", False, told)], room.now_ns))
+        await eventually(lambda: page.evaluate("document.getElementById('foreseen').hidden"))

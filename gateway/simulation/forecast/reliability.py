@@ -41,7 +41,7 @@ class Reliability:
     passed_s: Array
     waiting: deque[tuple[float, Bins]]
     now_s: float | None = None
-    judged_s: float = -np.inf
+    judged_s: float = np.inf
 
     @classmethod
     def of(cls, horizon_s: float, limits: Array, upper: Mask, delay_s: Array) -> Self:

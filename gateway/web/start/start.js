@@ -12,7 +12,9 @@ const at = (id) => document.getElementById(id);
 const tags = new Map();       // tag_id -> {name, symbol, labels, type, value, status, time, row}
 const named = new Map();      // name -> the same
 const alarms = new Map();     // condition -> record
+const alerts = new Map();     // condition -> record of a predicted limit: it is no alarm
 const rows = new Map();       // condition -> the row it is drawn in
+const ahead = new Map();      // the same of predicted limits
 const opened = new Set();     // conditions whose details are open
 const reasons = new Map();    // StatusCode -> its name
 let attempt = 0;
@@ -300,6 +302,65 @@ function drawAlarms() {
   known.hidden = !unknown && present.length > 0;
   known.dataset.state = unknown ? "bad" : "";
   known.textContent = unknown ? "unknown: " + unknown : present.length ? "" : "No alarm is active or waits for acknowledgement.";
+  drawAlerts();
+}
+
+// --- predicted limits -----------------------------------------------------------------------------------------------------------------
+
+// How long it is until a limit is expected to be passed, from now; "later": beyond the forecast's horizon.
+function until(prediction) {
+  if (!prediction?.time) return "later";
+  const seconds = (Date.parse(prediction.time) - Date.now()) / 1000;
+  return seconds < 1 ? "now" : `≈ ${lasting(seconds)}`;
+}
+
+// As rowOf; what changes with each forecast is written into the row that is there.
+function alertRow(alert) {
+  const tag = named.get(alert.tag), key = [unknown, described, alert.serial, state(alert), ...permissions].join();
+  let row = ahead.get(alert.condition);
+  if (!row || row.key !== key || row.tag !== tag) {
+    row?.tag?.places?.delete(row.place);
+    row = Object.assign(document.createElement("tr"), { key, tag });
+    cell(row, "");
+    explain(cell(row, ""), alert);
+    cell(row, state(alert));
+    cell(row, "", "number");
+    row.place = cell(row, "", "number");
+    if (tag) {
+      (tag.places ??= new Set()).add(row.place);
+      show(row.place, tag.value, tag);
+    }
+    const last = cell(row, "", "do");
+    if (!unknown) control(last, alert);
+    ahead.set(alert.condition, row);
+  }
+  row.cells[0].textContent = `\u2b21 ${until(alert.prediction)}`;
+  row.cells[3].textContent = alert.prediction ? `${Math.round(alert.prediction.probability * 100)} %` : "–";
+  return row;
+}
+
+function drawAlerts() {
+  const due = (alert) => alert.prediction?.time ?? "~";
+  const all = [...alerts.values()].sort((a, b) => silenced(a) - silenced(b) || (due(a) < due(b) ? -1 : 1));
+  for (const [condition, row] of ahead)
+    if (!alerts.has(condition)) { row.tag?.places?.delete(row.place); ahead.delete(condition); opened.delete(condition); }
+  const wanted = all.map(alertRow), body = at("alerts");
+  if (wanted.length !== body.rows.length || wanted.some((row, n) => row !== body.rows[n])) body.replaceChildren(...wanted);
+  at("foreseen").hidden = !all.length;
+  at("alert-count").textContent = String(all.length || "");
+}
+
+function alerted(alert) {
+  if (alert.retained || silenced(alert)) alerts.set(alert.condition, alert);
+  else alerts.delete(alert.condition);
+  drawAlerts();
+}
+
+// A newer forecast is no transition: while an alert stands, what it rests on is asked for.
+async function foresee() {
+  if (!alerts.size || unknown) return;
+  for (const row of (await ask("/alerts")).alarms) if (alerts.has(row.condition)) alerts.set(row.condition, row);
+  drawAlerts();
 }
 
 function button(text, action) {
@@ -334,8 +395,15 @@ function change(alarm) {
 const take_by_type = {
   snap: (frame) => { tags.clear(); named.clear(); take(frame); list(); drawAlarms(); describe().catch((error) => notice(error.message)); },
   d: take,
-  alarms: (frame) => { alarms.clear(); for (const row of frame.conditions) alarms.set(row.condition, row); drawAlarms(); },
+  alarms: (frame) => {
+    for (const [kept, told] of [[alarms, frame.conditions], [alerts, frame.alerts ?? []]]) {
+      kept.clear();
+      for (const row of told) kept.set(row.condition, row);
+    }
+    drawAlarms();
+  },
   al: change,
+  alert: alerted,
   gone: (frame) => notice(frame.why),
 };
 
@@ -391,6 +459,7 @@ function forget() {
   tags.clear();
   named.clear();
   alarms.clear();
+  alerts.clear();
   list();
   at("status").replaceChildren();
   lost("not signed in", "not signed in");
@@ -463,3 +532,4 @@ drawAlarms();
 start();
 status();
 setInterval(status, STATUS_MS);
+setInterval(() => foresee().catch(() => {}), STATUS_MS);  // status() and the stream say what is wrong
