@@ -97,12 +97,13 @@ class Gateway:
             rules=lambda: len(self.engine.alarms.rules),
             workforce=self.foreseeing.workforce,
             forecasts=self.foreseeing.forecasts,
+            kpis=self.foreseeing.line,
             urls=self.urls,
             now_ns=now_ns,
         )
         self.page = Page(
             site, self.identity, self.engine.view, store, self.door, self.report, self.events, self.sessions, self.people, now_ns,
-            self.foreseeing, self.foreseeing.forecasts,
+            self.foreseeing, self.foreseeing.forecasts, self.foreseeing.line,
         )  # fmt: skip
         self.residuals = Residuals(
             self.engine, self.foreseeing.calibrated, self.inbox.put_now, self._commanded, self.publish, store.memory("residual"), now_ns
@@ -171,8 +172,7 @@ class Gateway:
             "engine": run_engine(self.engine, self.inbox, pending, self._take, now_ns, self.recordings),
             "watch": watch(self.health, self.clock, self._rebase, self.south.silences, self.inbox.put_now),
             "look": self._look(),
-            "forecasts": self.foreseeing.forecasts.run(),
-            "calibrations": self.foreseeing.calibrations.run(),
+            **self.foreseeing.loops(),
             "residuals": self.residuals.run(),
             "maintain": self._maintain(),
         }
@@ -215,10 +215,9 @@ class Gateway:
     async def _look(self) -> None:
         while True:
             await self.recordings.look()
-            self.health.note("recordings", self.recordings.fault)
-            self.health.note("store", self.store.damage)
-            self.health.note("forecasts", self.foreseeing.forecasts.fault)
-            self.health.note(own_alarms.AUDIT, self.store.audit_fault)
+            faults = {"recordings": self.recordings.fault, "store": self.store.damage, own_alarms.AUDIT: self.store.audit_fault}
+            for name, why in (faults | self.foreseeing.faults()).items():
+                self.health.note(name, why)
             await self._own_alarms.look()
             self._heap.look()
             await asyncio.sleep(LOOK_EVERY_S)
@@ -233,6 +232,7 @@ class Gateway:
         """Where an update goes: events, outbox and history into the next commit; LATEST sinks and the page at once."""
         rules = self.site.events
         count(self.counts, update, batch)
+        self.foreseeing.line.take(update)
         if update.transitions:
             self.performance.take(update.transitions)
             self.alerts.take(update.transitions)
@@ -242,7 +242,7 @@ class Gateway:
                 self.events.publish(event)
         if update.committed and rules.publish_state_changes:
             self.events.publish(state_changed_event(update, self.site.tags))
-        receipt = None if driver is None or batch is None or batch.receipt is None else (driver, batch.receipt)
+        receipt = None if driver is None or batch is None or batch.receipt is None else (driver, batch.receipt, batch.messages)
         if receipt or events or len(update.rows) or len(update.late):
             origin = Origin.GATEWAY if batch is None else batch.origin
             step = Step(update.now_ns, origin, update.rows, update.late)
@@ -339,12 +339,13 @@ class Gateway:
             memory=self.store.memory(f"sink/{name}"),
             report=unit,
             now_ns=self.clock.now_ns,
-            figures=lambda: self.report.figures() | self.residuals.figures(),
+            figures=lambda: {**self.report.figures(), **self.residuals.figures()},
             access=self.people,
             unavailable=(StoreUnavailable,),
             record=refusals(self.store, self.say, self.clock.now_ns),
             subscribe_events=self.events.subscribe,
             forecasts=self.foreseeing.forecasts,
+            kpis=self.foreseeing.line,
             runs=self.foreseeing,
         )
 

@@ -19,7 +19,7 @@ from gateway.model.series import Series as Series
 from gateway.model.tag import Tag, TagTable
 from gateway.model.unit import Unit
 from gateway.model.update import TwinUpdate
-from gateway.outlook import ForecastView, RunView
+from gateway.outlook import ForecastView, KpiView, RunView
 
 Duration = Annotated[float, BeforeValidator(seconds)]
 """A field of a configuration model, in seconds: 500ms, 10s, 5min, 24h or a bare number."""
@@ -131,13 +131,23 @@ class EventStream(Protocol):
 Figure = bool | int | float | str
 
 
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """A figure with a status and an instant of its own; others are Good, and of now."""
+
+    value: Figure
+    status: int
+    at_ns: int
+
+
 async def unrecorded(_command: Command, _outcome: Outcome) -> None:
     """For those who keep no records."""
 
 
 @dataclass(frozen=True, slots=True)
 class SinkContext:
-    """figures(): the gateway's own, cheap to ask: {"Twin": {"SyncMode": ...}, "Gateway": {"Ready": ...}}; names and types never change.
+    """figures(): the gateway's own, cheap to ask: {"Twin": {"SyncMode": ...}, "Gateway": {"Ready": ...}}; names and types never change,
+    but those of `Kpi` and below it, which a reload may change.
     A key with a slash, as "Gateway/AlarmPerformance", is an Object below the one before it.
     """
 
@@ -152,11 +162,12 @@ class SinkContext:
     report: Reporter
     now_ns: Callable[[], int]
     access: Access
-    figures: Callable[[], Mapping[str, Mapping[str, Figure]]] = dict
+    figures: Callable[[], Mapping[str, Mapping[str, Figure | Dated]]] = dict
     subscribe_events: Callable[[], EventStream] | None = None  # all live events, conditions' transitions included
     unavailable: tuple[type[Exception], ...] = ()  # what history and events raise while the disk is away
     record: Callable[[Command, Outcome], Awaitable[None]] = unrecorded  # of what was no command through the door: audit and event
     forecasts: ForecastView | None = None
+    kpis: KpiView | None = None
     runs: RunView | None = None
 
 

@@ -1,7 +1,7 @@
 """Simulation in the daemon: the site's models with the twin's present state, worked on beside the loop, kept in the store."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple, replace
 from typing import Any, Final
@@ -12,6 +12,7 @@ import numpy as np
 from gateway.contracts import TwinView
 from gateway.forecasting.live import Live
 from gateway.jobs.workers import Workers
+from gateway.kpi.lining import Lining
 from gateway.model.alarm import Limit as AlarmLimit
 from gateway.model.event import Category, Event, Severity
 from gateway.model.process import Run, RunState, Scenario
@@ -42,11 +43,20 @@ class Foreseeing:
         self.forecasts = Live(self.calibrated, view, store, now_ns)
         self._store, self._view, self._site, self._publish, self._now_ns = store.runs, view, site, publish, now_ns
         self._history = store.history
+        self.line = Lining(site, view, store.history, store.memory("kpi"), now_ns)
         self.simulations = Simulations(store.runs, self.jobs, self._present, self._told, now_ns, (StoreUnavailable,), self._past)
         self.calibrations = Calibrations(
             store.calibrations, self.simulations.begin, store.history, lambda: view.tags, self._configured, self._said, now_ns,
             (StoreUnavailable,),
         )  # fmt: skip
+
+    def loops(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """What runs beside the road, by name."""
+        return {"forecasts": self.forecasts.run(), "calibrations": self.calibrations.run(), "kpis": self.line.run()}
+
+    def faults(self) -> dict[str, str | None]:
+        """What is wrong with them, by name."""
+        return {"forecasts": self.forecasts.fault, "kpis": self.line.fault}
 
     def _configured(self) -> Configured:
         site = self._site()
@@ -107,6 +117,7 @@ class Foreseeing:
 
     async def close(self) -> None:
         """Ends what is under way, and the workers."""
+        self.line.close()
         self.calibrations.close()
         self.forecasts.stop()
         await self.simulations.close()

@@ -1,9 +1,10 @@
 """Forecasts and runs, as faces may see them. They are apart from measured history: times ahead of now, and never Good."""
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
 
 from gateway.model.forecast import Foretold, Outlook, Scores
+from gateway.model.kpi import KpiValue
 from gateway.model.process import Run, Scenario
 
 
@@ -32,6 +33,25 @@ class ForecastView(Protocol):
 
     def scores(self) -> Scores | None:
         """How the published forecasts did so far, rows as `tags`; None before the first is due."""
+
+
+class KpiView(Protocol):
+    """The KPIs of a site's line. Cheap to ask; without a line there are none."""
+
+    def watch(self, told: Callable[[], None]) -> Callable[[], None]:
+        """told is called on the loop about once a second, when there may be new figures; what it returns ends that."""
+
+    def values(self) -> Iterable[KpiValue]:
+        """All of them, of the line and its machines, in all periods."""
+
+    def document(self) -> dict[str, Any] | None:
+        """The same as JSON values, with more of what they are made of; None where there is no line."""
+
+    def span(self, period: str) -> tuple[int, int] | None:
+        """Begin and end of `shift`, `previous` or `today`; None before they are known, and for any other word."""
+
+    def log(self, begin_ns: int, end_ns: int) -> list[tuple[str, float, str, str, str, float]]:
+        """The line's event log (datetime, timestamp, machine, state, event_type, duration), no further than the figures go."""
 
 
 class RunView(Protocol):

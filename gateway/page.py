@@ -12,7 +12,7 @@ from gateway.events import Events
 from gateway.health import Health, State
 from gateway.local import socket_path
 from gateway.northbound import Face
-from gateway.outlook import ForecastView, RunView
+from gateway.outlook import ForecastView, KpiView, RunView
 from gateway.road import LatestQueue
 from gateway.settings import Site
 from gateway.status import Report
@@ -63,6 +63,7 @@ class Page:
         now_ns: Callable[[], int],
         simulations: RunView,
         forecasts: ForecastView,
+        kpis: KpiView,
     ) -> None:
         config = site.sections.get("web")
         self.config = config if isinstance(config, WebConfig) else WebConfig()
@@ -85,6 +86,7 @@ class Page:
             unavailable=(StoreUnavailable,),
             simulations=simulations,
             forecasts=forecasts,
+            kpis=kpis,
         )
         app = Late(partial(_load, context))
         self._tcp = WebServer(app, self.config.host, self.config.port)

@@ -7,11 +7,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from gateway.contracts import Figure, Identity, TwinView
+from gateway.contracts import Dated, Figure, Identity, TwinView
 from gateway.forecasting import report as forecasts
 from gateway.forecasting.alerts import Alerts
 from gateway.forecasting.live import Live
 from gateway.health import Health, Unit
+from gateway.kpi.lining import Lining
 from gateway.model.alarm import Change, Limit
 from gateway.model.batch import Origin, SampleBatch
 from gateway.model.instant import iso
@@ -52,6 +53,7 @@ class Report:
     rules: Callable[[], int]  # how many alarm rules there are
     workforce: Callable[[], Workforce]
     forecasts: Live
+    kpis: Lining
     urls: Callable[[], Mapping[str, str]]
     now_ns: Callable[[], int]
 
@@ -61,7 +63,7 @@ class Report:
     def ready(self) -> tuple[bool, list[str]]:
         return self.health.ready()
 
-    def figures(self) -> dict[str, dict[str, Figure]]:
+    def figures(self) -> dict[str, Mapping[str, Figure | Dated]]:
         """The gateway's own figures for its OPC UA nodes: health, queues, rates. Cheap to ask."""
         sync, fill, now_ns = self.sync(), self.store.outbox.fill(), self.now_ns()
         oldest_ns = min((one.oldest_ns for one in fill if one.oldest_ns is not None), default=now_ns)
@@ -80,6 +82,7 @@ class Report:
             "Gateway/AlarmPerformance": self.performance.figures(now_ns),
             "Gateway/Forecast": forecasts.figures(self.forecasts, now_ns),
             "Gateway/PredictedLimits": self.alerts.figures(),
+            **self.kpis.figures(),
         }
 
     def status(self) -> dict[str, Any]:
@@ -144,6 +147,7 @@ class Report:
         yield from self.performance.metrics(self.now_ns())
         yield from forecasts.metrics(self.forecasts)
         yield from self.alerts.metrics()
+        yield from self.kpis.metrics()
         for name, number in self.counts.items():
             yield f"edgetwin_{name}_total", {}, float(number), "counter"
         for unit in self.health.units.values():
@@ -220,14 +224,19 @@ def count(totals: Counter[str], update: TwinUpdate, batch: SampleBatch | None) -
     """One step of the engine, into the gateway's counters. A predicted limit is no alarm."""
     if batch is not None and batch.origin in {Origin.SOURCE, Origin.AGAIN}:
         totals["samples_in"] += len(batch)
-    for name in ("applied", "late", "duplicate", "skewed", "refused", "overridden", "reordered"):
-        number = getattr(update.counts, name)
-        if number:
-            totals[f"samples_{name}"] += number
+    counts = update.counts
+    if counts.applied:
+        totals["samples_applied"] += counts.applied
+    if counts.unusual:
+        for name in _UNUSUAL:
+            number = getattr(counts, name)
+            if number:
+                totals[f"samples_{name}"] += number
     for transition in update.transitions:
         if transition.change in _COUNTED and transition.rule.limit is not Limit.PREDICTED:
             totals[_COUNTED[transition.change]] += 1
         totals["events"] += 1
 
 
+_UNUSUAL: Final = ("late", "duplicate", "skewed", "refused", "overridden", "reordered")
 _COUNTED: Final = {Change.ACTIVE: "alarms_raised", Change.INACTIVE: "alarms_cleared"}

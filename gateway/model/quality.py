@@ -17,6 +17,7 @@ UNCERTAIN_SIMULATED: Final = 0x4209_0000
 UNCERTAIN_LAST_USABLE: Final = 0x4090_0000
 UNCERTAIN_SUBSTITUTE: Final = 0x4091_0000
 UNCERTAIN_EU_EXCEEDED: Final = 0x4094_0000
+UNCERTAIN_SUB_NORMAL: Final = 0x4095_0000  # made of fewer Good inputs than it should be
 BAD: Final = 0x8000_0000
 BAD_UNEXPECTED_ERROR: Final = 0x8001_0000
 BAD_DECODING_ERROR: Final = 0x8007_0000
@@ -53,6 +54,7 @@ _NAMES: Final = {
     UNCERTAIN_LAST_USABLE: "UncertainLastUsableValue",
     UNCERTAIN_SUBSTITUTE: "UncertainSubstituteValue",
     UNCERTAIN_EU_EXCEEDED: "UncertainEngineeringUnitsExceeded",
+    UNCERTAIN_SUB_NORMAL: "UncertainSubNormal",
     0x4093_0000: "UncertainSensorNotAccurate",
     0x408F_0000: "UncertainNoCommunicationLastUsableValue",
     BAD: "Bad",

@@ -48,6 +48,8 @@ def _sections(site: Site) -> dict[str, Any]:
     found: dict[str, Any] = {"gateway": site.gateway, "sync": site.sync, "events": site.events, "kpi": site.kpi, **site.sections}
     if site.forecast is not None:
         found["forecast"] = site.forecast
+    if site.line is not None:
+        found["line"] = site.line
     found["sources"] = dict(site.sources)
     found["upstream"] = {unit.name: unit for unit in site.upstream}
     found["tags"] = {tag.name: tag for tag in site.tags if tag.enabled}

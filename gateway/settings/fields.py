@@ -8,7 +8,7 @@ from gateway.model.duration import seconds
 from gateway.settings.faults import Faults, Place, quote
 from gateway.settings.node import BROKEN, Node
 
-LATER: Final = frozenset({"line", "maintenance", "lca", "insight"})
+LATER: Final = frozenset({"maintenance", "lca", "insight"})
 """Sections that the documentation names and this version does not have."""
 _YEARS_10: Final = 10 * 365 * 86_400
 _NONE: Final[frozenset[str]] = frozenset()

@@ -18,6 +18,7 @@ from gateway.settings.expressions import read_expressions
 from gateway.settings.faults import Faults, quote
 from gateway.settings.fields import LATER, Fields, elements
 from gateway.settings.forecasting import read_forecast
+from gateway.settings.lining import read_line_section
 from gateway.settings.models import Models
 from gateway.settings.node import BROKEN, Node
 from gateway.settings.plugin import Filler
@@ -28,7 +29,7 @@ from gateway.settings.units import read_units
 
 OWN: Final = (
     "version", "gateway", "sources", "tags", "alarms", "thresholds", "derived", "upstream", "sync", "events", "kpi",
-    "models", "scenarios", "forecast",
+    "models", "scenarios", "forecast", "line",
 )  # fmt: skip
 
 
@@ -91,6 +92,7 @@ class _Loader:
         models.read(self._section("models"))
         models.read_scenarios(self._section("scenarios"), self._section("models"))
         forecast = read_forecast(self._section("forecast"), self.filler, tags, draft.declared)
+        line = read_line_section(self._section("line"), self.filler, tags, draft.declared)
         sync = self._sync()
         self.faults.check()
         assert gateway is not None and events is not None and kpi is not None  # noqa: PT018  # what is None left a fault
@@ -114,6 +116,7 @@ class _Loader:
             upkeep=models.upkeep.calibrated,
             watches=models.upkeep.watched,
             forecast=forecast,
+            line=line,
         )
 
     def _section(self, name: str) -> Node:

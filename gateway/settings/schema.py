@@ -10,6 +10,7 @@ from pydantic_core import core_schema
 from gateway.model.duration import seconds
 from gateway.settings.alarms import DISCREPANCY, LIMITS
 from gateway.settings.forecasting import Forecast
+from gateway.settings.lining import LineSection
 from gateway.settings.names import LONGEST, RESERVED, TIME
 from gateway.settings.sections import Events, Gateway, Kpi
 from gateway.settings.site import Plugins
@@ -50,7 +51,8 @@ _DEFS: Final[Schema] = {
 def schema(plugins: Plugins) -> Schema:
     """The schema of the whole file with the given drivers, sinks and sections."""
     definitions = dict(_DEFS)
-    sections: dict[str, type[BaseModel]] = {"gateway": Gateway, "events": Events, "kpi": Kpi, "forecast": Forecast, **plugins.sections}
+    sections: dict[str, type[BaseModel]] = {"gateway": Gateway, "events": Events, "kpi": Kpi, "forecast": Forecast}
+    sections |= {"line": LineSection, **plugins.sections}
     properties: Schema = {
         "version": {"const": 1},
         "include": {"description": "more files, relative to this one", "type": "array", "items": _TEXT},

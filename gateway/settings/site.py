@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from gateway.model.alarm import AlarmRule
 from gateway.model.calibration import Upkeep, Watch
 from gateway.model.derived import DerivedRule
+from gateway.model.kpi import LineSite
 from gateway.model.process import ProcessModel, Scenario
 from gateway.model.sync import Sync
 from gateway.model.tag import TagTable
@@ -66,3 +67,4 @@ class Site:
     upkeep: Mapping[str, Upkeep] = field(default_factory=dict)  # by name of the model
     watches: Mapping[str, Watch] = field(default_factory=dict)
     forecast: Forecast | None = None
+    line: LineSite | None = None

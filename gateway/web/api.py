@@ -18,6 +18,7 @@ from gateway.web.routes import (
     events,
     forecasts,
     history,
+    kpi,
     pages,
     people,
     signin,
@@ -61,6 +62,7 @@ def build(context: WebContext) -> FastAPI:
         certificates.router,
         simulations.router,
         forecasts.router,
+        kpi.router,
         calibrations.router,
         stream,
     ):

@@ -11,7 +11,7 @@ from gateway.contracts import Commands, EventView, HistoryView, Identity, TwinVi
 from gateway.model.audit import AuditCheck, AuditRecord
 from gateway.model.event import Category, Event, Severity
 from gateway.model.unit import Unit
-from gateway.outlook import ForecastView, RunView
+from gateway.outlook import ForecastView, KpiView, RunView
 from gateway.web.config import WebConfig
 from gateway.web.updates import Updates
 
@@ -86,3 +86,4 @@ class WebContext:
     unavailable: tuple[type[Exception], ...] = ()  # what history and events raise while the disk refuses: 503, try again
     simulations: RunView | None = None
     forecasts: ForecastView | None = None
+    kpis: KpiView | None = None

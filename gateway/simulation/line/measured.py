@@ -1,8 +1,8 @@
 """A real machine's account from samples of its tags: time in state and counts, by the instants at which the plant says they changed.
 
-A machine counts as UNKNOWN while one of its inputs (state, counters) is not Good, or its state is none that it is known by: such time is not
-covered, and what was counted in it is production, but no part of OEE. In a planned stop it rests, whatever keeps it from work; only work
-goes on.
+A machine counts as UNKNOWN while one of its inputs (state, counters) is not Good, or its state is none that it is known by: that time is
+not covered, and what was counted in it is production, but no part of OEE. In a planned stop it rests, whatever keeps it from work; only
+work goes on.
 """
 
 import math
@@ -32,6 +32,7 @@ class Input(IntEnum):
     REJECTED = 2
     ENERGY = 3
     POWER = 4
+    LINK = 5  # NaN: nothing can be known of the machine from now on; 1: it can again
 
 
 Sample = tuple[int, int, float]
@@ -105,7 +106,7 @@ class _Now:
     at_ns: int
     state: int = UNKNOWN
     last: list[float] = field(default_factory=lambda: [math.nan] * len(Input))
-    good: list[bool] = field(default_factory=lambda: [False] * len(Input))
+    good: list[bool] = field(default_factory=lambda: [one is Input.LINK for one in Input])
 
     def copy(self) -> "_Now":
         return _Now(self.at_ns, self.state, list(self.last), list(self.good))
@@ -119,7 +120,7 @@ class Book:
 
     def __init__(self, inputs: Sequence[Input], rollover: float | None = None) -> None:
         self._inputs, self._rollover = tuple(inputs), rollover
-        self._needed = (Input.STATE, *(one for one in inputs if one in _WORDS))
+        self._needed = (Input.STATE, Input.LINK, *(one for one in inputs if one in _WORDS))
         self._samples: list[Sample] = []  # those that count in, in order
         self._waiting: list[Sample] = []
         self._edges: Sequence[Edge] = ()

@@ -28,13 +28,13 @@ from gateway.model.forecast import Outlook, Prediction
 from gateway.model.forecast_record import instants
 from gateway.model.tag import Tag, TagType
 from gateway.outlook import ForecastView
+from gateway.sinks.opcua.figures import Property
 from gateway.sinks.opcua.foreseen import read_foreseen
 from gateway.sinks.opcua.nodes import (
     BASE_DATA_VARIABLE_TYPE,
     HAS_COMPONENT,
     HAS_PROPERTY,
     PROPERTY_TYPE,
-    Property,
     tag_target,
     type_definition,
 )

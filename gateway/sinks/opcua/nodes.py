@@ -11,12 +11,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, overload
 
-from gateway.contracts import Figure
-from gateway.model import quality
+from gateway.contracts import Dated, Figure
 from gateway.model.tag import Tag, TagTable, TagType
 from gateway.model.unit import Unit
 from gateway.sinks.opcua.annex import Annex
 from gateway.sinks.opcua.condition_fields import GATEWAY
+from gateway.sinks.opcua.figures import KPI, SIMULATION, Property, is_kpi, own_figures
 from gateway.wire.opcua.face import (
     Builtin,
     Columns,
@@ -34,7 +34,6 @@ from gateway.wire.opcua.face import (
 from gateway.wire.opcua.methods import Method
 
 ROOT: Final = "/"
-SIMULATION: Final = "Simulation"
 _FIXED: Final = ("Twin", "Gateway", SIMULATION)
 _LISTED_MOST: Final = 20_000  # references in all
 
@@ -69,12 +68,6 @@ BUILTINS: Final[Mapping[TagType, Builtin]] = {
 
 _NOTIFIER: Final = 1 | 4  # SubscribeToEvents and HistoryRead (Part 3, 8.59)
 _OBJECTS: Final = Target(OBJECTS_FOLDER, NodeClass.OBJECT, "Objects", FOLDER_TYPE, standard=True)
-
-Property = tuple[str, int, bool, Callable[[], Reading]]
-"""Name, DataType, array, value."""
-
-
-_KINDS: Final[Mapping[type, Builtin]] = {bool: Builtin.BOOLEAN, int: Builtin.INT64, float: Builtin.DOUBLE, str: Builtin.STRING}
 
 
 class Later(Sequence[Reference]):
@@ -114,7 +107,7 @@ class AddressSpace:
         view: Columns,
         units: Mapping[str, Unit],
         now_ns: Callable[[], int],
-        figures: Callable[[], Mapping[str, Mapping[str, Figure]]] = dict,
+        figures: Callable[[], Mapping[str, Mapping[str, Figure | Dated]]] = dict,
     ) -> None:
         """figures: the gateway's own, as SinkContext has them."""
         self._view, self._units, self._now_ns, self._own = view, units, now_ns, figures
@@ -124,9 +117,9 @@ class AddressSpace:
             "Gateway": Target("Gateway", NodeClass.OBJECT, "Gateway", BASE_OBJECT_TYPE),
             SIMULATION: Target(SIMULATION, NodeClass.OBJECT, SIMULATION, BASE_OBJECT_TYPE),
         }
-        self._figures = self._all_figures()
-        for key in self._figures.keys() - self._objects.keys():  # `Gateway/<Object>`: an Object below it
-            self._objects[key] = Target(key, NodeClass.OBJECT, key.rpartition("/")[2], BASE_OBJECT_TYPE)
+        self._figures: dict[str, list[Property]] = {}
+        self._kpis: frozenset[str] = frozenset()
+        self._fit()
         self._table: TagTable | None = None
         self._listed: OrderedDict[str, list[Reference]] = OrderedDict()  # references of folders that were asked for, the newest
         self._listed_count = 0
@@ -134,6 +127,20 @@ class AddressSpace:
         self.annexes: Sequence[Annex] = ()
         self.subtypes: Mapping[int, Sequence[Reference]] = {}  # of types of the standard
         self.described: Sequence[Reference] = ()  # what hangs below Server.Namespaces
+
+    def _fit(self) -> None:
+        """Objects and figures as they are now: `Gateway/<Object>` is an Object below it."""
+        for key in self._kpis:
+            del self._objects[key]
+        self._figures = own_figures(self._view, self._own, self._now_ns)
+        for key in sorted(self._figures.keys() - self._objects.keys()):
+            self._objects[key] = Target(key, NodeClass.OBJECT, key.rpartition("/")[2], BASE_OBJECT_TYPE)
+        self._kpis = frozenset(key for key in self._objects if is_kpi(key))
+
+    def _follow(self) -> None:
+        """KPIs are others after a reload of the line."""
+        if self._kpis != {key for key in self._own() if is_kpi(key)}:
+            self._fit()
 
     @property
     def root(self) -> Target:
@@ -147,7 +154,9 @@ class AddressSpace:
 
     def roots(self) -> Sequence[Reference]:
         """What hangs below Objects: the asset tree and the fixed objects."""
-        return [Reference(ORGANIZES, True, target) for target in (self._root, *(self._objects[key] for key in _FIXED))]
+        self._follow()
+        fixed = (*_FIXED, KPI) if KPI in self._objects else _FIXED
+        return [Reference(ORGANIZES, True, target) for target in (self._root, *(self._objects[key] for key in fixed))]
 
     def notifiers(self, source: Key) -> Collection[Key]:
         """The Objects that report events of that source, itself among them: its folders up to the root, or the gateway's own."""
@@ -187,6 +196,8 @@ class AddressSpace:
         tag = self._view.tags.named(key)
         if tag is not None:
             return self._variable(tag)
+        if is_kpi(key):
+            self._follow()
         if key in self._objects:
             return self._object(key)
         if "/" in key and key != ROOT:
@@ -333,26 +344,6 @@ class AddressSpace:
     def _unit(self, code: str) -> EuInformation:
         unit = self._units.get(code)
         return EuInformation(-1, code, code) if unit is None else EuInformation(unit.unit_id, unit.symbol, unit.name)
-
-    def _all_figures(self) -> dict[str, list[Property]]:
-        view, now_ns = self._view, self._now_ns
-
-        def figure(content: Callable[[], Content], kind: Builtin) -> Callable[[], Reading]:
-            return lambda: Reading(content(), kind, quality.GOOD, now_ns(), now_ns())
-
-        found: dict[str, list[Property]] = {
-            SIMULATION: [],
-            "Twin": [("StateVersion", Builtin.INT64, False, figure(lambda: view.version, Builtin.INT64))],
-            "Gateway": [
-                ("Tags", Builtin.UINT32, False, figure(lambda: len(view.tags), Builtin.UINT32)),
-                ("TagsBad", Builtin.UINT32, False, figure(lambda: int(quality.is_bad(view.status).sum()), Builtin.UINT32)),
-            ],
-        }
-        for key, own in self._own().items():
-            for name, now in own.items():
-                kind = _KINDS[type(now)]
-                found.setdefault(key, []).append((name, kind, False, figure(lambda key=key, name=name: self._own()[key][name], kind)))  # type: ignore[misc]
-        return found
 
 
 def type_definition(tag: Tag) -> int:

@@ -12,7 +12,8 @@ from typing import Any, Final
 from gateway.model import quality
 from gateway.model.process import Run, RunState
 from gateway.outlook import RunView
-from gateway.sinks.opcua.nodes import BASE_DATA_VARIABLE_TYPE, BASE_OBJECT_TYPE, FOLDER_TYPE, HAS_COMPONENT, ORGANIZES, SIMULATION
+from gateway.sinks.opcua.figures import SIMULATION
+from gateway.sinks.opcua.nodes import BASE_DATA_VARIABLE_TYPE, BASE_OBJECT_TYPE, FOLDER_TYPE, HAS_COMPONENT, ORGANIZES
 from gateway.sinks.opcua.run_parts import Leaf, Tree, run_tree
 from gateway.wire.opcua.face import Key, ModelChange, Node, NodeClass, Reading, Reference, Target
 from gateway.wire.opcua.methods import Method

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.model.quality import BAD_OUT_OF_RANGE, BAD_TYPE_MISMATCH
+from gateway.sinks.opcua.figures import SIMULATION
 from gateway.sinks.opcua.methods import Declared
-from gateway.sinks.opcua.nodes import SIMULATION
 from gateway.wire.opcua.face import Builtin
 from gateway.wire.opcua.methods import Argument, MethodRefused
 

@@ -18,13 +18,14 @@ from gateway.sinks.opcua.condition_methods import ConditionMethods
 from gateway.sinks.opcua.conditions import Conditions
 from gateway.sinks.opcua.config import Config
 from gateway.sinks.opcua.events import EVENT_TYPES, ModelWatch, is_state_change, is_transition, model_change, plain
+from gateway.sinks.opcua.figures import SIMULATION
 from gateway.sinks.opcua.forecasts import Forecasts
 from gateway.sinks.opcua.historical import Historical
 from gateway.sinks.opcua.history import History
 from gateway.sinks.opcua.items import TagItems
 from gateway.sinks.opcua.methods import OWN, OwnMethods
 from gateway.sinks.opcua.namespaces import NamespaceMetadata
-from gateway.sinks.opcua.nodes import SIMULATION, AddressSpace
+from gateway.sinks.opcua.nodes import AddressSpace
 from gateway.sinks.opcua.notifiers import Notifiers
 from gateway.sinks.opcua.queue import Budget
 from gateway.sinks.opcua.runs import Runs
@@ -50,7 +51,7 @@ class OpcUaSink:
     delivery = Delivery.LATEST
 
     def __init__(self, config: Config, context: SinkContext) -> None:
-        self._config, self._context = config, context
+        self._config, self._context, self.now_ns = config, context, context.now_ns
         self._publishing_ms = (config.min_publishing_interval * 1000.0, _LONGEST_PUBLISHING_MS)
         self._space = AddressSpace(context.gateway.name, context.view, context.units, context.now_ns, context.figures)
         forecasts = self._forecasts(context)
@@ -148,7 +149,9 @@ class OpcUaSink:
             for items in self._items:
                 for part in parts or (rows,):
                     items.push(part, repeats=repeats, now_ns=update.now_ns)
-        self._server.occur(self._model.changes(update.now_ns))
+        changes = self._model.changes(update.now_ns)
+        if changes:
+            self._server.occur(changes)
         if update.transitions:
             await self._occur(update.transitions)
 
@@ -250,9 +253,6 @@ class OpcUaSink:
         if not usable:
             return 1
         return 255 if own.get("Ready", True) and not own.get("Degraded") else 2 + round(197 * usable)
-
-    def now_ns(self) -> int:
-        return self._context.now_ns()
 
     def count(self, name: str, n: int = 1) -> None:
         self._context.report.count(name, n)
