@@ -85,7 +85,7 @@ def experiment(
             report["warm_up"] = _warm_up(await series(farm, line, line.seed, min(replications, WARM_UP_RUNS), warm_up, progress), warm_up)
         return report
 
-    report = _worked(name, cluster, work)
+    report = worked(name, cluster, work)
     if as_json:
         show.document(report)
         return
@@ -184,7 +184,7 @@ def sweep(
         ]
         return {"run": name, "seed": base.seed, "replications": replications, "confidence": confidence, "design": design, "sets": sets_}
 
-    report = _worked(f"{name}: {len(rows)} sets", cluster, work)
+    report = worked(f"{name}: {len(rows)} sets", cluster, work)
     if as_json:
         show.document(report)
         return
@@ -223,7 +223,7 @@ def _compare(
         scenarios = {name: _head(lines[name], one) | {"figures": described(one, confidence)} for name, one in found.items()}
         return {"seed": base.seed, "replications": replications, **compared(found, shown, confidence), "scenarios": scenarios}
 
-    report = _worked("compare", cluster, work)
+    report = worked("compare", cluster, work)
     if as_json:
         show.document(report)
         return
@@ -248,7 +248,7 @@ def _compare(
     show.line("(Bonferroni over the scenarios); * is more than chance (Holm)")
 
 
-def _worked(what: str, cluster: str | None, work: Callable[[Farm, Callable[[float], None]], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+def worked(what: str, cluster: str | None, work: Callable[[Farm, Callable[[float], None]], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
     """Done on the cores here or on the cluster, with progress. Failure in words."""
     from gateway.jobs.farm import farm
     from gateway.work import JobFailed

@@ -1,4 +1,4 @@
-"""The job `line.forecast`: the rest of a shift from the state a line is in."""
+"""The jobs `line.forecast`, the rest of a shift from the state a line is in, and `line.score`, how good such forecasts are."""
 
 from collections.abc import Mapping
 from types import NoneType
@@ -10,6 +10,8 @@ from gateway.jobs.table import Impossible
 from gateway.model.line_document import line_of, state_of
 from gateway.simulation.line.ahead import ahead, document
 from gateway.simulation.line.faults import LineError
+from gateway.simulation.line.figures import Cannot
+from gateway.simulation.line.scoring import Scoring, scored
 from gateway.work import Column, Progress
 
 _KINDS: Final = {
@@ -42,3 +44,16 @@ def forecast(
     except (LineError, ValueError) as fault:
         raise Impossible(str(fault)) from None
     return document(found), {"good": found.courses.good[:, -1], "total": found.courses.total[:, -1]}
+
+
+def score(
+    args: Mapping[str, Any], _arrays: Mapping[str, Column], _generator: np.random.Generator, progress: Progress
+) -> tuple[dict[str, Any], dict[str, Column]]:
+    """args: line (its document), seed, first, count (shifts), at, replications, seen, method. Arrays: rows, (forecasts, columns)."""
+    scoring = Scoring(tuple(args["at"]), args["replications"], args["seen"], args["method"])
+    try:
+        shifts = range(args["first"], args["first"] + args["count"])
+        rows, method, why = scored(line_of(args["line"]), args["seed"], shifts, scoring, progress)
+    except (LineError, Cannot, ValueError) as fault:
+        raise Impossible(str(fault)) from None
+    return {"method": method, "why": why}, {"rows": rows}

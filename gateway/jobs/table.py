@@ -23,6 +23,7 @@ KINDS: Final[dict[str, str]] = {
     "line.replicate": "gateway.jobs.line:replicate",
     "line.series": "gateway.jobs.line:series",
     "line.forecast": "gateway.jobs.ahead:forecast",
+    "line.score": "gateway.jobs.ahead:score",
 }
 
 

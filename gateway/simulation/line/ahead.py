@@ -5,17 +5,23 @@ the bottleneck goes. Replications from the same state, each with chance of its o
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gateway.model.line import Line, LineState
-from gateway.simulation.line.courses import NONE, Ask, Courses, Told, buffers, by_events
+from gateway.simulation.line.chain import Beyond
+from gateway.simulation.line.chance import Chance
+from gateway.simulation.line.courses import NONE, Ask, Courses, Told, buffers, by_events, joined
 from gateway.simulation.line.faults import LineError
+from gateway.simulation.line.figures import Cannot
+from gateway.simulation.line.layout import Layout
+from gateway.simulation.line.resumed import LANES, by_recursion
 from gateway.simulation.line.topology import checked
 
 Array = NDArray[np.float64]
+Method = Literal["auto", "recursion", "events"]
 
 REPLICATIONS: Final = 200
 AT_LEAST_S: Final = 60.0
@@ -47,9 +53,12 @@ def ahead(
     until_s: float | None = None,
     replications: int = REPLICATIONS,
     at_least_s: float = AT_LEAST_S,
+    method: Method = "auto",
     told: Told = lambda _share: None,
 ) -> Ahead:
-    """The line from the state until until_s, its duration without one. Raises LineError for what is no line, no state of it, or past."""
+    """The line from the state until until_s, its duration without one. Raises LineError for what is no line, no state of it, or past, and
+    Cannot where the recursion is asked for in vain.
+    """
     checked(line)
     end_s = line.duration_s if until_s is None else until_s
     if not math.isfinite(end_s) or end_s <= state.at_s:
@@ -58,8 +67,25 @@ def ahead(
         raise LineError(f"{replications} replications are none", f"1 to {MOST}")
     horizon_s = end_s - state.at_s
     ask = Ask(horizon_s, tuple(horizon_s * (step + 1) / STEPS for step in range(STEPS)), at_least_s)
-    found = by_events(line, state, seed, range(replications), ask, told)
-    return Ahead(line, state.at_s, end_s, ask, found, "events", "")
+    Layout(line, Chance(seed), state.at_s, state)  # refuses a state that is none of this line
+    why = ""
+    if method != "events":
+        try:
+            return Ahead(line, state.at_s, end_s, ask, _by_recursion(line, state, seed, replications, ask, told), "recursion", "")
+        except Beyond as beyond:
+            why = str(beyond)
+    if method == "recursion":
+        raise Cannot(f"the recursion cannot express this line as it stands: {why}")
+    return Ahead(line, state.at_s, end_s, ask, by_events(line, state, seed, range(replications), ask, told), "events", why)
+
+
+def _by_recursion(line: Line, state: LineState, seed: int, replications: int, ask: Ask, told: Told) -> Courses:
+    parts = list[Courses]()
+    for first in range(0, replications, LANES):
+        some = range(first, min(first + LANES, replications))
+        parts.append(by_recursion(line, state, seed, some, ask))
+        told(some.stop / replications)
+    return joined(parts)
 
 
 def quantile(counts: Array, level: float) -> Array:

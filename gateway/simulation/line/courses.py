@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.model.line import Line, LineState, MachineState
+from gateway.model.line import Line, LineState
 from gateway.simulation.line.bottleneck import Period, common, momentary, periods, turning_point
 from gateway.simulation.line.chance import Chance
 from gateway.simulation.line.layout import Layout
@@ -22,7 +22,9 @@ Told = Callable[[float], None]
 
 NONE: Final = -1
 """No machine."""
-_PASSIVE: Final = frozenset(state for state, waits in zip(STATES, WAITING, strict=True) if waits)
+TIE_S: Final = 1e-6
+"""A wait that is shorter comes from rounding, or has no length at all."""
+_IDLE: Final = frozenset(state for state, waits in zip(STATES, WAITING, strict=True) if waits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,18 +140,26 @@ def _active(layout: Layout, state: LineState, ask: Ask) -> dict[str, list[Period
     active = dict[str, list[Period]]()
     for name, places in layout.places.items():
         own = common([periods(place.turns, state.at_s, state.at_s + ask.horizon_s, not place.passive) for place in places])
-        active[name] = [(begin - state.at_s, end - state.at_s) for begin, end in own]
+        active[name] = _unbroken([(begin - state.at_s, end - state.at_s) for begin, end in own])
         if active[name] and active[name][0][0] == 0.0:
             active[name][0] = (-since.get(name, 0.0), active[name][0][1])
     return active
 
 
+def _unbroken(found: Sequence[Period]) -> list[Period]:
+    """Without the waits of no length between two events at one instant."""
+    kept = list[Period]()
+    for begin, end in found:
+        if kept and begin - kept[-1][1] < TIE_S:
+            kept[-1] = (kept[-1][0], end)
+        else:
+            kept.append((begin, end))
+    return kept
+
+
 def active_since(state: LineState) -> dict[str, float]:
     """Seconds for which each machine has been active when it starts."""
     return {start.name: max(start.active_s, start.elapsed_s) for start in state.machines if start.state not in _IDLE}
-
-
-_IDLE: Final = frozenset({MachineState.STARVED, MachineState.BLOCKED, MachineState.BREAK, MachineState.IDLE})
 
 
 def _idle(layout: Layout) -> tuple[dict[str, float], dict[str, float]]:

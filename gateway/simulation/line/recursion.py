@@ -13,8 +13,8 @@ import numpy as np
 
 from gateway.model.line import Line
 from gateway.simulation.line.chain import Link, chain
-from gateway.simulation.line.lanes import NOBODY, Array, Block, Counts, Drawn, Places, without
-from gateway.simulation.line.stage import Stage, Window
+from gateway.simulation.line.lanes import NOBODY, Array, Block, Counts, Drawn, Places, compact, ragged
+from gateway.simulation.line.stage import Stage, Took, Window
 from gateway.simulation.line.streams import Purpose, generators
 
 Trace = Callable[[int, Array, Counts], None]
@@ -79,61 +79,69 @@ class Recursion:
     def _arrived(self, rows: int) -> None:
         """Raw parts that come by themselves; one that finds no room waits, and the next is counted from then."""
         counts, first = np.full(self.lanes, rows), self.stages[0]
-        between, came, offered = self._between.rows(rows, counts), np.empty((rows, self.lanes)), np.empty((rows, self.lanes))
-        room = first.free_since(np.arange(rows)[:, None])
+        between, came, offered = self._between.rows(rows), np.empty((rows, self.lanes)), np.empty((rows, self.lanes))
+        room = first.free_since(None, rows)
         handed = self._handed
         for row in range(rows):
             np.add(handed, between if isinstance(between, float) else between[row], out=came[row])
             handed = came[row] if room is None else np.maximum(came[row], room[row], out=offered[row])
         self._handed = handed.copy()
-        self._enter(came, counts)
-        self._through(Block(came if room is None else offered, came, NOBODY, counts))
+        block = Block(came if room is None else offered, came, NOBODY, counts)
+        self._enter(block, came)
+        self._through(block)
 
     def _arrived_or_lost(self, _rows: int) -> None:
         """One raw part that comes by itself, and is lost where it finds no room."""
-        came = self._handed + self._between.rows(1, np.ones(self.lanes, np.int64))
+        came = self._handed + self._between.rows(1)
         self._handed = came[0].copy()
-        room = self.stages[0].free_since(np.zeros((1, 1), np.intp))
+        room = self.stages[0].free_since(None, 1)
         counts = np.ones(self.lanes, np.int64)
         if room is not None:
             lost = room[0] > came[0]
             self.books.lost += lost & self.window.inside(came[0])
             counts[lost] = 0
-        self._enter(came, counts)
-        self._through(Block(np.where(counts > 0, came, -np.inf), came, NOBODY, counts))
+        block = Block(np.where(counts > 0, came, -np.inf), came, NOBODY, counts, *ragged(counts, 1))
+        self._enter(block, came)
+        self._through(block)
 
-    def _enter(self, at_s: Array, counts: Counts) -> None:
-        self.books.entered += self.window.count(at_s, counts)
-        self.books.area -= self.window.total(at_s, counts)
-        self._inside += counts
+    def _enter(self, block: Block, at_s: Array) -> None:
+        self.books.entered += self.window.count(block, at_s)
+        self.books.area -= block.sums(self.window.clip(at_s))
+        self._inside += block.counts
 
     # --- a block of parts through all machines ---
 
-    def _through(self, block: Block) -> None:
-        books, window = self.books, self.window
-        for place, stage in enumerate(self.stages):
+    def _through(self, block: Block, first: int = 0) -> None:
+        """From that machine on."""
+        for place in range(first, len(self.stages)):
             if not len(block.at_s):  # what came is still being packed
                 return
-            behind = self.stages[place + 1] if place + 1 < len(self.stages) else None
-            took = stage.serve(block, behind)
+            stage = self.stages[place]
+            took = stage.serve(block, self._behind(place))
             if not block.waits:
-                self._enter(took.got, block.counts)
-                block.born = took.got
-            made = stage.made(block, took)
-            books.escaped += took.packed_bad
-            if self._trace is not None:
-                self._trace(place, made.at_s, made.counts)
-            if took.found.size:
-                stage.rejected += self._reject(made, took.found, self.weights[place])
-                made = without(made, took.found)
-            block = made
-        if not len(block.at_s):
-            return
-        self._leave(block)
-        books.escaped += np.bincount(block.bad[window.inside(block.at_s.ravel()[block.bad])] % self.lanes, minlength=self.lanes)
+                self._enter(block, took.got)
+                if stage.batch_in == 1:
+                    took.made.born = took.got
+            block = self._passed(place, took)
+        if len(block.at_s):
+            self._leave(block)
 
-    def _reject(self, block: Block, found: Places, weight: int) -> Counts:
-        """Parts that leave the line where they were found defective; how many in the window."""
+    def _behind(self, place: int) -> Stage | None:
+        return self.stages[place + 1] if place + 1 < len(self.stages) else None
+
+    def _passed(self, place: int, took: Took) -> Block:
+        """What goes on of what a machine made."""
+        if took.packed_bad is not None:
+            self.books.escaped += took.packed_bad
+        if self._trace is not None:
+            self._trace(place, compact(took.made).at_s, took.made.counts)
+        if took.found.size:
+            self.stages[place].rejected += self._reject(took.made, took.found, place)
+        return took.onward()
+
+    def _reject(self, block: Block, found: Places, place: int) -> Counts:
+        """Parts that leave the line at a machine where they were found defective; how many in the window."""
+        weight = self.weights[place]
         who, at_s, born = found % self.lanes, block.at_s.ravel()[found], block.born.ravel()[found]
         inside = self.window.inside(at_s)
         count = np.bincount(who[inside], minlength=self.lanes)
@@ -145,15 +153,15 @@ class Recursion:
 
     def _leave(self, block: Block) -> None:
         """Good parts."""
-        books, weight, counts = self.books, self.weights[-1], block.counts
-        books.good += self.window.count(block.at_s, counts)
-        books.area += weight * self.window.total(block.at_s, counts)
-        here = np.arange(len(block.at_s))[:, None] < counts
-        here &= self.window.inside(block.at_s)
+        books, weight, window = self.books, self.weights[-1], self.window
+        here = block.here() & window.inside(block.at_s)
+        books.good += here.sum(axis=0)
+        books.area += weight * block.sums(window.clip(block.at_s))
         lead = np.where(here, np.where(here, block.at_s, 0.0) - block.born, 0.0).sum(axis=0)
         books.lead += lead
         books.residence += weight * lead
-        self._inside -= weight * counts
+        books.escaped += np.bincount(block.bad[here.ravel()[block.bad]] % self.lanes, minlength=self.lanes)
+        self._inside -= weight * block.counts
 
 
 def _rows(links: Sequence[Link], *, lose: bool) -> int:
