@@ -14,7 +14,7 @@ from gateway.cli import (
     exchange,
     forecast,
     inspect,
-    line_experiments,
+    line_forecast,
     login,
     run,
     scenario,
@@ -71,7 +71,7 @@ app.command()(run.replay)
 app.command()(simulate.simulate)
 app.command()(calibrate.calibrate)
 app.add_typer(scenario.app, name="scenario")
-app.add_typer(line_experiments.app, name="line")
+app.add_typer(line_forecast.app, name="line")
 app.command()(exchange.export)
 app.command("import")(exchange.import_)
 app.add_typer(forecast.app, name="forecast")
