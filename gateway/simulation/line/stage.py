@@ -293,7 +293,8 @@ class Stage:
         at, _, seconds, counted = delays.joined()
         who = at % self.lanes
         did = at // self.lanes < self.work.done[who]
-        return np.bincount(who[did], seconds[did], self.lanes), np.bincount(who[did & counted], minlength=self.lanes)
+        spent = np.zeros(self.lanes) + np.bincount(who[did], seconds[did], self.lanes)
+        return spent, np.bincount(who[did & counted], minlength=self.lanes)
 
 
 def _since(block: Block, got: Array) -> Block:
