@@ -9,14 +9,16 @@ from typing import Any, Self
 from gateway.engine.engine import Engine
 from gateway.foresight import ensemble, foresight, names_of
 from gateway.launch import load_site
-from gateway.model import instant, quality
+from gateway.model import instant, quality, statefile
 from gateway.model.alarm import Transition
 from gateway.model.batch import Origin, SampleBatch
 from gateway.model.reading import read
 from gateway.model.tag import Tag
+from gateway.operations.states import batch
 from gateway.settings import Site
 from gateway.simulation.trajectories import Trajectories
 from gateway.simulation.whatif import STEPS, Ask
+from gateway.store.whole import replace
 
 
 class Twin:
@@ -70,6 +72,37 @@ class Twin:
         """The last committed state at or before that time; None where the memory does not reach back so far."""
         snapshot = self.engine.view.at(_ns(at))
         return None if snapshot is None else snapshot.tree(self.site.tags)
+
+    def save(self, path: str | Path | None = None) -> Path:
+        """The present state as a file, whole or not at all; without a path `digital_twin/state.json` in the data directory.
+
+        Returns where it is. Raises OSError.
+        """
+        snapshot = self.engine.view.snapshot()
+        out = self._state_path(path)
+        if path is None:
+            out.parent.mkdir(parents=True, exist_ok=True)
+        replace(out, statefile.text(statefile.document(snapshot.tree(self.site.tags), snapshot.status, self.site.tags)), mode=0o644)
+        return out
+
+    def load(self, path: str | Path | None = None) -> list[Transition]:
+        """Take over a state that `save` or `edgetwin export state` wrote, at its time or just after the present one, whichever is later.
+
+        Nothing changes where it is refused: OSError, and ValueError for a file that is damaged, of a later version, or does not fit the
+        site's tags, types and ranges, by name.
+        """
+        place = self._state_path(path)
+        try:
+            at_ns, rows = statefile.values(statefile.parsed(place.read_bytes()), self.site.tags)
+        except ValueError as fault:
+            raise ValueError(f"{place}: {fault}") from None
+        now_ns = max(at_ns, self.engine.view.snapshot().at_ns + 1_000_000)
+        transitions = [*self._until(now_ns), *self.engine.step(batch(rows, now_ns, Origin.SOURCE), now_ns).transitions]
+        self.transitions += transitions
+        return transitions
+
+    def _state_path(self, path: str | Path | None) -> Path:
+        return Path(self.site.gateway.data_dir) / statefile.FOLDER / "state.json" if path is None else Path(path)
 
     def history(self, limit: int | None = None) -> list[dict[str, Any]]:
         """The latest committed states, oldest first."""

@@ -233,6 +233,7 @@ def _plot(reports: Mapping[str, Mapping[str, Any]], units: Mapping[str, str], pl
         frame.set_title(tag, loc="left", fontsize=10)
         frame.grid(alpha=0.3)
     frames[0, 0].legend(loc="best", fontsize=8)
-    frames[-1, 0].set_xlabel(f"time ahead ({word})")
+    began = first.get("asked", {}).get("at")
+    frames[-1, 0].set_xlabel(f"time from {began} on ({word})" if began else f"time ahead ({word})")
     metadata = {"Date": None} if plot.suffix.lower() == ".svg" else None
     figure.savefig(plot, metadata=metadata)

@@ -28,7 +28,10 @@ _EVENT_COLUMNS = ("event_id", "timestamp", "category", "severity", "level", "sou
 
 def export(
     what: Annotated[What, typer.Argument(help="What to export.")],
-    out: Annotated[Path, typer.Argument(help="File to write; its ending chooses the format: .csv, .parquet, .json.")],
+    out: Annotated[
+        Path | None,
+        typer.Argument(help="File to write, by its ending .csv, .parquet, .json. A state without it: a new file in digital_twin."),
+    ] = None,
     tags: Annotated[list[str] | None, typer.Option("--tag", help="Tags whose history is wanted; all of them without it.")] = None,
     start: Annotated[str, typer.Option("--from", help="Beginning: a time, or a distance like now-24h.")] = "now-24h",
     end: Annotated[str | None, typer.Option("--to", help="End; now without it.")] = None,
@@ -41,6 +44,10 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write history, events or the present state to a file."""
+    if out is None:
+        if what is not What.state:
+            raise Failure(WRONG, f"export {what.value} needs a file to write: FILE.csv, .parquet or .json")
+        out = _new_state()
     form = _format(out)
     if config is not None:
         if what is not What.history or buckets is not None:
@@ -57,7 +64,7 @@ def export(
     elif what is What.events:
         size = _write(out, _events(gateway, form, {"since": start, "until": end, "limit": 10_000}))
     elif form is Format.json:
-        size = _write(out, _pretty(gateway.get("/twin")))
+        size = _write(out, _pretty(gateway.get("/twin/file")))
     else:
         raise Failure(WRONG, "the state is a tree: write it to a .json file")
     _told({"what": what.value, "path": str(out), "bytes": size}, as_json=as_json)
@@ -65,14 +72,30 @@ def export(
 
 def import_(
     path: Annotated[
-        Path, typer.Argument(help="CSV or Parquet with the columns tag, timestamp, value, or timestamp and one column per tag.")
+        Path,
+        typer.Argument(metavar="FILE|state", help="CSV or Parquet with the columns tag, timestamp, value, or timestamp and one per tag."),
     ],
+    state: Annotated[
+        Path | None, typer.Argument(metavar="STATE.json", help="After `state`: what `export state` wrote; the newest of digital_twin.")
+    ] = None,
     config: Annotated[
-        Path, typer.Option("--config", "-c", envvar="CONFIG_PATH", help="Configuration with these tags; its gateway is stopped.")
-    ],
+        Path | None, typer.Option("--config", "-c", envvar="CONFIG_PATH", help="Configuration with these tags; its gateway is stopped.")
+    ] = None,
+    url: Url = None,
+    name: Name = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put samples of a file into the history. Twin and alarms see none of them; what is there already stays."""
+    """Put samples of a file into the history; twin and alarms see none of them, and what is there already stays.
+
+    Or `import state STATE.json`: the running gateway takes over the values of a state file until its sources give others.
+    """
+    if path == Path(What.state.value):
+        _told(_take_state(state, url, name), as_json=as_json)
+        return
+    if state is not None or url is not None or name is not None:
+        raise Failure(WRONG, "only `import state STATE.json` goes into a running gateway: samples are imported with --config")
+    if config is None:
+        raise Failure(WRONG, "samples are imported with --config FILE, while the gateway of it does not run")
     if not path.exists():
         raise Failure(WRONG, f"{path}: there is no such file")
     _told({"path": str(path), **offline.import_history(config, path)}, as_json=as_json)
@@ -82,7 +105,7 @@ def _told(report: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         show.document(report)
     else:
-        figures = ", ".join(f"{shown} {key}" for key, shown in report.items() if key in {"samples", "bytes"})
+        figures = ", ".join(f"{shown} {key}" for key, shown in report.items() if key in {"samples", "bytes", "tags"})
         show.note(f"{report['path']}: {figures}")
 
 
@@ -132,7 +155,44 @@ def _pretty(content: Any) -> str:
 
 
 def _write(out: Path, text: str) -> int:
+    """Whole or not at all."""
+    from gateway.store import whole
+
+    content = text.encode()
     try:
-        return out.write_text(text, encoding="utf-8", newline="")
+        whole.replace(out, content, mode=0o644)
     except OSError as error:
         raise Failure(FAILED, f"{out}: {error.strerror}") from None
+    return len(content)
+
+
+def _new_state() -> Path:
+    """A name by the time, in the folder of state files, which is made."""
+    import time
+
+    from gateway.model.statefile import FOLDER
+
+    folder = Path(FOLDER)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise Failure(FAILED, f"{folder}: {error.strerror}") from None
+    return folder / time.strftime("state-%Y%m%dT%H%M%SZ.json", time.gmtime())
+
+
+def _take_state(path: Path | None, url: str | None, name: str | None) -> dict[str, Any]:
+    """A state file into the running gateway; without one the newest of the folder of state files."""
+    from gateway.model import statefile
+
+    if path is None:
+        path = max(Path(statefile.FOLDER).glob("state-*.json"), default=None)
+        if path is None:
+            raise Failure(WRONG, f"there is no state file in {statefile.FOLDER}: name one")
+    try:
+        content = statefile.parsed(path.read_bytes())
+        statefile.checked(content)
+    except OSError as error:
+        raise Failure(WRONG, f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise Failure(FAILED, f"{path}: {error}") from None
+    return {"path": str(path), **daemon.find(url, name).command("state.import", {"state": content})["result"]}

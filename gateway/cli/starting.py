@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,16 +21,22 @@ _METER: Final = "energy_register"
 def initial(site: Site, state: Path | None) -> dict[str, float]:
     """The initial state by tag: of the file, else of the gateway that runs on this configuration, else the middle of what is usual."""
     from gateway.foresight import names_of
+    from gateway.model import statefile
 
     if state is None:
         found = _live(site) or _usual(site)
     else:
         try:
-            found = _flat(json.loads(state.read_text("utf-8")))
+            content = statefile.parsed(state.read_bytes())
+            if isinstance(content, dict) and statefile.FILE in content:  # a tree of another program is taken as it is
+                content = statefile.checked(content)
         except OSError as error:
             raise Failure(WRONG, f"{state}: {error.strerror}") from None
         except ValueError as error:
-            raise Failure(WRONG, f"{state}: is not JSON: {error}") from None
+            raise Failure(WRONG, f"{state}: {error}") from None
+        if not isinstance(content, dict):
+            raise Failure(WRONG, f"{state}: is no tree of values, as `edgetwin export state` writes it")
+        found = statefile.flat(content)
     named = names_of(site)
     values = {name: value for name, value in found.items() if name in named and isinstance(value, int | float)}
     for name, value in values.items():
@@ -64,23 +69,15 @@ def _live(site: Site) -> dict[str, Any]:
     """The twin of a gateway that runs; nothing where none does."""
     from gateway import local
     from gateway.cli import daemon
+    from gateway.model import statefile
 
     if not any(path.stem == site.gateway.name for path in local.sockets()):
         return {}
     try:
-        found = _flat(daemon.find(None, site.gateway.name).get("/twin"))
+        found = statefile.flat(daemon.find(None, site.gateway.name).get("/twin"))
     except Failure:
         return {}
     show.note(f"from the present state of {site.gateway.name}")
-    return found
-
-
-def _flat(tree: Any, path: str = "") -> dict[str, Any]:
-    if not isinstance(tree, dict):
-        return {path: tree} if path else {}
-    found: dict[str, Any] = {}
-    for name, inner in tree.items():
-        found |= _flat(inner, f"{path}.{name}" if path else str(name))
     return found
 
 

@@ -13,6 +13,7 @@ from gateway.model.expression import parse
 from gateway.model.reading import UNREADABLE, Reading, read
 from gateway.model.tag import DERIVED, MANUAL, Tag, TagType
 from gateway.model.update import TwinUpdate
+from gateway.operations import states
 from gateway.operations.door import Args, Commanded, Operation, Refused, names_of, text_of
 
 
@@ -44,6 +45,7 @@ class Setpoints:
             "tag.write": Operation("tag:write", self.write, "write a setpoint to the plant: tag, value, reason"),
             "tag.override": Operation("tag:override", self.override, "put a value in by hand, until it is released: tag, value, reason"),
             "tag.release": Operation("tag:override", self.release, "end manual input: tag (text or list)"),
+            **states.operations(lambda: self._engine.view.tags, self._put, self._now_ns),
         }
 
     async def write(self, args: Args, caller: Caller) -> Mapping[str, Any]:

@@ -5,7 +5,6 @@
 
 import io
 import json
-import os
 import struct
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -15,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.store import whole
 from gateway.store.errors import DamagedBlock
 from gateway.store.packing import pack, unpack
 
@@ -30,19 +30,7 @@ def write(path: Path, words: Mapping[str, Any], arrays: Mapping[str, NDArray[Any
     np.savez(buffer, allow_pickle=False, **{str(number): array for number, array in enumerate(arrays.values())})
     text = json.dumps({"words": dict(words), "keys": list(arrays)}).encode()
     body = _LENGTH.pack(len(text)) + text + pack(buffer.getvalue(), 1)
-    fresh = path.with_name(path.name + ".new")
-    with fresh.open("wb") as file:
-        os.fchmod(file.fileno(), 0o600)
-        file.write(_HEAD.pack(_MAGIC, VERSION, blake2b(body, digest_size=16).digest()))
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    whole.replace(path, _HEAD.pack(_MAGIC, VERSION, blake2b(body, digest_size=16).digest()), body)
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

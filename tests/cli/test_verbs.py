@@ -178,6 +178,11 @@ async def test_history_events_and_state_are_exported(room, tmp_path):
     assert (await edgetwin("export", "state", tmp_path / "state.json")).code == 0
     assert json.loads((tmp_path / "state.json").read_text())["line"]["temperature"] == 28.0
     assert (await edgetwin("export", "state", tmp_path / "state.csv")).code == 2
+    assert (await edgetwin("import", "state", tmp_path / "all.csv")).code == 1
+    content = json.loads((tmp_path / "state.json").read_text())
+    (tmp_path / "bad.json").write_text(json.dumps({**content, "line": {}}))
+    assert "the checksum does not fit" in (await edgetwin("import", "state", tmp_path / "bad.json")).err
+    assert (await edgetwin("export", "history")).code == 2
     assert (await edgetwin("export", "history", tmp_path / "all.xlsx")).code == 2
 
 

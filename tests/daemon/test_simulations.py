@@ -238,3 +238,30 @@ async def test_scenarios_on_the_command_line_of_a_running_gateway(site, tmp_path
         assert (await edgetwin("scenario", "delete", "hot"))[0] == 0
         code, _, err = await edgetwin("scenario", "run", "hot")
         assert (code, "there is no scenario 'hot'" in err) == (1, True)
+
+
+async def test_a_state_file_goes_out_and_in_by_rest(site, tmp_path):
+    """Setpoints of the gateway itself are manual input again; what does not fit is refused as a whole; others than admin may not."""
+    async with (
+        gateway_of(site) as gateway,
+        httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(gateway.page.socket)), base_url="http://localhost/api/v1") as client,
+    ):
+        file = (await client.get("/twin/file")).json()
+        await do(gateway, "tag.override", ADMIN, tag="line.sp", value=28.0)
+        assert (await client.put("/twin/file", json=file)).json()["result"] == {"tags": 2}
+        await eventually(lambda: gateway.engine.view.value.tolist() == [22.0, 22.0], 5)
+        wrong = await client.put("/twin/file", json={**file, "line": {"t": 20.0, "sp": 20.0}})
+        assert (wrong.status_code, "the checksum does not fit" in wrong.text) == (422, True)
+        assert (await do(gateway, "state.import", state=file)).status == quality.BAD_USER_ACCESS_DENIED
+        row = {"scenario": None, "at": "now-1h", "parameters": {"line.sp": [[0, 20], [5, 21]]}}
+        refused = await client.post("/runs", json={key: value for key, value in row.items() if value is not None})
+        assert (refused.status_code, "there is no history of line.t, line.sp" in refused.text) == (404, True)
+        begun = await client.post(
+            "/runs",
+            json={
+                "parameters": {"line.sp": [[0, 20], [5, 21]]}, "varied": {"hall.tau": "uniform(80, 120)"}, "horizon_s": 20,
+                "antithetic": True, "half_width": {"line.t": 0.5}, "sensitivity": True, "runs": 40,
+            },
+        )
+        found = (await ended(gateway, begun.json()["run"])).results
+        assert set(found["sensitivity"]["line.t"]["parameters"]) == {"hall.tau"}

@@ -1,11 +1,17 @@
 """The twin offline: the face for notebooks and tests."""
 
+import json
 import math
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway import Twin
+from gateway.model import quality, statefile
 from gateway.model.alarm import Change
+from gateway.model.tag import TagTable
 from gateway.settings import SettingsError
 
 SITE = """
@@ -24,7 +30,7 @@ alarms:
 @pytest.fixture
 def twin(tmp_path):
     path = tmp_path / "site.yaml"
-    path.write_text(SITE)
+    path.write_text(SITE.replace("name: t}", f"name: t, data_dir: {tmp_path / 'data'}}}", 1))
     return Twin.from_config(path)
 
 
@@ -146,3 +152,96 @@ def test_monte_carlo_draws_its_parameters(modelled):
     assert 7 < min(drawn) < max(drawn) < 13
     assert all(len(run["states"]) == 4 for run in runs)
     assert runs == modelled.monte_carlo(3, iterations=20, uncertainty=0.1)
+
+
+FULL = {"production_line": {"temperature": 28.0, "status": "running"}, "materials": {"wafer": {"inventory": 850}}}
+NOW = "2026-11-20T08:00:00Z"
+
+
+def saved(twin):
+    """A file of a state with all three tags."""
+    twin.update(FULL, NOW)
+    return twin.save()
+
+
+def test_a_saved_state_is_loaded_whole(twin, tmp_path):
+    """Where nobody says where it lies in the data directory; the alarm that it means follows its own delay."""
+    path = saved(twin)
+    assert path == twin.site.gateway.data_dir / "digital_twin" / "state.json"
+    assert json.loads(path.read_text())["production_line"] == {"temperature": 28.0, "status": 1}
+    other = Twin(twin.site)
+    assert other.load() == []
+    assert other.state() == twin.state()
+    assert [one.change for one in other.advance("2026-11-20T08:00:05Z")] == [Change.ACTIVE]
+    assert other.save(tmp_path / "b.json").read_text().count("28.0") == 1
+
+
+def test_a_state_older_than_the_twin_holds_from_now_on(twin):
+    saved(twin)
+    twin.update({"production_line.temperature": 20.0}, "2026-11-20T09:00:00Z")
+    twin.load()
+    assert twin.state()["production_line"]["temperature"] == 28.0
+    assert twin.state()["timestamp"].startswith("2026-11-20T09:00:00")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("28.0", "28.5", "the checksum does not fit"),
+        ('"version": 1', '"version": 2', "has version 2, and this release knows 1"),
+        ("{", "[", "it is not JSON"),
+        ("edgetwin-state", "x", "is no state file"),
+    ],
+)
+def test_a_damaged_or_later_file_is_refused_with_words_and_changes_nothing(twin, old, new, words):
+    path = saved(twin)
+    path.write_text(path.read_text().replace(old, new, 1))
+    other = Twin(twin.site)
+    with pytest.raises(ValueError, match=words):
+        other.load(path)
+    assert other.state()["production_line"]["temperature"] is None
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (
+            {"production_line": {"temperature": "hot", "status": 1}, "materials": FULL["materials"]},
+            "temperature is 'hot', which is no float",
+        ),
+        (
+            {"production_line": {"temperature": 61, "status": 1}, "materials": FULL["materials"]},
+            "temperature is 61, outside its range 0 to 60",
+        ),
+        (
+            {"production_line": {"temperature": 20}, "materials": FULL["materials"]},
+            "lacks tags that the configuration has: production_line.status",
+        ),
+        ({**FULL, "x": {"y": 1}}, "has tags that the configuration has not: x.y"),
+    ],
+)
+def test_a_state_that_does_not_fit_the_site_is_refused_by_name(twin, tmp_path, values, words):
+    path = tmp_path / "a.json"
+    path.write_bytes(statefile.text(statefile.document({"timestamp": NOW, **values}, np.zeros(0, np.uint32), twin.site.tags)))
+    with pytest.raises(ValueError, match=words):
+        twin.load(path)
+
+
+def test_an_uncertain_value_stays_uncertain(twin, tmp_path):
+    saved(twin)
+    status = np.array([quality.code("UncertainLastUsableValue"), 0, 0], np.uint32)
+    path = tmp_path / "a.json"
+    path.write_bytes(statefile.text(statefile.document(twin.state(), status, twin.site.tags)))
+    other = Twin(twin.site)
+    other.load(path)
+    assert other.engine.view.status.tolist() == status.tolist()
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(), lambda x: st.dictionaries(st.text(), x)
+    )
+)
+def test_what_is_written_is_what_is_checked(tree):
+    content = statefile.document({"tree": tree}, np.zeros(0, np.uint32), TagTable.of([]))
+    assert statefile.checked(statefile.parsed(statefile.text(content))) == {"tree": tree}

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -12,6 +12,7 @@ from gateway.store.errors import DamagedBlock
 COLUMNS = arrays.arrays(np.float64, arrays.array_shapes(max_dims=3, max_side=4)) | arrays.arrays(np.int64, 3) | arrays.arrays(bool, 5)
 
 
+@settings(deadline=None)  # it waits for the disk
 @given(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5)), st.dictionaries(st.text(max_size=5), COLUMNS))
 def test_what_is_read_is_what_was_written(tmp_path_factory, words, columns):
     path = tmp_path_factory.mktemp("state") / "a.state"

@@ -3,13 +3,15 @@
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
+from starlette.responses import Response
 
-from gateway.model import quality
+from gateway.model import quality, statefile
 from gateway.model.tag import Tag
 from gateway.web import schema
-from gateway.web.depend import Context, TwinReader, moment, tag_named
+from gateway.web.depend import Anyone, Context, TwinReader, moment, tag_named
 from gateway.web.encode import Json, tag_row, typed
 from gateway.web.problems import Problem
+from gateway.web.routes.commands import Body, perform
 from gateway.web.times import iso
 
 router = APIRouter(tags=["twin"], default_response_class=Json)
@@ -58,6 +60,21 @@ async def twin(
     at_ns = moment("at", at, context)
     snapshot = view.at(at_ns)
     return Json(snapshot.tree(view.tags) if snapshot is not None else await _from_disk(context, at_ns))
+
+
+@router.get("/twin/file", response_model=None)
+async def state_file(context: Context, caller: TwinReader) -> Response:  # noqa: ARG001 - asked for its permission
+    """The present state as a file: the tree with a version and a checksum under `$file`."""
+    view = context.view
+    snapshot = view.snapshot()
+    content = statefile.text(statefile.document(snapshot.tree(view.tags), snapshot.status, view.tags))
+    return Response(content, media_type="application/json", headers={"Content-Disposition": 'attachment; filename="state.json"'})
+
+
+@router.put("/twin/file", response_model=None, responses=schema.of(schema.Outcome))
+async def take_state_file(context: Context, caller: Anyone, body: Body) -> Json:
+    """Takes over the values of such a file until the sources give others; refused as a whole where one of them cannot be."""
+    return await perform(context, caller, "state.import", {"state": body})
 
 
 async def _from_disk(context: Context, at_ns: int) -> dict[str, Any]:
