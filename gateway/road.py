@@ -40,6 +40,37 @@ class Clock:
         return jump
 
 
+class Signal:
+    """An asyncio.Event for one waiter: set() is remembered, and forgotten by the wait() that it ends. Costs a fraction."""
+
+    __slots__ = ("_set", "_waiter")
+
+    def __init__(self) -> None:
+        self._set = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def set(self) -> None:
+        """Idempotent."""
+        self._set = True
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def clear(self) -> None:
+        """Forget it."""
+        self._set = False
+
+    async def wait(self) -> None:
+        """Until set() was called, now or since it was forgotten."""
+        if not self._set:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        self._set = False
+
+
 class Inbox:
     """Batches on their way to the engine, bounded in samples: a full inbox makes the drivers wait, and they stop asking their sources."""
 
@@ -47,7 +78,7 @@ class Inbox:
         self._limit = samples
         self._queue: deque[tuple[Driver | None, SampleBatch]] = deque()
         self.samples = 0
-        self._filled = asyncio.Event()
+        self._filled = Signal()
         self._drained = asyncio.Event()
         self._drained.set()
         self._alarm: asyncio.TimerHandle | None = None
@@ -109,7 +140,7 @@ class LatestQueue:
         self._unit = unit
         self._updates: list[TwinUpdate] = []
         self._samples = 0  # in all of them
-        self._filled = asyncio.Event()
+        self._filled = Signal()
 
     def offer(self, update: TwinUpdate) -> None:
         if len(self._updates) >= LATEST_UPDATES or (self._samples > LATEST_SAMPLES and len(self._updates) > 1):
@@ -132,13 +163,17 @@ class LatestQueue:
         self._updates, self._samples = [], 0
 
 
+Receipt = tuple[Driver, object, int]
+"""What the driver's accept() takes, and of how many messages it is."""
+
+
 @dataclass(slots=True)
 class Gathered:
     steps: list[Step] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     outbox: list[OutboxRow] = field(default_factory=list)
-    receipts: dict[int, tuple[Driver, object]] = field(default_factory=dict)  # by id(driver): the newest stands for all before it
-    waiting: int = 0  # how many receipts that is
+    receipts: dict[int, Receipt] = field(default_factory=dict)  # by id(driver): the newest stands for all before it
+    waiting: int = 0  # of how many messages those are
     samples: int = 0
 
 
@@ -161,7 +196,7 @@ class Pending:
         self.dropped = 0
         self.swaps = 0
 
-    def add(self, step: Step, events: Sequence[Event], outbox: Sequence[OutboxRow], receipt: tuple[Driver, object] | None) -> None:
+    def add(self, step: Step, events: Sequence[Event], outbox: Sequence[OutboxRow], receipt: Receipt | None) -> None:
         gathered = self._gathered
         gathered.steps.append(step)
         gathered.events.extend(events)
@@ -169,7 +204,7 @@ class Pending:
         gathered.samples += len(step.rows) + len(step.late)
         if receipt is not None:
             gathered.receipts[id(receipt[0])] = receipt
-            gathered.waiting += 1
+            gathered.waiting += receipt[2]
         self._filled.set()
         if gathered.samples > self._limit or len(gathered.steps) > self._limit // 4:
             self._overflow(gathered)
@@ -237,7 +272,7 @@ class Pending:
 
     @property
     def waiting(self) -> int:
-        """How many receipts wait for the commit."""
+        """How many messages wait for the commit."""
         return self._gathered.waiting
 
     @property

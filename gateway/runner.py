@@ -20,7 +20,7 @@ import structlog
 from gateway.contracts import Delivery, Driver, EverySink, LatestSink, NotConnected, OutboxView, Rejected, Sink, Watched
 from gateway.health import Health, State, Unit
 from gateway.model import quality
-from gateway.model.batch import Origin, SampleBatch, some
+from gateway.model.batch import Origin, SampleBatch
 from gateway.model.tag import Tag
 from gateway.model.update import TwinUpdate
 from gateway.road import Inbox, LatestQueue, Pending, Wake
@@ -147,7 +147,7 @@ async def commit_once(
         pending.away(False)
         away(False)
     health.committing_since_ns = None
-    for driver, receipt in gathered.receipts.values():
+    for driver, receipt, _ in gathered.receipts.values():
         driver.accept(receipt)
 
 
@@ -285,13 +285,16 @@ async def _pump_latest(sink: LatestSink, latest: LatestQueue, unit: Unit) -> Non
 
 
 def _handed_on(update: TwinUpdate, unit: Unit) -> None:
-    unit.count("updates")
-    samples = int(np.count_nonzero(update.reported))
+    counters, rows, reported = unit.counters, update.rows, update.reported
+    counters["updates"] += 1
+    samples = reported.tobytes().count(1)
     if samples:
-        unit.count("samples", samples)
-        source_ns, bad = update.rows.source_ns, update.rows.status >= _BAD
-        if samples < source_ns.size or some(bad):
-            source_ns = source_ns[update.reported & ~bad]
+        counters["samples"] += samples
+        source_ns = rows.source_ns
+        if samples < source_ns.size:
+            source_ns = source_ns[reported & (rows.status < _BAD)]
+        elif np.count_nonzero(rows.status):
+            source_ns = source_ns[rows.status < _BAD]
         unit.latency.add(unit.now_ns(), source_ns)
 
 

@@ -22,6 +22,7 @@ from gateway.wire.opcua.client import Access, Link, Security
 from gateway.wire.opcua.decode import DataChange
 
 SETTLED_MOST: Final = 10_000
+JOINED_MOST: Final = 1_000  # rows
 
 
 class OpcUaDriver:
@@ -90,9 +91,29 @@ class OpcUaDriver:
             self._wake.clear()
             await self._wake.wait()
         batch = self._inbox.popleft()
+        if self._inbox:
+            batch = self._joined(batch)
         if not self._inbox:
             self._drained.set()
         return batch
+
+    def _joined(self, first: SampleBatch) -> SampleBatch:
+        """Small notifications that came meanwhile are one batch with it: a step of the engine costs more by its call than by its rows."""
+        parts, rows = [first], len(first)
+        while self._inbox and _joins(parts[-1], self._inbox[0]) and rows + len(self._inbox[0]) <= JOINED_MOST:
+            parts.append(self._inbox.popleft())
+            rows += len(parts[-1])
+        if len(parts) == 1:
+            return first
+        return SampleBatch(
+            tag_id=np.concatenate([part.tag_id for part in parts]),
+            value=np.concatenate([part.value for part in parts]),
+            status=np.concatenate([part.status for part in parts]),
+            source_ns=np.concatenate([part.source_ns for part in parts]),
+            received_ns=parts[-1].received_ns,
+            receipt=parts[-1].receipt,
+            messages=len(parts),
+        )
 
     def accept(self, receipt: object) -> None:
         """Committed: the server may forget the notifications up to this one, whichever connection they came over."""
@@ -229,6 +250,13 @@ class Receipt:
 
     pump: Pump
     ticket: int
+
+
+def _joins(before: SampleBatch, after: SampleBatch) -> bool:
+    """Whether the second may follow in the same batch: both are notifications of one pump, whose receipts stand for all before them."""
+    one, other = before.receipt, after.receipt
+    plain = not before.text and not after.text
+    return plain and isinstance(one, Receipt) and isinstance(other, Receipt) and one.pump is other.pump
 
 
 def _only(change: DataChange, rows: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> DataChange:

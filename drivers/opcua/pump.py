@@ -157,7 +157,10 @@ class Pump:
         """Send Publish requests up to the limit, unless the window is full."""
         if self._closed or not self.streams or self._retry is not None:
             return
-        held = sum(len(stream.held) for stream in self.streams.values() if stream.held)
+        held = 0
+        for stream in self.streams.values():
+            if stream.held:
+                held += len(stream.held)
         waiting = held if self._relaxed else len(self._open) + held
         if self._values > VALUES_MOST and not self._relaxed:
             waiting = self._window  # full: large messages fill the memory before many do
@@ -166,7 +169,7 @@ class Pump:
             for stream in self.streams.values():
                 stream.heard_s = now_s
         while self._under_way < self._requests and waiting < self._window:
-            acks = [self._acks.popleft() for _ in range(min(len(self._acks), _ACKS_MOST))]
+            acks = self._owed()
             try:
                 self._link.publish(acks, self._answered)
             except NotConnected as fault:
@@ -174,6 +177,14 @@ class Pump:
                 self._link.fail(str(fault))
                 return
             self._under_way += 1
+
+    def _owed(self) -> list[tuple[int, int]]:
+        """The acknowledgements that go with the next request."""
+        if len(self._acks) > _ACKS_MOST:
+            return [self._acks.popleft() for _ in range(_ACKS_MOST)]
+        owed = list(self._acks)
+        self._acks.clear()
+        return owed
 
     def _answered(self, body: bytes | None, fault: str) -> None:
         self._under_way -= 1

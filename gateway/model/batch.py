@@ -61,6 +61,7 @@ class SampleBatch:
     text       row -> text, for the rows of text tags only
     received_ns            the gateway's time when the message came in
     receipt                what Driver.accept takes once the batch is committed; None = nothing to acknowledge
+    messages               of how many messages of the source the rows are
     """
 
     tag_id: TagIds
@@ -71,6 +72,7 @@ class SampleBatch:
     text: Mapping[int, str] = field(default_factory=dict)
     receipt: object = None
     origin: Origin = Origin.SOURCE
+    messages: int = 1
 
     def __len__(self) -> int:
         return self.tag_id.size

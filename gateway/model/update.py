@@ -40,6 +40,11 @@ class Counts:
     overridden: int = 0  # a sample of a tag under manual input: kept aside
     reordered: int = 0  # older than the newest, and applied: the source's clock was set back
 
+    @property
+    def unusual(self) -> bool:
+        """Whether there is anything but applied rows."""
+        return bool(self.late or self.duplicate or self.skewed or self.refused or self.overridden or self.reordered)
+
 
 @dataclass(frozen=True, slots=True)
 class TwinUpdate:

@@ -140,7 +140,7 @@ class Refusing:
 async def test_receipts_go_back_only_after_the_disk_has_them_and_a_refused_commit_is_given_again_as_it_was():
     driver, pending, health = Script(), Pending(), Health(lambda: 0)
     empty = nothing(0, 0)
-    pending.add(Step(0, Origin.SOURCE, empty.rows, empty.late), (), (), (driver, "r1"))
+    pending.add(Step(0, Origin.SOURCE, empty.rows, empty.late), (), (), (driver, "r1", 1))
     store, told = Refusing(times=1), []
     committing = asyncio.create_task(commit_once(store, pending, health, None, lambda: 1, told.append))
     await eventually(lambda: health.store_fault is not None, within=5)

@@ -188,7 +188,7 @@ def _site(folder: Path, plant: str, broker: str, opcua: int, web: int, load: Loa
         f'sources:\n  plc: {{driver: opcua, url: "{plant}", publishing_interval: {load.publishing_ms:g}ms{secure}}}\n'
         "tags_from: [tags.csv]\n"
         f'upstream:\n  - {{name: hq, kind: mqtt, url: "{broker}", values: {{class: LATEST, mode: {load.mode}}}}}\n'
-        f"opcua: {{port: {opcua}, insecure: true, anonymous: viewer}}\n"
+        f"opcua: {{port: {opcua}, insecure: true, anonymous: viewer, min_publishing_interval: {load.publishing_ms / 1000:g}}}\n"
         f"web: {{port: {web}, insecure: true, anonymous: viewer}}\n"
     )
     return path
