@@ -89,7 +89,7 @@ class Hand:
                 yield from station.interruption()
             station.enter(EXECUTE)
             self._since, self._running = env.now, self.pace
-            whole = Timeout(env, self._left / self.pace)
+            whole = Timeout(env, max(self._left, 0.0) / self.pace)  # never less than nothing, by rounding
             station.signal = Event(env)
             yield whole | station.signal
             station.signal = None
@@ -107,9 +107,8 @@ class Machines:
     share: of the laminator's modules that turn defective beyond what the line's own chance makes of them.
     """
 
-    def __init__(self, seed: int, line: Line | None = None) -> None:
-        self.line = as_built() if line is None else line
-        chance = Chance(seed)
+    def __init__(self, seed: int) -> None:
+        self.line, chance = as_built(), Chance(seed)
         self.layout = Layout(self.line, chance, BEGUN.at_s, BEGUN)
         self.layout.begin(None)
         self.stations = [self.layout.places[name][0] for name in MACHINES]

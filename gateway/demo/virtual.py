@@ -5,16 +5,14 @@ import numpy as np
 from gateway.demo import physics
 from gateway.demo.machines import Machines
 from gateway.demo.physics import Inputs, N, Parameters, State
-from gateway.model.line import Line
 
 
 class VirtualPlant:
     """state: as it stands. Equal seeds and equal steps give equal states; parameters may be changed between steps."""
 
-    def __init__(self, seed: int, line: Line | None = None) -> None:
-        """line: the demo's without one; its machines are those of the demo."""
+    def __init__(self, seed: int) -> None:
         self.parameters = Parameters()
-        self.machines = Machines(seed, line)
+        self.machines = Machines(seed)
         self.state: State = physics.start(self.machines.moment(), self.parameters)
         self._rng = np.random.default_rng(seed)
         self._calm = physics.defects(22.5)
