@@ -18,6 +18,9 @@ from typing import Final
 
 gc.disable()  # as `edgetwin run` does while the modules load
 
+from gateway.heap import few_arenas  # noqa: E402  after it
+
+few_arenas()
 from gateway.launch import load_site, running  # noqa: E402  after it
 from gateway.model.alarm import AlarmRule, Limit  # noqa: E402
 

@@ -18,6 +18,9 @@ def run(config: Config) -> None:
     import gc
 
     gc.disable()  # thousands of classes are made while modules load, and none of them is garbage; on again once the daemon runs
+    from gateway.heap import few_arenas
+
+    few_arenas()
     from gateway.launch import run as daemon
 
     raise typer.Exit(daemon(config))

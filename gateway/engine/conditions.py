@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from gateway.engine.limits import NAME, Levels, Limits
+from gateway.engine.places import Places
 from gateway.engine.where import NEVER, least
 from gateway.model.alarm import AlarmRule, Change, Condition, Limit, Shelving, Transition
 from gateway.model.batch import Floats, Mask, Rows, Times
@@ -110,8 +111,8 @@ class Conditions:
         """Raises ValueError where a condition's name stands twice."""
         self.rules = tuple(sorted(rules, key=lambda rule: (_ORDER.get(rule.limit, 0), rule.tag_id)))
         self.foreseen = sum(rule.limit is not Limit.PREDICTED for rule in self.rules)
-        self.place = {rule.condition: row for row, rule in enumerate(self.rules)}
-        if len(self.place) != len(self.rules):
+        self.place = Places(self.rules)
+        if len({rule.condition for rule in self.rules}) != len(self.rules):
             raise ValueError("two alarm rules make the same condition; a tag has one of each limit")
         self.limits = Limits(self.rules)
         self.again_after_ns: Times = np.array([rule.re_alarm_ns for rule in self.rules], np.int64)

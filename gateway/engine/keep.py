@@ -53,7 +53,7 @@ class Names:
     @classmethod
     def of(cls, table: TagTable, alarms: Alarms) -> "Names":
         tags = sorted(table.index.items())
-        rules = sorted(alarms.place.items())
+        rules = sorted((rule.condition, row) for row, rule in enumerate(alarms.rules))
         text = blob_format.as_json({"tags": [name for name, _ in tags], "conditions": [name for name, _ in rules]})
         return cls(table, alarms, np.array([row for _, row in tags], np.intp), np.array([row for _, row in rules], np.intp), text)
 

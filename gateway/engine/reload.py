@@ -1,5 +1,6 @@
 """A reload: a new table and new rules under a running engine; and what it, or a restart, left to tell."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -134,11 +135,11 @@ def _carry_alarms(engine: "Engine", owed: Owed, alarms: Alarms) -> None:
     engine.alarms = engine.twin.alarms = alarms
 
 
-def conditions(old: dict[str, int], alarms: Alarms, tags: TagTable) -> list[tuple[int, int]]:
+def conditions(old: Mapping[str, int], alarms: Alarms, tags: TagTable) -> list[tuple[int, int]]:
     """(old row, new row) of each condition that goes on: under its name, or the one that its tag had before."""
     pairs = []
-    for name, row in alarms.place.items():
-        rule, before = alarms.rules[row], old.get(name)
+    for row, rule in enumerate(alarms.rules):
+        before = old.get(rule.condition)
         if rule.limit is not Limit.SYSTEM:
             tag = tags[rule.tag_id]
             if not tag.enabled:
