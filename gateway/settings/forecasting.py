@@ -75,6 +75,10 @@ def read_forecast(section: Node, filler: Filler, tags: TagTable, declared: Mappi
 def _times(rule: Forecast, fields: Fields) -> None:
     if rule.alert.clear >= rule.alert.probability:
         fields.fault("alert", f"clear {rule.alert.clear:g} is not below probability {rule.alert.probability:g}", "change one of them")
+    told_s = rule.alert.lead + (rule.alert.issues - 1) * rule.every
+    if rule.alert.enabled and rule.every <= rule.horizon <= told_s:
+        why = f"a limit is told no later than {told_s:g}s before it, and the horizon is {rule.horizon:g}s: none ever is"
+        fields.warn("alert", why, "take a longer horizon, or a shorter lead, fewer issues or a shorter `every`")
     steps = rule.horizon / rule.step
     if steps > STEPS:
         fields.fault("horizon", f"{rule.horizon:g}s has more than {STEPS} steps of {rule.step:g}s", "take a longer step")

@@ -133,6 +133,13 @@ def test_thresholds_are_lo_and_hi_alarms(folder):
     assert [(rule.limit, rule.threshold, rule.severity) for rule in rules] == [(Limit.LO, 18.0, 500), (Limit.HI, 27.0, 500)]
 
 
+def test_a_horizon_that_leaves_no_time_for_an_alert_is_a_warning(folder):
+    text = "version: 1\ntags: [{name: t}]\nforecast: {tags: [t], horizon: 15s, every: 10s, alert: {issues: 2ALERT}}\n"
+    (warning,) = folder.warnings(text.replace("ALERT", ""))
+    assert "forecast.alert: a limit is told no later than 20s before it, and the horizon is 15s: none ever is" in warning
+    assert folder.warnings(text.replace("ALERT", ", enabled: false")) == folder.warnings(text.replace("ALERT", ", lead: 1s")) == []
+
+
 def test_what_is_odd_but_works_is_a_warning(folder):
     """A limit that the range cannot reach, a setpoint beyond the range, a secret in clear."""
     assert folder.warnings(

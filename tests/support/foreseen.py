@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,10 +40,13 @@ class Plant:
 
 
 class Road:
-    """Engine, sampler and the worker's job over a plant: what comes of each forecast is told to `told`."""
+    """Engine, sampler and the worker's job over a plant: what comes of each forecast is told to `told`.
 
-    def __init__(self, plant: Plant, rule: Forecast, told: Callable[[JobResult, int], None] = lambda *_: None) -> None:
-        site = replace(load_site(DEMO), forecast=rule)
+    parts: other parts of the demo's site.
+    """
+
+    def __init__(self, plant: Plant, rule: Forecast, told: Callable[[JobResult, int], None] = lambda *_: None, **parts: Any) -> None:
+        site = replace(load_site(DEMO), forecast=rule, **parts)
         self.plant, self.site, self.told = plant, site, told
         self.engine = Engine(site.tags, site.rules, site.derived, site.sync)
         plan = Plan.of(site)
