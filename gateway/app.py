@@ -76,7 +76,7 @@ class Gateway:
         folder = Path(self.identity.data_dir) / "recordings"
         self.foreseeing = Foreseeing(store, self.engine.view, lambda: self.site, self.publish, now_ns)
         self.alerts = Alerts(self.engine, lambda: self.site, store.memory(MEMORY), self._commanded, self.publish, now_ns)
-        self.foreseeing.forecasts.watch(self.alerts.issued)
+        self.foreseeing.tell(self.alerts.issued, self.engine, self._commanded)
         self.recordings = Recordings(self.engine, lambda: self.site, folder, now_ns, store.config.record)
         self.south = Southbound(self.identity, store.memory, self.engine.view, self.inbox, self.health, now_ns, self._unknown)
         self.north = Northbound(self.health, store.outbox, self.committed, self._sink_context)

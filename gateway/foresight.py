@@ -10,14 +10,17 @@ from uuid import uuid4
 import numpy as np
 
 from gateway.contracts import TwinView
+from gateway.forecasting.alerts import Foretold
 from gateway.forecasting.live import Live
 from gateway.jobs.workers import Workers
 from gateway.kpi.lining import Lining
 from gateway.model.alarm import Limit as AlarmLimit
 from gateway.model.event import Category, Event, Severity
+from gateway.model.forecast import Outlook
 from gateway.model.process import Run, RunState, Scenario
 from gateway.model.tag import TagTable
 from gateway.operations.calibrations import Calibrations, Configured
+from gateway.operations.door import Commanded
 from gateway.operations.simulations import Foresight, Simulations
 from gateway.past import since
 from gateway.settings import Site
@@ -43,12 +46,18 @@ class Foreseeing:
         self.forecasts = Live(self.calibrated, view, store, now_ns)
         self._store, self._view, self._site, self._publish, self._now_ns = store.runs, view, site, publish, now_ns
         self._history = store.history
+        self._words = store.memory("line")
         self.line = Lining(site, view, store.history, store.memory("kpi"), now_ns)
         self.simulations = Simulations(store.runs, self.jobs, self._present, self._told, now_ns, (StoreUnavailable,), self._past)
         self.calibrations = Calibrations(
             store.calibrations, self.simulations.begin, store.history, lambda: view.tags, self._configured, self._said, now_ns,
             (StoreUnavailable,),
         )  # fmt: skip
+
+    def tell(self, issued: Callable[[Outlook], None], engine: Foretold, commanded: Commanded) -> None:
+        """Who is told of forecasts, and the engine whose conditions the line's become."""
+        self.forecasts.watch(issued)
+        self.line.foretell(self.jobs, engine, self._words, commanded)
 
     def loops(self) -> dict[str, Coroutine[Any, Any, None]]:
         """What runs beside the road, by name."""

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 from gateway.contracts import Dated, Figure, HistoryView, Memory, TwinView
 from gateway.model.kpi import KpiValue
 from gateway.model.update import TwinUpdate
+from gateway.operations.door import Commanded
 from gateway.settings import Site
+from gateway.work import Jobs
 
 if TYPE_CHECKING:
+    from gateway.forecasting.alerts import Foretold
+    from gateway.kpi.ahead import LineAhead
     from gateway.kpi.live import LiveLine
     from gateway.kpi.served import Served
 
@@ -26,6 +30,8 @@ class Lining:
     def __init__(self, site: Callable[[], Site], view: TwinView, history: HistoryView, memory: Memory, now_ns: Callable[[], int]) -> None:
         self._site, self._parts = site, (site, view, history, memory, now_ns)
         self._served: Served | None = None
+        self._asks: Callable[[LiveLine], LineAhead] | None = None
+        self._ahead: LineAhead | None = None
         self._watching: list[Callable[[], None]] = []
         self._closing = asyncio.Event()
         self._look()
@@ -38,6 +44,23 @@ class Lining:
             self._served = Served(LiveLine(*self._parts))
         return self._served
 
+    def foretell(self, jobs: Jobs, engine: "Foretold", memory: Memory, commanded: Commanded) -> None:
+        """From now on the rest of each shift is foretold, where the line's section asks for it."""
+
+        def ahead(live: "LiveLine") -> "LineAhead":
+            from gateway.kpi.ahead import LineAhead
+
+            return LineAhead(live, jobs, engine, self._site, memory, commanded, self._parts[-1])
+
+        self._asks = ahead
+
+    def _forecast(self, live: "LiveLine") -> None:
+        """A step of the forecast, once somebody wants one."""
+        if self._ahead is None and self._asks is not None and live.rule is not None and live.rule.ahead is not None:
+            self._ahead = self._asks(live)
+        if self._ahead is not None:
+            self._ahead.step()
+
     @property
     def live(self) -> "LiveLine | None":
         """The accounts; None where the site has no line."""
@@ -47,7 +70,9 @@ class Lining:
     @property
     def fault(self) -> str | None:
         """Why less is known than should be."""
-        return None if self.live is None else self.live.fault
+        if self.live is None:
+            return None
+        return self.live.fault or (None if self._ahead is None else self._ahead.fault)
 
     def take(self, update: TwinUpdate) -> None:
         """A step of the engine. On the loop."""
@@ -60,6 +85,8 @@ class Lining:
             served = self._look()
             if served is not None:
                 await served.live.step()
+                self._forecast(served.live)
+                served.ahead = None if self._ahead is None else self._ahead.report()
                 for told in tuple(self._watching):
                     told()
             with suppress(TimeoutError):
@@ -69,6 +96,8 @@ class Lining:
     def close(self) -> None:
         """Ends run(). Idempotent."""
         self._closing.set()
+        if self._ahead is not None:
+            self._ahead.close()
         if self._served is not None:
             self._served.live.close()
 

@@ -33,7 +33,7 @@ class LiveLine:
     """site() is the present one: a reload changes it, and the accounts begin anew from history where the line or its tags changed."""
 
     def __init__(self, site: Callable[[], Site], view: TwinView, history: HistoryView, memory: Memory, now_ns: Callable[[], int]) -> None:
-        self._site, self._view, self._history, self._memory, self._now_ns = site, view, history, memory, now_ns
+        self._site, self.view, self._history, self._memory, self._now_ns = site, view, history, memory, now_ns
         self._of: Site | None = None
         self._began_ns = now_ns()
         self.rule: LineSite | None = None
@@ -82,7 +82,7 @@ class LiveLine:
         if rule is None or shape is None or self._filling:
             return
         now_ns = self._now_ns()
-        self.inputs.look(self._view, now_ns, self._began_ns)
+        self.inputs.look(self.view, now_ns, self._began_ns)
         self._memory.put(MEMORY, json.dumps(self.inputs.state(now_ns, 0 if self.periods is None else self.periods.begin_ns)))
         self.advance(now_ns)
 
@@ -157,9 +157,8 @@ class LiveLine:
             past = {name: await self._past(tied.tags, found.begin_ns, now_ns) for name, tied in self.inputs.machines.items()}
         except StoreUnavailable as fault:
             self.fault, past = f"the shift so far is not known: {fault}", {}
-        last_ns = max((int(series.source_ns[-1]) for each in past.values() for series in each.values() if series.source_ns.size), default=0)
         if fresh:
-            self.inputs.restore(kept, min(last_ns, now_ns) or now_ns)
+            self.inputs.restore(kept, _last(past, self._began_ns) or now_ns)
         else:
             for name, tied in self.inputs.machines.items():
                 tied.gaps = list(kept["gaps"].get(name, []))
@@ -167,6 +166,7 @@ class LiveLine:
         def filled() -> plant.Shape:
             for name, tied in self.inputs.machines.items():
                 tied.fill(past.get(name, {}))
+                tied.book.advance(found.begin_ns)
                 zone = ZoneInfo(site.gateway.timezone)
                 until_ns = max(found.today.end_ns, found.shift.end_ns) + _AHEAD_NS
                 tied.book.begin(found.spans(), edges(rule.line, name, site.kpi.shifts, zone, found.begin_ns, until_ns))
@@ -200,6 +200,12 @@ class LiveLine:
 
 def _copy(one: Account) -> Account:
     return Account(one.begin_ns, one.end_ns, list(one.spent_ns), turns=list(one.turns), active=one.active)
+
+
+def _last(past: Mapping[str, Mapping[int, Series]], before_ns: int) -> int:
+    """The newest sample before that instant; 0 for none."""
+    times = (series.source_ns[series.source_ns < before_ns] for each in past.values() for series in each.values())
+    return max((int(one[-1]) for one in times if one.size), default=0)
 
 
 def _joined(first: Series, then: Series) -> Series:

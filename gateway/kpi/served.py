@@ -11,6 +11,7 @@ from gateway.model import quality
 from gateway.model.instant import iso
 from gateway.model.kpi import KpiValue
 from gateway.model.line import MachineState
+from gateway.simulation.line.plant import plain
 
 LOW: Final = 0.9
 """Coverage below which a figure is Uncertain."""
@@ -76,6 +77,45 @@ def named(live: LiveLine) -> Iterator[tuple[str, str, Named, float]]:
             yield period, name, _machine(live, period, name), found["coverage"]
 
 
+def foretold(live: LiveLine, ahead: Mapping[str, Any] | None) -> dict[str, Named]:
+    """The forecast by where it stands below `Kpi`, of a line that has one; NaN before the first."""
+    if live.rule is None or live.rule.ahead is None:
+        return {}
+    none = {"P05": math.nan, "P50": math.nan, "P95": math.nan}
+    good = none if ahead is None else ahead["output"]["good"]
+    so_far = 0.0 if ahead is None else float(ahead["good_so_far"])
+    following = {} if ahead is None else ahead["bottleneck"]["next"]
+    found: dict[str, Named] = {
+        "Forecast": {
+            **{f"Output{word}": (float(so_far + good[word]), "1") for word in none},
+            **{f"Remaining{word}": (float(good[word]), "1") for word in none},
+            "NextBottleneck": (max(following, key=lambda name: following[name] or 0.0) if following else "", ""),
+            "ShiftProbability": (_number(None if ahead is None else ahead["bottleneck"]["shift"]["probability"]), "1"),
+            "ShiftMinutes": (_number(None if ahead is None else ahead["bottleneck"]["shift"]["median_min"]), "min"),
+        }
+    }
+    for name in live.inputs.machines:
+        waits = {} if ahead is None else ahead["machines"][name]
+        found[f"{name}/Forecast"] = _passages(waits, ("starved", "blocked"))
+    for edge in live.rule.buffers:
+        levels = {} if ahead is None else ahead["buffers"]["->".join(edge)]
+        found[f"Forecast/{'_'.join(edge)}"] = _passages(levels, ("empty", "full"))
+    return found
+
+
+def _passages(told: Mapping[str, Any], words: tuple[str, ...]) -> Named:
+    found: Named = {}
+    for word in words:
+        one = told.get(word, {})
+        found[f"{word.title()}Probability"] = (_number(one.get("probability")), "1")
+        found[f"{word.title()}Minutes"] = (_number(one.get("median_min")), "min")
+    return found
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
 def path(period: str, machine: str) -> str:
     """Below `Kpi`: "", `stringer`, `Today`, `stringer/Today`."""
     return "/".join(part for part in (machine, FOLDERS[period]) if part)
@@ -94,6 +134,7 @@ class Served:
 
     def __init__(self, live: LiveLine) -> None:
         self.live = live
+        self.ahead: dict[str, Any] | None = None  # the newest forecast
         self._at_ns = -1
         self._figures: dict[str, dict[str, Figure | Dated]] = {}
 
@@ -111,7 +152,14 @@ class Served:
                 }
                 for period, machine, found, coverage in named(live)
             }
+            status = quality.BAD_WAITING_FOR_INITIAL_DATA if self.ahead is None else quality.UNCERTAIN_SIMULATED
+            for prefix, told in foretold(live, self.ahead).items():
+                dated: dict[str, Figure | Dated] = {name: Dated(value, status, self._told_ns()) for name, (value, _) in told.items()}
+                self._figures[f"Kpi/{prefix}"] = dated
         return self._figures
+
+    def _told_ns(self) -> int:
+        return self.live.at_ns if self.ahead is None else int(self.ahead["issued_ns"])
 
     def values(self) -> Iterator[KpiValue]:
         """Of the line and its machines, in all periods."""
@@ -119,6 +167,9 @@ class Served:
             prefix = path(period, machine)
             for name, (value, unit) in found.items():
                 yield KpiValue(f"{prefix}/{name}" if prefix else name, value, unit, coverage, self.live.at_ns)
+        for prefix, told in foretold(self.live, self.ahead).items():
+            for name, (value, unit) in told.items():
+                yield KpiValue(f"{prefix}/{name}", value, unit, 1.0, self._told_ns())
 
     def metrics(self) -> Iterator[tuple[str, Mapping[str, str], float, str]]:
         """For Prometheus: one gauge, by period, machine (empty: the line) and name."""
@@ -138,6 +189,7 @@ class Served:
             "scenario": live.rule.line.scenario,
             "at": iso(live.at_ns) if live.at_ns else None,
             "fault": live.fault,
+            "forecast": None if self.ahead is None else {name: value for name, value in self.ahead.items() if name != "issued_ns"},
             "periods": {},
         }
         for period in live.figures if spans is not None else ():
@@ -159,12 +211,3 @@ class Served:
             }
         found["states"] = {name: {"state": word, "for_s": for_s} for name in live.inputs.machines for word, for_s in [live.state(name)]}
         return {key: plain(value) for key, value in found.items()}
-
-
-def plain(value: Any) -> Any:
-    """Without what JSON has no word for: NaN is null."""
-    if isinstance(value, dict):
-        return {key: plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -128,7 +128,7 @@ class Book:
         self._shown, self._edge = UNKNOWN, 0
         self.accounts: dict[str, Account] = {}
         self.entries: list[Entry] = []
-        self.since_ns = 0  # when the present state began
+        self.since_ns = self.raw_since_ns = 0  # when the present state began, and that which its tag tells
         self.late = 0
 
     # --- what comes ------------------------------------------------------------------------------------------------------------------
@@ -188,6 +188,7 @@ class Book:
         self.accounts = {name: Account(one.begin_ns, one.end_ns) for name, one in self.accounts.items()}
         self._edge = bisect_right(self._edges, self._now.at_ns, key=_moment)
         self._shown, self.since_ns = self._showing(), self._now.at_ns
+        self.raw_since_ns = self._now.at_ns
         self.entries.append((self._now.at_ns, STATE_CHANGE, self._shown, 0))
         for one in self._samples:
             self._apply(one)
@@ -199,6 +200,11 @@ class Book:
     def state(self) -> int:
         """As it was at the end of what is accounted for; its place in STATES, or UNKNOWN."""
         return self._shown
+
+    @property
+    def raw(self) -> int:
+        """What its tag tells, whatever is planned."""
+        return self._now.state if self._shown != UNKNOWN else UNKNOWN
 
     @property
     def at_ns(self) -> int:
@@ -216,7 +222,10 @@ class Book:
                     account.count(at_ns, _WORDS[Input(which)], number, self._shown)
         elif which == Input.ENERGY and not math.isnan(value) and not math.isnan(before):
             self._consumed(at_ns, max(increase(before, value, self._rollover), 0.0))
+        was = self._now.state
         _turned(self._now, which, value)
+        if self._now.state != was:
+            self.raw_since_ns = at_ns
         self._show(at_ns)
 
     def _consumed(self, at_ns: int, energy_kwh: float) -> None:
