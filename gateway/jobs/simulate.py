@@ -14,7 +14,7 @@ from gateway.simulation.process.model import Array, ModelError
 from gateway.simulation.sensitivity import Sensitivity, sensitivities
 from gateway.simulation.tied import held, tied, varied
 from gateway.simulation.trajectories import Trajectories
-from gateway.simulation.whatif import POINTS, Ask, Limit, difference, document, run, situation, spread_of, unmet
+from gateway.simulation.whatif import POINTS, Ask, Limit, difference, document, run, situation, spread_of, unmet, verdict
 from gateway.work import Column, Progress
 
 SENSITIVITY_POINTS: Final = 256
@@ -23,7 +23,7 @@ Found = tuple[dict[str, Any], dict[str, Column]]
 
 
 def simulate(args: Mapping[str, Any], arrays: Mapping[str, Column], generator: np.random.Generator, progress: Progress) -> Found:
-    """One ensemble. args: models, start, limits, asks (one), points, whole, delta, sensitivity, driven and measured.
+    """One ensemble. args: models, start, limits, asks (one), points, whole, delta, sensitivity, risk, driven and measured.
 
     With whole also time_s and y (runs, steps+1, outputs); with delta also what its changes make of the plant as it is; with sensitivity
     (names of outputs) also Sobol's indices. driven and measured name the rows of the arrays `driven` (steps) and `measured` (steps+1):
@@ -41,6 +41,8 @@ def simulate(args: Mapping[str, Any], arrays: Mapping[str, Column], generator: n
         if changed:
             as_it_was = compared(base[0], measured, points)
             said["as_it_was"] = {name: {key: row[key] for key in ("rmse", "inside", "left", "left_s")} for name, row in as_it_was.items()}
+    if "risk" in args:
+        said["verdict"] = verdict(said, args["risk"])
     if args.get("sensitivity"):
         said["sensitivity"] = sensitivity({**args, "outputs": args["sensitivity"]}, arrays, generator, progress)[0]["outputs"]
     return said, {"time_s": found.time_s, "y": found.y} if args.get("whole") else {}

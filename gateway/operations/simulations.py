@@ -90,7 +90,10 @@ class Simulations:
 
     def operations(self) -> dict[str, Operation]:
         asked = ", ".join(sorted(_ASKED))
-        branched = "sensitivity (true), at (a past time: simulated from then, and compared with what was measured)"
+        branched = (
+            "sensitivity (true), risk (for a verdict: valid where no limit is likelier than that to be reached), "
+            "at (a past time: simulated from then, and compared with what was measured)"
+        )
         return {
             "scenario.save": Operation(
                 "sim:run", self._save, "keep a scenario: name, description, parameters (by tag or model.parameter), horizon_s, step_s, runs"
@@ -145,14 +148,14 @@ class Simulations:
     # --- runs ----------------------------------------------------------------------------------------------------------------------
 
     async def _run_scenario(self, args: Args, caller: Caller) -> Mapping[str, Any]:
-        allow(args, _ASKED | {"name", "parameters", "sensitivity", "at"})
+        allow(args, _ASKED | {"name", "parameters", "sensitivity", "risk", "at"})
         present = self._present()
         scenario = await self._named(text_of(args, "name"), present)
         scenario = replace(scenario, parameters={**scenario.parameters, **changes(args)})
         return await self._simulate([scenario.name], present, scenario, args, caller)
 
     async def _what_if(self, args: Args, caller: Caller) -> Mapping[str, Any]:
-        allow(args, _ASKED | {"parameters", "sensitivity", "at"})
+        allow(args, _ASKED | {"parameters", "sensitivity", "risk", "at"})
         return await self._simulate([], self._present(), Scenario("", parameters=changes(args)), args, caller)
 
     async def _simulate(
@@ -162,6 +165,10 @@ class Simulations:
         extra: dict[str, Any] = {}
         if flag(args, "sensitivity"):
             extra["sensitivity"] = [name for model in present.models for name in model.outputs.values()]
+        if (risk := maybe_number(args, "risk")) is not None:
+            if not 0 <= risk <= 1:
+                raise Refused(quality.BAD_OUT_OF_RANGE, f"argument 'risk' is a probability from 0 to 1, got {risk:g}")
+            extra["risk"] = risk
         if args.get("at") is None:
             return await self._begin("simulate", names, present, [_ask(scenario, args)], args, caller, extra)
         past = await begun(text_of(args, "at"), present.models, self._past, self._now_ns(), self._unavailable)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.simulation.plugged import model_class, places
-from gateway.simulation.process.arrhenius import ArrheniusConversion
+from gateway.simulation.process.arrhenius import ArrheniusConversion, Reaction
 from gateway.simulation.process.arx import NamedArx
 from gateway.simulation.process.balance import EnergyRegister, Integrator, Inventory, MaterialBalance
 from gateway.simulation.process.equations import FASTEST, Equations
@@ -82,6 +82,7 @@ KINDS: Final[Mapping[str, Kind]] = _Kinds(
         "inventory": Kind(Inventory),
         "newton_cooling": Kind(NewtonCooling),
         "arrhenius_conversion": Kind(ArrheniusConversion),
+        "reaction": Kind(Reaction, Reaction.seconds),
         "room": Kind(Room, frozenset({"temperature_tau", "humidity_tau"})),
         "state_power": Kind(_state_power, frozenset({"wobble_tau"}), "wobble"),
         "material_balance": Kind(_material_balance, frozenset({"rate_s"})),

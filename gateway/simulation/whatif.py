@@ -241,6 +241,17 @@ def document(found: Trajectories, limits: Sequence[Limit], points: int = POINTS)
     }
 
 
+def verdict(said: Mapping[str, Any], risk: float) -> dict[str, Any]:
+    """Whether what a document says may be applied: it ran to its end, and no limit is reached with a probability above risk; why not."""
+    why = [f"ended early: {said['partial']}"] if said["partial"] else []
+    why += [
+        f"{row['tag']} reaches {row['limit']} ({row['threshold']:g}) with a probability of {row['probability']:.3g}, above {risk:g}"
+        for row in said["limits"]
+        if row["probability"] > risk
+    ]
+    return {"valid": not why, "risk": risk, "why": why}
+
+
 def instants(steps: int, points: int) -> list[int]:
     """Which of 0..steps are shown: evenly, the first and the last among them."""
     if steps < points:

@@ -82,6 +82,17 @@ async def test_a_scenario_runs_from_the_present_state_in_a_worker(site):
         assert gateway.report.status()["workers"]["alive"] >= 1
 
 
+async def test_a_change_is_validated_by_simulation(site):
+    """26 passes the limit of 25 for sure, 24 does not: what may be applied is said, with the reason."""
+    async with gateway_of(site) as gateway:
+        asked = {"horizon_s": 600, "step_s": 5, "runs": 50, "risk": 0.05, "seed": 1}
+        hot, mild = [(await do(gateway, "simulation.run", parameters={"line.sp": value}, **asked)).result["run"] for value in (26.0, 24.0)]
+        refused = (await ended(gateway, hot)).results["verdict"]
+        assert (refused["valid"], refused["why"]) == (False, ["line.t reaches HI (25) with a probability of 1, above 0.05"])
+        assert (await ended(gateway, mild)).results["verdict"] == {"valid": True, "risk": 0.05, "why": []}
+        assert (await do(gateway, "simulation.run", risk=2)).status == quality.BAD_OUT_OF_RANGE
+
+
 async def test_a_branch_from_a_past_time_is_compared_with_what_was_measured(site):
     """The setpoint that was 22 is 26 in the branch; the plant stayed where it was: it left the band, and without a change it did not."""
     async with gateway_of(site) as gateway:
@@ -259,8 +270,13 @@ async def test_a_state_file_goes_out_and_in_by_rest(site, tmp_path):
         begun = await client.post(
             "/runs",
             json={
-                "parameters": {"line.sp": [[0, 20], [5, 21]]}, "varied": {"hall.tau": "uniform(80, 120)"}, "horizon_s": 20,
-                "antithetic": True, "half_width": {"line.t": 0.5}, "sensitivity": True, "runs": 40,
+                "parameters": {"line.sp": [[0, 20], [5, 21]]},
+                "varied": {"hall.tau": "uniform(80, 120)"},
+                "horizon_s": 20,
+                "antithetic": True,
+                "half_width": {"line.t": 0.5},
+                "sensitivity": True,
+                "runs": 40,
             },
         )
         found = (await ended(gateway, begun.json()["run"])).results

@@ -62,6 +62,7 @@ class RunBody(AskBody):
     scenario: str | None = None
     parameters: Changes = Field(default_factory=dict)
     sensitivity: bool = Field(default=False, description="also which parameter the spread comes from (Sobol)")
+    risk: float | None = Field(default=None, ge=0, le=1, description="also a verdict: valid where no limit is likelier to be reached")
     at: str | None = Field(default=None, description="a past time: simulated from then, to now, and compared with what was measured")
 
 
