@@ -83,7 +83,8 @@ def without(block: Block, found: Places) -> Block:
     rows, lanes = block.at_s.shape
     before = np.zeros((rows + 1) * lanes, np.intp)
     before[found + lanes] = lanes
-    order = block.places() - running(before.reshape(rows + 1, lanes))[:rows]
+    order = running(before.reshape(rows + 1, lanes))[:rows]
+    np.subtract(block.places(), order, out=order)
     counts = block.counts - np.bincount(found % lanes, minlength=lanes)
     gone = np.concatenate([block.gone, found]) if block.gone.size else found
     return Block(block.at_s, block.born, block.bad, counts, order, gone, block.waits)

@@ -54,16 +54,18 @@ class Window:
 @dataclass(slots=True)
 class Took:
     """What became of a block. got: when each part was taken; made: the parts made, those among them that inspection rejects at the places
-    found; packed_bad: defective parts that went out of inspection's reach, by lane.
+    found; left: where the others are; packed_bad: defective parts that went out of inspection's reach, by lane.
     """
 
     got: Array
     made: Block
     found: Places
+    left: Block
     packed_bad: Counts | None = None
 
     def onward(self) -> Block:
-        return without(self.made, self.found)
+        made, left = self.made, self.left
+        return Block(made.at_s, made.born, made.bad, left.counts, left.order, left.gone)
 
 
 class Stage:
@@ -117,17 +119,16 @@ class Stage:
     def _one_by_one(self, block: Block, behind: "Stage | None") -> Took:
         did = self.work.done.copy()
         service, struck = self.work.take(block) if self._head is None else self.work.finish(self._head)
-        if block.bad.size and struck.size:
-            struck = np.setdiff1d(struck, block.bad, assume_unique=True)
         bad, found = self._inspected(np.sort(np.concatenate([block.bad, struck])) if block.bad.size else struck)
-        before, room = self.free, None if behind is None else _room(behind, block, found)
+        before, onward = self.free, without(block, found)
+        room = None if behind is None else _room(behind, onward)
         got, end, gone = self._recur(block, service, room)
         self._taken(block, got)
         if self.watch is not None:
             self.watch.cycles(together(block, got), together(block, end), together(block, gone), block.counts)
         self._account(block, before, got, end, gone, did)
         self._count(end, struck, found)
-        return Took(got, Block(gone, block.born, bad, block.counts, block.order, block.gone), found)
+        return Took(got, Block(gone, block.born, bad, block.counts, block.order, block.gone), found, onward)
 
     def _packing(self, block: Block, behind: "Stage | None") -> Took:
         """Parts that complete no batch are taken at once, so that a cycle starts when its last part is there."""
@@ -141,7 +142,8 @@ class Stage:
         before, packed = self.free, self._packed(block, count, cycles)
         service, struck = self.work.take(batches) if count else (0.0, NOBODY)
         bad, found = self._inspected(struck)
-        room = None if behind is None or not count else _room(behind, batches, found)
+        onward = without(batches, found)
+        room = None if behind is None or not count else _room(behind, onward)
         start, end, left = self._recur(batches, service, room)
         batch = (self.taken + np.arange(rows)[:, None]) // self.batch_in * lanes + np.arange(lanes)
         free = np.concatenate([before[None, :], left]).ravel().take(batch, mode="clip")  # rows without a part may point behind
@@ -150,7 +152,7 @@ class Stage:
         if self.watch is not None:
             self.watch.cycles(start, end, left, cycles)
         made = Block(left, self._born(block if block.waits else _since(block, got), last, cycles), bad, cycles, order, gone)
-        took = Took(got, made, found)
+        took = Took(got, made, found, onward)
         if count:
             self._account(batches, before, start, end, left, did)
             self._count(end, struck, found)
@@ -302,10 +304,9 @@ def _since(block: Block, got: Array) -> Block:
     return Block(block.at_s, got, block.bad, block.counts, block.order, block.gone)
 
 
-def _room(behind: Stage, block: Block, found: Places) -> Array | None:
-    """Since when there is a place behind for each part made; minus infinity for those that need none."""
-    since = behind.free_since(without(block, found).order, len(block.at_s))
+def _room(behind: Stage, block: Block) -> Array | None:
+    """Since when there is a place behind for each part that goes on; minus infinity in the other rows."""
+    since = behind.free_since(block.order, len(block.at_s))
     if since is not None:
-        since.ravel()[found] = -np.inf
         since.ravel()[block.gone] = -np.inf
     return since

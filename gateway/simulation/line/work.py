@@ -88,7 +88,7 @@ class Work:
         self._same = self._cycle.value if not self.eventful else None
 
     def take(self, block: Block) -> tuple[Array | float, Places]:
-        """Of the next cycle for each part: how long it takes, 0 in empty rows, and the places of those it spoils."""
+        """Of the next cycle for each part: how long it takes, 0 in empty rows, and the places of those it spoils anew."""
         rows, even = len(block.at_s), self._even and block.order is None
         self._ready(rows)
         first = int(self.done[0]) - self._begun
@@ -105,9 +105,9 @@ class Work:
             service.ravel()[block.gone] = 0.0
         struck = NOBODY
         if self._defect is not None:
-            spoiled = self._spoiled[here] if even else self._spoiled.ravel().take(at)
-            if not even:
-                spoiled.ravel()[block.gone] = False
+            spoiled = self._spoiled[here].copy() if even else self._spoiled.ravel().take(at)
+            spoiled.ravel()[block.gone] = False
+            spoiled.ravel()[block.bad] = False
             struck = np.flatnonzero(spoiled)
         self.done += block.counts
         self._most += rows
