@@ -71,3 +71,14 @@ async def test_arguments_that_cannot_work_are_refused_by_name(workers):
 def test_the_interval_of_a_share_is_wilsons(count, n, low, high):
     """Values of Wilson's score interval at 95 %, as tables give them."""
     assert wilson(count, n) == pytest.approx((low, high), abs=1e-4)
+
+
+async def test_a_comparison_that_ends_early_is_still_paired(workers):
+    """All scenarios have as many runs as the first of them needed, under the same chance."""
+    enough = {"runs": 2000, "half_width": {"line.t": 0.05}, "varied": {"hall.tau": "uniform(80, 120)"}}
+    args = job_args(PRESENT, [Ask(horizon_s=200.0, step_s=5.0, **enough), Ask({"line.sp": 26.0}, 200.0, 5.0, **enough)], ["now", "warm"])
+    found = (await workers.run(Job("compare", args, seed=2))).values
+    runs = {name: one["runs"] for name, one in found["scenarios"].items()}
+    assert (len(set(runs.values())), 100 <= runs["now"] < 2000) == (1, True)
+    one = found["scenarios"]["warm"]["outputs"]["line.t"]
+    assert found["differences"]["warm"]["outputs"]["line.t"]["half_width"][-1] < one["half_width"][-1]
