@@ -8,6 +8,7 @@ CRPS: of an ensemble, without its bias by size (Ferro 2014).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -101,8 +102,7 @@ def _age(layout: Layout, station: Station, start: MachineStart, log: Sequence[fl
     rows = rows[last + 1 :]
     if reliability.clock == Clock.TIME:
         return layout.env.now - (rows[0][0] if last >= 0 and rows else 0.0)
-    ends = [at for at, _ in rows[1:]] + [layout.env.now]
-    return sum(end - at for (at, state), end in zip(rows, ends, strict=True) if state == EXECUTE)
+    return sum(end - at for (at, state), (end, _) in pairwise([*rows, (layout.env.now, DOWN)]) if state == EXECUTE)
 
 
 def row(forecast: Array, outcome: float) -> list[float]:
