@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 from uuid import uuid4
 
 from gateway.model import quality
-from gateway.model.alarm import Change, Condition, Limit, Shelving, Transition
+from gateway.model.alarm import VALUE_LIMITS, Change, Condition, Limit, Shelving, Transition
 from gateway.model.event import Category, Event, Severity
 from gateway.model.instant import iso
 from gateway.model.tag import TagTable
@@ -265,8 +265,11 @@ def said(transition: Transition) -> str:
 def _predicted(state: Condition) -> str:
     """What is expected of a limit, or is no longer."""
     rule, told = state.rule, state.prediction
-    way = "rise above" if Limit(rule.subject) in _ABOVE else "fall below"
-    words = f"{rule.tag} is {'' if state.active else 'no longer '}expected to {way} {rule.subject} {rule.shown(rule.threshold)}"
+    if rule.subject in VALUE_LIMITS:
+        way = f"{'rise above' if Limit(rule.subject) in _ABOVE else 'fall below'} {rule.subject} {rule.shown(rule.threshold)}"
+    else:  # what a machine of the line will wait for
+        way = f"be {rule.subject} for more than {_span(rule.threshold)}"
+    words = f"{rule.tag} is {'' if state.active else 'no longer '}expected to {way}"
     if told is None or not state.active:
         return f"{words} (now {rule.shown(state.value)})"
     span = f" in about {_span(told.median_s)}" if isfinite(told.median_s) else ""

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from gateway.engine.engine import Engine
 from gateway.forecasting.alerts import rules_of as predictions
 from gateway.health import Health, State
+from gateway.kpi.rules import rules_of as waits
 from gateway.model.alarm import SYSTEM_TAG, AlarmRule, Condition, Limit
 from gateway.operations.door import Commanded
 from gateway.settings import Site
@@ -29,7 +30,7 @@ _AWAY: Final = frozenset({State.DOWN, State.FAILED})
 def rules(site: Site) -> tuple[AlarmRule, ...]:
     """All rules of a site: of its tags, of the limits that are predicted, and the gateway's own unless `events.system_alarms` says no."""
     if not site.events.system_alarms:
-        return (*site.rules, *predictions(site))
+        return (*site.rules, *predictions(site), *waits(site))
     own = [
         *(_source(name) for name in site.sources),
         *(_sink(unit.name) for unit in site.upstream),
@@ -40,7 +41,7 @@ def rules(site: Site) -> tuple[AlarmRule, ...]:
         _rule(AUDIT, 800, "the audit is not written", "disk full, read-only or broken", "commands leave no record", "look at edgetwin.db"),
         _rule(CERTIFICATE, 500, "the certificate expires", "", "OPC UA clients will refuse the gateway", "edgetwin cert renew"),
     ]
-    return (*site.rules, *own, *predictions(site))
+    return (*site.rules, *own, *predictions(site), *waits(site))
 
 
 def _source(name: str) -> AlarmRule:

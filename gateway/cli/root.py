@@ -16,6 +16,7 @@ from gateway.cli import (
     inspect,
     line_forecast,
     login,
+    report,
     run,
     scenario,
     simulate,
@@ -75,6 +76,7 @@ app.add_typer(line_forecast.app, name="line")
 app.command()(exchange.export)
 app.command("import")(exchange.import_)
 app.add_typer(forecast.app, name="forecast")
+app.add_typer(report.app, name="report")
 app.add_typer(user.app, name="user")
 app.add_typer(token.app, name="token")
 app.command()(login.login)

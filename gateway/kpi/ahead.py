@@ -29,7 +29,7 @@ from gateway.simulation.forecast.verification import Verification
 from gateway.simulation.line.measured import STATE_CHANGE, STATES, UNKNOWN, Entry
 from gateway.work import Job, JobFailed, JobResult, Jobs
 
-DEADLINE_S: Final = 60.0
+DEADLINE_S: Final = 240.0
 LEAST_S: Final = 60.0  # of a shift that is left: less is not worth a forecast
 MEMORY: Final = "waits"
 _RESTING: Final = frozenset({MachineState.BREAK, MachineState.IDLE})

@@ -131,8 +131,8 @@ class Inputs:
         return {"alive": now_ns, "gaps": {name: tied.gaps for name, tied in self.machines.items() if tied.gaps}}
 
     def restore(self, kept: Mapping[str, Any], last_ns: int) -> None:
-        """Nothing is known of what was between the last that was heard before a restart and now."""
+        """Nothing is known of what was between the last step before a restart and now; last_ns: the last sample, where no step is known."""
         for name, tied in self.machines.items():
             tied.gaps = [list(gap) for gap in kept.get("gaps", {}).get(name, [])]
             if tied.known:
-                tied.gaps.append([max(int(kept.get("alive", 0)), last_ns), None])
+                tied.gaps.append([int(kept.get("alive", last_ns)), None])

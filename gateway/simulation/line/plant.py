@@ -121,3 +121,12 @@ def bottleneck(shape: Shape, accounts: Accounts) -> Bottleneck:
 def _active(account: Account) -> list[tuple[float, float]]:
     end_s = sum(account.spent_ns) / 1e9
     return periods([(turn - account.begin_ns) / 1e9 for turn in account.turns], 0.0, end_s, account.active)
+
+
+def plain(value: Any) -> Any:
+    """Without what JSON has no word for: NaN is null."""
+    if isinstance(value, dict):
+        return {key: plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -53,11 +53,14 @@ def _row(at_ns: int, begin_ns: int, machine: str, state: int, kind: str, spent_n
     return instant.iso(at_ns), (at_ns - begin_ns) / 1e9, machine, word, kind, spent_ns / 1e9
 
 
-def accounts_of(log: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Account], int]:
-    """The accounts of a log by machine, and the instant of its end. Raises LogError."""
+def accounts_of(log: Iterable[Mapping[str, Any]], until_ns: int | None = None) -> tuple[dict[str, Account], int]:
+    """The accounts of a log by machine, and the instant of its end; until_ns: no further than that. Raises LogError."""
     found, standing, end_ns = dict[str, Account](), dict[str, tuple[int, int]](), 0
     for number, row in enumerate(log, 1):
         at_ns, machine, state, kind = _read(number, row)
+        if until_ns is not None and at_ns > until_ns:
+            end_ns = until_ns
+            continue
         end_ns = max(end_ns, at_ns)
         if machine not in found:
             found[machine] = Account(at_ns, instant.LAST_NS)
@@ -72,7 +75,9 @@ def accounts_of(log: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Account], i
             continue
         account.pass_by(since_ns, at_ns, before)
         standing[machine] = (at_ns, state)
-    for account in found.values():
+    for machine, account in found.items():
+        since_ns, before = standing[machine]
+        account.pass_by(since_ns, end_ns, before)
         account.end_ns = end_ns
     return found, end_ns
 

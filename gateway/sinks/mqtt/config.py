@@ -40,6 +40,7 @@ class Config(BaseModel):
     alarms: bool = True
     events: bool = True
     forecasts: bool = Field(True, description="the newest forecast of each tag, on <prefix>/_forecast/<tag>")
+    kpis: bool = Field(True, description="the KPIs of the line, on <prefix>/_kpi/<name>")
     commands: bool = Field(False, description="take commands on <prefix>/_cmd/<command>, each with a machine token of the API")
 
     @field_validator("url")

@@ -21,6 +21,7 @@ from gateway.sinks.mqtt.commands import Commanding
 from gateway.sinks.mqtt.config import Config
 from gateway.sinks.mqtt.encode import Encoder
 from gateway.sinks.mqtt.forecasts import Foretelling
+from gateway.sinks.mqtt.kpis import Counting
 from gateway.sinks.mqtt.span import Span
 from gateway.wire.mqtt import packets, reasons
 from gateway.wire.mqtt.client import Last, Link, Outgoing
@@ -55,6 +56,7 @@ class MqttSink:
         self._pacer: asyncio.Task[None] | None = None
         forecasts = context.forecasts if config.forecasts else None
         self._foretelling = None if forecasts is None else Foretelling(forecasts, context, self._prefix, config.qos)
+        self._counting = None if context.kpis is None or not config.kpis else Counting(context.kpis, context, self._prefix, config.qos)
         self._commanding = Commanding(context, self._prefix) if config.commands else None
 
     # --- connection ------------------------------------------------------------------------------------------------------------------
@@ -75,12 +77,14 @@ class MqttSink:
             self._pacer = asyncio.create_task(self._pace(link, values.publish_interval))
         if self._foretelling is not None:
             self._foretelling.begin(link)
+        if self._counting is not None:
+            self._counting.begin(link)
         if self._commanding is not None:
             await self._commanding.begin(link)
 
     async def close(self) -> None:
         link, self._link = self._link, None
-        for part in (self._foretelling, self._commanding):
+        for part in (self._foretelling, self._counting, self._commanding):
             if part is not None:
                 part.close()
         pacer, self._pacer = self._pacer, None
