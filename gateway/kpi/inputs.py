@@ -11,10 +11,12 @@ from gateway.model import quality
 from gateway.model.batch import Mask
 from gateway.model.kpi import TiedMachine
 from gateway.model.series import Series
+from gateway.model.tag import DERIVED, MANUAL
 from gateway.model.update import Columns
 from gateway.simulation.line.measured import STATES, UNKNOWN, Book, Input
 
 NEAR_NS: Final = 60_000_000_000  # a change of quality that is older is one that was only now told
+_NO_SOURCE: Final = frozenset({MANUAL, DERIVED})
 GAPS: Final = 200  # of one machine that are kept; then the oldest become one
 _NUMBERS: Final = {state: float(row) for row, state in enumerate(STATES)}
 _INPUTS: Final = {"produced": Input.PRODUCED, "rejected": Input.REJECTED, "energy": Input.ENERGY, "power": Input.POWER}
@@ -64,9 +66,9 @@ class Tied:
             self.book.take(max(at_ns, self.gaps[-1][0] or 0), Input.LINK, 1.0)
 
     def good(self, view: TwinView, since_ns: int) -> bool:
-        """Whether all that is needed is Good in the twin, and was heard of since then."""
-        rows = self.needed
-        return bool(quality.is_good(view.status[rows]).all() and (view.received_ns[rows] >= since_ns).all())
+        """Whether all that is needed is Good in the twin, and was heard of since then where it has a source to be heard of."""
+        heard = (view.received_ns[row] >= since_ns or view.tags[row].source in _NO_SOURCE for row in self.needed.tolist())
+        return bool(quality.is_good(view.status[self.needed]).all()) and all(heard)
 
     def fill(self, past: Mapping[int, Series]) -> None:
         """What history has, with the gaps that are remembered."""

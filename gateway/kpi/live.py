@@ -117,7 +117,7 @@ class LiveLine:
 
     async def _find(self, shape: plant.Shape) -> None:
         """Bottlenecks of all periods, off the loop; the next time when that costs little again."""
-        copies = {word: {name: _copy(one) for name, one in self.accounts(word).items()} for word in NAMES}
+        copies = {word: {name: one.copy() for name, one in self.accounts(word).items()} for word in NAMES}
         began = time.monotonic()
         try:
             self.bottlenecks = await asyncio.to_thread(lambda: {word: plant.bottleneck(shape, copies[word]) for word in NAMES})
@@ -162,6 +162,7 @@ class LiveLine:
         else:
             for name, tied in self.inputs.machines.items():
                 tied.gaps = list(kept["gaps"].get(name, []))
+                tied.lose(now_ns)  # for an instant: the next look takes what is not on disk yet from the twin
 
         def filled() -> plant.Shape:
             for name, tied in self.inputs.machines.items():
@@ -196,10 +197,6 @@ class LiveLine:
         book = self.inputs.machines[machine].book
         word = plantlog.UNKNOWN_STATE if book.state == UNKNOWN else STATES[book.state].value
         return word, max(book.at_ns - book.since_ns, 0) / 1e9
-
-
-def _copy(one: Account) -> Account:
-    return Account(one.begin_ns, one.end_ns, list(one.spent_ns), turns=list(one.turns), active=one.active)
 
 
 def _last(past: Mapping[str, Mapping[int, Series]], before_ns: int) -> int:

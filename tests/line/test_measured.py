@@ -231,6 +231,25 @@ def test_a_sample_older_than_all_that_is_kept_changes_nothing():
     assert before.begin_ns == T0 + 50 * S
 
 
+def test_samples_beyond_those_that_are_kept_are_accounted_for_good(monkeypatch):
+    """The account and the log are the same, whatever comes late or begins anew afterwards."""
+    samples = [(n / 10, Input.PRODUCED, n) for n in range(1, 600)] + [(n, Input.STATE, (DOWN, EXECUTE)[n % 2]) for n in range(60)]
+    whole = one((0, Input.PRODUCED, 0), *samples)
+    monkeypatch.setattr("gateway.simulation.line.measured.MOST", 50)
+    few = Book((Input.PRODUCED,))
+    periods = {"shift": (T0, T0 + 1000 * S)}
+    few.begin(periods, [])
+    for number, (at_s, which, value) in enumerate(sorted([(0, Input.PRODUCED, 0), *samples], key=lambda sample: sample[0])):
+        few.take(T0 + round(at_s * S), which, STATE[value] if isinstance(value, MachineState) else value)
+        if number % 20 == 0:
+            few.advance(T0 + round(at_s * S))
+    few.advance(T0 + 100 * S)
+    few.begin(periods, [])
+    few.advance(T0 + 100 * S)
+    assert few.accounts == whole.accounts
+    assert [entry for entry in few.entries if entry[3]] == [entry for entry in whole.entries if entry[3]]
+
+
 def test_energy_is_counted_from_a_meter_and_added_up_from_power():
     meter = one(
         (0, Input.STATE, EXECUTE), (0, Input.ENERGY, 7.5), (50, Input.ENERGY, 8.0), (80, Input.ENERGY, 0.25), inputs=(Input.ENERGY,)

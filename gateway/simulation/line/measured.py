@@ -8,7 +8,7 @@ work goes on.
 import math
 from bisect import bisect_right, insort
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Final
 
@@ -76,6 +76,10 @@ class Account:
         whole = sum(self.spent_ns)
         return 1.0 - self.spent_ns[UNKNOWN] / whole if whole else 0.0
 
+    def copy(self) -> "Account":
+        """One that goes on by itself."""
+        return replace(self, spent_ns=list(self.spent_ns), turns=list(self.turns))
+
     def pass_by(self, from_ns: int, to_ns: int, state: int) -> None:
         """The machine was in that state for so long."""
         start = max(from_ns, self.begin_ns)
@@ -128,6 +132,8 @@ class Book:
         self._shown, self._edge = UNKNOWN, 0
         self.accounts: dict[str, Account] = {}
         self.entries: list[Entry] = []
+        self._base: dict[tuple[int, int], Account] = {}  # by begin and end: what was accounted for at the origin
+        self._kept: list[Entry] = []  # entries before it
         self.since_ns = self.raw_since_ns = 0  # when the present state began, and that which its tag tells
         self.late = 0
 
@@ -159,14 +165,24 @@ class Book:
             self._samples.append(one)
             self._apply(one)
         if len(self._samples) > MOST:
-            self._forget(self._samples[len(self._samples) - MOST // 2][0])
+            self._settle(MOST // 2)
+
+    def _settle(self, count: int) -> None:
+        """The first so many samples are accounted for good: what comes late before them changes nothing any more."""
+        until_ns, rest = self._now.at_ns, self._samples[count:]
+        self._samples = self._samples[:count]
+        self._again(rest[0][0] if rest else until_ns)
+        self._origin, self._kept = self._now.copy(), self.entries
+        self._base = {(one.begin_ns, one.end_ns): one.copy() for one in self.accounts.values()}
+        self._samples = rest
+        self._again(until_ns)
 
     # --- periods ---------------------------------------------------------------------------------------------------------------------
 
     def begin(self, periods: Mapping[str, tuple[int, int]], edges: Sequence[Edge]) -> None:
         """From now on these periods, with what is kept of them; nothing older than the first of them is needed any more."""
         first_ns, until_ns = min(begin for begin, _ in periods.values()), self._now.at_ns
-        self._edges = edges
+        self._edges, self._kept = edges, [one for one in self._kept if one[0] >= first_ns]
         if first_ns > self._origin.at_ns:
             self._forget(first_ns)
         self.accounts = {name: Account(*span) for name, span in periods.items()}
@@ -180,12 +196,12 @@ class Book:
             now.at_ns = at_ns
         now.at_ns = before_ns
         self._origin, self._samples = now, self._samples[count:]
-        self.entries = [one for one in self.entries if one[0] >= before_ns]
 
     def _again(self, until_ns: int) -> None:
         """The accounts anew from the samples that are kept."""
-        self._now, self.entries = self._origin.copy(), []
-        self.accounts = {name: Account(one.begin_ns, one.end_ns) for name, one in self.accounts.items()}
+        self._now, self.entries = self._origin.copy(), list(self._kept)
+        spans = {name: (one.begin_ns, one.end_ns) for name, one in self.accounts.items()}
+        self.accounts = {name: self._base[span].copy() if span in self._base else Account(*span) for name, span in spans.items()}
         self._edge = bisect_right(self._edges, self._now.at_ns, key=_moment)
         self._shown, self.since_ns = self._showing(), self._now.at_ns
         self.raw_since_ns = self._now.at_ns
