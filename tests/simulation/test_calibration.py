@@ -167,6 +167,7 @@ def test_a_record_knows_the_mean_of_an_input_over_each_step_and_parts_at_what_is
     ("change", "words"),
     [
         ({"u": np.ones_like}, "U did not move in the window"),
+        ({"u": lambda u: np.full_like(u, 20.1)}, "U did not move in the window"),
         ({"y": np.ones_like}, "T did not move in the window"),
         ({"y": lambda y: np.full_like(y, np.nan)}, "T has 0 Good samples in the window, and 30 are the fewest"),
         ({"end": 20.0}, "T has 20 Good samples"),
@@ -274,6 +275,7 @@ def test_figures_of_fit_and_excitation():
     """A perfect fit is 100, the mean 0; a constant excites of order 0, a sine 2, noise fully."""
     y = np.random.default_rng(0).standard_normal(500)
     assert (nrmse_fit(y, y), nrmse_fit(y, np.full(500, y.mean()))) == (100.0, pytest.approx(0.0, abs=1e-9))
+    assert {excitation_order(np.full(n, level)) for n in (100, 601, 1000) for level in (0.0, 0.1, 20.1, -1e6 / 3)} == {0}
     assert (excitation_order(np.ones(500)), excitation_order(np.sin(2 * np.pi * np.arange(500) / 50)), excitation_order(y)) == (0, 2, 10)
 
 

@@ -10,6 +10,7 @@ from gateway.simulation.process.model import Array
 WHITE: Final = 0.05
 """Ljung-Box: below it the residuals are not white."""
 LAGS: Final = 20
+ROUNDED: Final = 1e-9  # of its largest value: a signal that moves by no more stands still, and its digits are rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,10 @@ def condition(jacobian: Array) -> tuple[float, Array]:
 
 def excitation_order(u: Array, most: int = 10, floor: float = 1e-3) -> int:
     """Of which order u (n,) excites persistently (Ljung 1999, 13.2): the rank of its lags' matrix above `floor` of its largest."""
+    if np.ptp(u) <= ROUNDED * np.abs(u).max():
+        return 0
     d = u - u.mean()
     span = min(most, max(u.size // 4, 1))
     lagged = np.stack([d[k : d.size - span + k] for k in range(span)], axis=1)
     values = np.linalg.svd(lagged, compute_uv=False)
-    return int((values > floor * max(values[0], 1e-300)).sum()) if values[0] > 0 else 0
+    return int((values > floor * values[0]).sum())
