@@ -1,4 +1,4 @@
-"""On the demo plant's own physics, through engine and worker's job, as fast as it goes: bands that cover, no loss to persistence.
+"""On the demo's plant, through engine and worker's job, as fast as it goes: bands that cover, no loss to persistence.
 
 What is covered is what the sensor shows, its noise included. Half way the regime changes: another setpoint, slower machines, a hall that
 wanders more.
@@ -35,11 +35,12 @@ def pooled(scores):
     return (scores.coverage * scores.n).sum(0) / scores.n.sum(0)
 
 
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
-def test_half_an_hour_with_a_change_of_regime(seed):
+@pytest.mark.parametrize("horizon", [60.0, 300.0])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long), pytest.param(3, marks=pytest.mark.long)])
+def test_half_an_hour_with_a_change_of_regime(seed, horizon):
     """83-97 % per horizon: a short run is noisy even for an exact band."""
-    scores = run(seed, HOUR_S / 2, 60.0)
-    assert scores.n.min() > 100
+    scores = run(seed, HOUR_S / 2, horizon)
+    assert scores.n.min() > 75
     assert ((pooled(scores) > 0.83) & (pooled(scores) < 0.97)).all(), pooled(scores)
     assert (np.nanmean(scores.mase, axis=0) <= 1.02).all(), scores.mase
 

@@ -176,3 +176,19 @@ def test_a_given_trajectory_is_read_at_its_age_and_ends():
     assert np.isnan(model.predict(np.array([40.0])).mean[0, 0])
     with pytest.raises(ValueError, match="trajectory of shape"):
         model.put(np.zeros((2, 4)), np.zeros((2, 4)), 1.0)
+
+
+def test_a_jump_leaves_the_slope_and_the_noise_as_they_were_however_many_there_were_before():
+    """A stock that falls steadily and is filled up: the trend goes on from there at once, also where small jumps were spent before."""
+    rng, n = np.random.default_rng(6), 600
+    y = 900 - 0.05 * np.arange(n) + 0.001 * rng.standard_normal(n)
+    y[300:310] += rng.choice([-1.0, 1.0], 10)
+    y[-1] += 600
+    trend, one = local_trend(1, 1.0), np.ones(1)
+    for at in range(n - 1):
+        trend.update(one, y[at : at + 1], np.ones(1, bool))
+    before = trend.predict(np.array([1.0])).sd[0, 0]
+    trend.update(one, y[-1:], np.ones(1, bool))
+    ahead = trend.predict(np.array([1.0, 10.0]))
+    assert ahead.mean[0] == pytest.approx(y[-1] - np.array([0.05, 0.5]), abs=0.5)
+    assert ahead.sd[0, 0] < 3 * before

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import stdtrit
 
 from gateway.simulation.forecast import conformal, normal, score
 from gateway.simulation.forecast.conformal import Adaptive
@@ -26,6 +27,12 @@ def test_the_distribution_is_exact_far_into_its_lower_tail(z):
 @given(p=st.floats(1e-9, 1 - 1e-9))
 def test_quantiles_of_arrays_are_those_of_the_standard_library(p):
     assert normal.quantiles(one(p))[0] == pytest.approx(NormalDist().inv_cdf(p), rel=1e-8, abs=1e-8)
+
+
+@pytest.mark.parametrize("z", [1.281552, 1.644854, 1.959964])
+def test_students_quantile_from_the_normal_one(z):
+    freedom = np.array([2.0, 3.5, 10.0, 1e3])
+    assert normal.student(z, freedom) == pytest.approx(stdtrit(freedom, NormalDist().cdf(z)), rel=0.035)
 
 
 @pytest.mark.parametrize(("mean", "sd", "y", "expected"), [(0, 1, 0, 0.233695), (0, 1, 1, 0.602441), (10, 2, 13, 1.988848)])
@@ -90,12 +97,12 @@ def test_f2_coverage_of_the_split_interval_is_exactly_90_percent():
     assert (draws[:, 99] <= bound).mean() == pytest.approx(0.90, abs=3 * math.sqrt(0.09 / 40_000))
 
 
-def test_bands_begin_with_the_normal_quantile_and_then_are_split_conformal():
+def test_bands_begin_with_students_quantile_and_then_are_split_conformal():
     adaptive = Adaptive.of(1, 1)
     scores = np.random.default_rng(3).exponential(1.0, conformal.FIRST)
     row = np.array([0])
-    for seen in scores:
-        assert adaptive.width[0, 0] == pytest.approx(1.644854, abs=1e-6)
+    for count, seen in enumerate(scores.tolist()):
+        assert adaptive.width[0, 0] == pytest.approx(stdtrit(conformal.FEWEST + count, 0.95), rel=0.02)
         adaptive.learn(0, one(seen), np.array([False]), row)
     assert adaptive.width[0, 0] == pytest.approx(conformal.split(scores, 0.1), rel=1e-6)
 

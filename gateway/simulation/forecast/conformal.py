@@ -18,7 +18,7 @@ Mask = npt.NDArray[np.bool_]
 SCORES: Final = 199  # kept per tag and horizon
 FIRST: Final = 19  # so many scores, and the split conformal interval is finite at alpha 0.1 with room to spare
 GAMMA: Final = 0.02
-FEWEST: Final = 1.0  # independent scores that are assumed at the beginning
+FEWEST: Final = 2.0  # independent scores that the beginning is worth: the scale that shorter horizons gave, and the normal shape
 LOWEST: Final = 0.002  # of alpha, from which the scores' own quantile has nothing more to give
 HIGHEST: Final = 0.2  # alpha's clamp above: a model that was right for long must not end as a point that the first surprise leaves for long
 DEEPEST: Final = -1.0  # and below: never the whole line for ever
@@ -55,11 +55,11 @@ class Adaptive:
 
     @classmethod
     def of(cls, tags: int, knots: int, alpha: float = 0.1, gamma: Array | float = GAMMA, kept: int = SCORES) -> "Adaptive":
-        """Nothing seen: the normal quantile. gamma for all knots, or (knots,). Raises ValueError for an alpha outside 0..0.5."""
+        """Nothing seen: Student's quantile. gamma for all knots, or (knots,). Raises ValueError for an alpha outside 0..0.5."""
         if not LOWEST < alpha < HIGHEST:
             raise ValueError(f"alpha {alpha} is not between {LOWEST} and {HIGHEST}")
         shape = (tags, knots)
-        width = np.full(shape, normal.quantile(1 - alpha / 2))
+        width = np.full(shape, float(normal.student(normal.quantile(1 - alpha / 2), np.array(FEWEST))))
         return cls(
             alpha,
             np.full(knots, gamma),
@@ -90,16 +90,21 @@ class Adaptive:
             far = np.maximum(level[beyond], LOWEST)
             bound[beyond] *= normal.quantiles(1 - far / 2) / normal.quantiles(1 - edge[beyond] / 2)
             bound[beyond] *= 2.0 ** ((far - level[beyond]) / (GAMMA * DOUBLED))
-        return np.asarray(np.where(kept >= FIRST, bound, normal.quantile(1 - self.alpha / 2)) * self._doubt(knot, row))
+        z, overlap = normal.quantile(1 - self.alpha / 2), self._overlap(knot)
+        if overlap > 1:
+            apart = self.count[row, knot] / overlap
+            bound = (FEWEST * np.maximum(z, bound) + apart * bound) / (FEWEST + apart)
+        return np.asarray(np.where(kept >= FIRST, bound, z) * self._doubt(knot, row))
+
+    def _overlap(self, knot: int) -> float:
+        """How many scores of a knot share their time; its gamma tells."""
+        return (GAMMA / float(self.gamma[knot])) ** 2
 
     def _doubt(self, knot: int, row: npt.NDArray[np.intp]) -> Array:
-        """Scores of horizons that overlap are fewer than they look: Student's quantile over the normal one for so many as are apart.
+        """A scale that few independent scores gave: Student's quantile over the normal one.
 
-        Cornish and Fisher's expansion (Abramowitz and Stegun 26.7.5); 1 where they do not overlap. A knot's gamma tells how many share
-        their time.
+        Scores of horizons that overlap are fewer than they look. Where they do not, the split conformal bound is exact from FIRST on.
         """
-        overlap = (GAMMA / float(self.gamma[knot])) ** 2
-        if overlap <= 1:
-            return np.ones(row.size)
-        z, apart = normal.quantile(1 - self.alpha / 2), np.maximum(self.count[row, knot] / overlap, FEWEST)
-        return np.asarray(1 + (z * z + 1) / (4 * apart) + (5 * z**4 + 16 * z * z + 3) / (96 * apart * apart))
+        z, seen, overlap = normal.quantile(1 - self.alpha / 2), self.count[row, knot], self._overlap(knot)
+        grown = normal.student(z, FEWEST + seen / overlap) / z
+        return np.asarray(np.where((seen >= FIRST) & (overlap <= 1), 1.0, grown))

@@ -18,7 +18,9 @@ from gateway.simulation.forecast.forecaster import Array, Mask, Normal
 FORGET: Final = 0.998  # per sample: the newest 500 count
 SETTLE: Final = 4  # innovations that a diffuse start takes before they count
 JUMP: Final = 8.0  # sigma of an innovation from which the process is taken to have jumped: a delivery, another lot, a valve
-JUMPS: Final = 3.0  # so many at once, and one more for each SPARE samples; more are no jumps but the noise, and teach as such
+JUMPS: Final = (
+    3.0  # so many at once, and one more for each SPARE samples; more of them are the noise, and teach as such, each as JUMP sigma
+)
 SPARE: Final = 100.0
 _TINY: Final = 1e-300
 
@@ -104,7 +106,7 @@ class Bank:
         nu = y - self.x0
         ratio = nu * nu / s
         jumped = self._judge(ratio, s, later)
-        k0, k1 = np.where(rows, self.p00 / s, 0.0), np.where(rows, self.p01 / s, 0.0)
+        k0, k1 = np.where(rows, self.p00 / s, 0.0), np.where(rows & ~jumped[:, None], self.p01 / s, 0.0)
         self.x0 = self.x0 + k0 * nu
         self.x1 = self.x1 + k1 * nu
         self.p11 = self.p11 - k1 * self.p01
@@ -115,14 +117,16 @@ class Bank:
             self.p00[jumped], self.p01[jumped] = self.noise, 0.0
 
     def _judge(self, ratio: Array, s: Array, later: Mask) -> Mask:
-        """Fitness and scale learn from the innovations, but for those of a jump, which it answers."""
+        """Fitness and scale learn from the innovations, but for those of a jump; which tags jumped is the answer."""
         best, row = self.best(), np.arange(self.seen.size)
         sigma2 = np.ones(row.size) if self.fixed else self.sigma2()[row, best]
         known = later & ((self.seen >= SETTLE) | self.fixed) & (sigma2 > 0)
         self.nis = np.where(known, ratio[row, best] / np.where(sigma2 > 0, sigma2, 1.0), np.nan)
-        jumped = known & (self.seen >= SPARE) & (self.nis > JUMP * JUMP) & (self.jumps < JUMPS) & (not self.fixed)
-        self.jumps = np.maximum(self.jumps - later / SPARE, 0.0) + jumped
-        counts = (later & (self.seen >= SETTLE) & ~jumped)[:, None]
+        jumped = known & (self.seen >= SPARE) & (self.nis > JUMP * JUMP) & (not self.fixed)
+        spared = jumped & (self.jumps < JUMPS)
+        self.jumps = np.maximum(self.jumps - later / SPARE, 0.0) + spared
+        counts = (later & (self.seen >= SETTLE) & ~spared)[:, None]
+        ratio = np.where(jumped[:, None], np.minimum(ratio, JUMP * JUMP * self.sigma2()), ratio)
         keep = np.where(counts, self.forget, 1.0)
         self.weight = keep * self.weight + counts
         self.ln_s = keep * self.ln_s + np.where(counts, np.log(s), 0.0)

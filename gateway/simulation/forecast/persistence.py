@@ -56,6 +56,8 @@ class Persistence:
             square, weight, share = self.square[:, knot], self.weight[:, knot], prior[:, knot]
             alone = np.divide(square, weight, out=np.full(square.size, np.nan), where=weight > 0)
             found[:, knot] = np.where(np.isnan(walk), alone, (share * np.nan_to_num(walk) + square) / (share + weight))
+        for knot in range(self.knots_s.size - 2, -1, -1):  # shorter than what a tag's samples are apart: no wider than beyond
+            found[:, knot] = np.where(np.isnan(found[:, knot]), found[:, knot + 1], found[:, knot])
         return found
 
     def _growth(self, found: Array, knot: int) -> Array:
@@ -67,8 +69,8 @@ class Persistence:
         return np.asarray(np.clip(np.log(ratio) / np.log(self.knots_s[knot - 1] / self.knots_s[knot - 2]), 0.0, 2.0))
 
     def predict(self, horizon_s: Array) -> Normal:
-        """The last sample; sd from the squared errors, which grow with the age of that sample. Before the first error the sd is 0."""
-        variance = np.nan_to_num(self.variance())
+        """The last sample; sd from the squared errors, which grow with the age of that sample; NaN before the first error."""
+        variance = self.variance()
         knots = np.concatenate([[0.0], self.knots_s])
         grown = np.concatenate([variance[:, :1], variance], axis=1)
         place = np.clip(np.searchsorted(knots, horizon_s, "right") - 1, 0, knots.size - 2)

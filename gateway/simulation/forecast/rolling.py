@@ -152,7 +152,7 @@ class Rolling:
 
     def _score(self, knot: int, issued: Issued) -> None:
         y = self.last
-        scored = (self.age_s <= HELD * self.knots_s[knot]) & ~np.isnan(issued.centre)
+        scored = (self.age_s <= HELD * self.knots_s[knot]) & ~np.isnan(issued.spread)
         error = np.abs(y - issued.mean)
         self.choice.learn(knot, score.crps_normal(issued.mean, issued.sd, y), error, scored)
         for member, off in zip(self.members, error, strict=True):
@@ -202,8 +202,9 @@ class Rolling:
             mean[row] += np.where(part > 0, part * said.mean, 0.0)
             variance[row] += np.where(part > 0, part * said.sd**2, 0.0)
         width = (self.adaptive.width[:, low] * (1 - share) + self.adaptive.width[:, high] * share) / _Z95
-        known = ~np.isnan(self.last)[:, None]
-        sd = np.where(known, np.maximum(np.sqrt(variance), SHARPEST * np.nan_to_num(self.members[0].predict(horizon_s).sd)) * width, np.nan)
+        still = self.members[0].predict(horizon_s).sd
+        known = ~np.isnan(still)
+        sd = np.where(known, np.maximum(np.sqrt(variance), SHARPEST * still) * width, np.nan)
         mean = np.where(known, mean, np.nan)
         bands = {p: mean + normal.quantile(p) * sd for p in QUANTILES}
         nearer = self.model[:, np.where(share > 0.5, high, low)]
