@@ -6,13 +6,13 @@ more on all of it. The held-out part is the last 30 % of the window, or three of
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from gateway.model.process import ProcessModel
 from gateway.simulation.calibration import linear
+from gateway.simulation.calibration.findings import OFFSET, Z95, Calibration, Estimate, Judged, estimate
 from gateway.simulation.calibration.output_error import Fit, Free, OutputError, Tick
 from gateway.simulation.calibration.record import Mask, Record, Samples, Unfit, record
 from gateway.simulation.calibration.statistics import (
@@ -33,85 +33,11 @@ from gateway.simulation.process.model import MEASUREMENT_NOISE, Array, Model, Mo
 HELD_OUT: Final = 0.3
 SINGULAR: Final = 1e5
 MOST_FREE: Final = 8
-Z95: Final = 1.959964
 _NEVER: Final = frozenset({"reference", "period", "delay", "step_s", "rate_s", MEASUREMENT_NOISE, FASTEST})
 _OU: Final = "ornstein_uhlenbeck"
 _ARX: Final = "arx"
 _FIRST: Final = frozenset({"first_order", "first_order_dead_time"})
-_OFFSET: Final = "bias"
-_SURE: Final = 6.0  # standard deviations from 0
 _PLOTTED: Final = 600
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """One parameter: its value, standard deviation and 95 % interval; before: in force until now."""
-
-    name: str
-    value: float
-    sd: float
-    low: float
-    high: float
-    before: float
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """fit: NRMSE percent; error: root mean square, in standard deviations of each output. On the held-out part."""
-
-    fit: float
-    error: float
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """What came of it. trained, held_out and before: the fit on its own data, on unseen ones, and of the parameters until now there."""
-
-    model: str
-    kind: str
-    method: str
-    parameters: tuple[Estimate, ...]
-    trained: float
-    held_out: Judged
-    before: Judged
-    whiteness: Whiteness
-    samples: int
-    step_s: float
-    excitation: Mapping[str, int]
-    hint: Mapping[str, float] | None
-    warnings: tuple[str, ...]
-    plot: Mapping[str, Sequence[float]] = field(default_factory=dict)
-
-    @property
-    def better(self) -> bool:
-        """Not worse on data that neither has seen: what may be applied."""
-        return self.held_out.error <= self.before.error
-
-    @property
-    def spread(self) -> dict[str, float]:
-        """Standard deviations that runs may draw from: of no noise, and of nothing that a draw could turn in sign against its sense."""
-        free = {_OFFSET, "mean"}
-        return {
-            one.name: one.sd
-            for one in self.parameters
-            if one.sd > 0 and not one.name.endswith("noise") and (one.name in free or abs(one.value) > _SURE * one.sd)
-        }
-
-    def document(self) -> dict[str, Any]:
-        """JSON values."""
-        return {
-            **{name: getattr(self, name) for name in ("model", "kind", "method", "samples", "step_s", "better")},
-            "parameters": [asdict(one) for one in self.parameters],
-            "spread": self.spread,
-            "fit": self.trained,
-            "held_out": asdict(self.held_out),
-            "before": asdict(self.before),
-            "whiteness": {**asdict(self.whiteness), "white": self.whiteness.white},
-            "excitation": dict(self.excitation),
-            "tuning": None if self.hint is None else dict(self.hint),
-            "warnings": list(self.warnings),
-            "plot": {name: list(values) for name, values in self.plot.items()},
-        }
 
 
 def calibrated(
@@ -234,7 +160,7 @@ def _simulated(rule: ProcessModel, model: Model, data: Record, wanted: Sequence[
     cov = covariance(fit.jacobian, _scaled(data, fit.e)[rows])
     sd = np.sqrt(np.maximum(np.diag(cov), 0.0)).tolist()
     found = [
-        _estimate(one.name, fit.values[one.name], sd[k], float(np.asarray(model.parameters[one.name])), one.low)
+        estimate(one.name, fit.values[one.name], sd[k], float(np.asarray(model.parameters[one.name])), one.low)
         for k, one in enumerate(free)
     ]
     white = ljung_box(fit.e[rows])
@@ -250,7 +176,7 @@ def _simulated(rule: ProcessModel, model: Model, data: Record, wanted: Sequence[
 
 def _without_offset(model: Model, data: Record, free: list[Free], train: Mask, fit: Fit) -> tuple[list[Free], Fit]:
     """A bias that the data do not ask for stays as it is, which makes the others surer: by Schwarz's criterion."""
-    rest = [one for one in free if one.name != _OFFSET]
+    rest = [one for one in free if one.name != OFFSET]
     if len(rest) == len(free) or not rest:
         return free, fit
     other = OutputError(model, data, rest, train).fit(fit.values)
@@ -265,10 +191,6 @@ def _scaled(data: Record, e: Array) -> Array:
 
 def _judged(data: Record, fit: Fit, rows: Mask) -> Judged:
     return Judged(nrmse_fit(data.y[rows], fit.told[rows]), rmse(_scaled(data, fit.e)[rows]))
-
-
-def _estimate(name: str, value: float, sd: float, before: float, low: float = -math.inf) -> Estimate:
-    return Estimate(name, value, sd, max(value - Z95 * sd, low), value + Z95 * sd, before)
 
 
 def _told_apart(rule: ProcessModel, free: Sequence[Free], fit: Fit) -> None:
@@ -355,7 +277,7 @@ def _ou(rule: ProcessModel, model: Model, samples: Samples | None, start_s: floa
         return Judged(nrmse_fit(y[cut + 1 :], ahead), rmse(y[cut + 1 :] - ahead) / max(float(np.std(y)), 1e-12))
 
     estimates = tuple(
-        _estimate(n, v, sd, p[n]) for n, v, sd in zip(("mean", "theta", "s"), (fit.mean, fit.theta, fit.s), fit.sd, strict=True)
+        estimate(n, v, sd, p[n]) for n, v, sd in zip(("mean", "theta", "s"), (fit.mean, fit.theta, fit.s), fit.sd, strict=True)
     )
     white = ljung_box(fit.e)
     said = () if white.white else (f"its steps are not independent (Ljung-Box p {white.p:.2g}): it is no Ornstein-Uhlenbeck process alone",)
@@ -390,9 +312,9 @@ def _arx(
     names = [*(f"a{i + 1}" for i in range(na)), *(f"b{j + 1}" for j in range(nb)), "bias"]
     values = [*fit.a.tolist(), *fit.b.tolist(), fit.bias]
     sd = np.sqrt(np.maximum(np.diag(fit.cov), 0.0)).tolist()
-    estimates = [_estimate(n, v, s, p[n]) for n, v, s in zip(names, values, sd, strict=True)]
+    estimates = [estimate(n, v, s, p[n]) for n, v, s in zip(names, values, sd, strict=True)]
     spread = fit.sigma / math.sqrt(2 * max(int(np.isfinite(fit.e).sum()), 1))
-    estimates.append(_estimate("process_noise", fit.sigma, spread, p["process_noise"], 0.0))
+    estimates.append(estimate("process_noise", fit.sigma, spread, p["process_noise"], 0.0))
     now = np.array([p[f"a{i + 1}"] for i in range(5)]), np.array([p[f"b{j + 1}"] for j in range(5)])
     white = ljung_box(fit.e)
     said = () if white.white else (
