@@ -58,7 +58,7 @@ def test_a_history_is_scored_per_tag_and_horizon(config, history):
         assert row["n"] > 100
         assert row["mase"] <= 1.02
         assert 0.8 < row["coverage"] <= 1
-        assert row["crps"] == pytest.approx(0.5 / np.sqrt(np.pi), rel=0.35)
+        assert 0.9 < row["crps"] / (0.5 / np.sqrt(np.pi)) < 1.65  # the best there is; at worst persistence, sqrt(2), in a young band
         assert sum(row["reliability"]) == row["n"]
         assert set(row["pinball"]) == {"P05", "P50", "P95"}
 
