@@ -23,6 +23,8 @@ _NUMBERS: Final = frozenset({TagType.FLOAT, TagType.INT})
 _STATES: Final = frozenset({TagType.ENUM, TagType.INT, TagType.TEXT, TagType.BOOL})
 _INPUTS: Final = ("produced", "rejected", "energy", "power")
 _WORDS: Final = {state.value: state for state in MachineState}
+_BESIDE: Final = "line"
+"""The tree where none is named, if it is there: beside the file."""
 _ARROW: Final = "->"
 
 
@@ -92,8 +94,10 @@ def _line(own: LineOwn, section: Node, faults: Faults) -> Line | None:
     if own.tree is not None and not own.tree.is_dir():
         faults.add(section.map["tree"].place, "line.tree", f"there is no folder {own.tree}", "it holds runs, scenarios, topologies, ...")
         return None
+    beside = Path(section.map["run"].place.file).parent / _BESIDE
+    folder = beside if own.tree is None and beside.is_dir() else config_dir(own.tree)
     try:
-        return load_line(own.run, config_dir(own.tree), scenario=own.scenario)
+        return load_line(own.run, folder, scenario=own.scenario)
     except SettingsError as error:
         place = section.map["run"].place
         for fault in error.faults:

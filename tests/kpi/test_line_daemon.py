@@ -124,7 +124,10 @@ async def _state(gateway, word):
 
 @pytest.mark.live
 async def test_kpis_go_out_over_mqtt_and_metrics_and_the_rest_of_the_shift_is_foretold(tmp_path, mosquitto: Broker):
-    upstream = f'upstream: [{{name: hq, kind: mqtt, url: "{mosquitto.url}"}}]'
+    now = datetime.now(UTC)
+    start, end = ((now + timedelta(minutes=minutes)).strftime("%H:%M") for minutes in (-60, 10))  # little is left: quickly foretold
+    shifts = f'kpi: {{shifts: [{{name: short, from: "{start}", to: "{end}"}}]}}\n'
+    upstream = shifts + f'upstream: [{{name: hq, kind: mqtt, url: "{mosquitto.url}"}}]'
     forecast = "  forecast: {every: 5s, replications: 20, at_least: 1min, issues: 1}"
     async with plant() as source, subscriber(mosquitto.port, "test/line/_kpi/#") as heard:
         with GatewayProcess(tmp_path / "gateway", text(source, tmp_path, upstream=upstream, forecast=forecast)) as gateway:
