@@ -281,15 +281,19 @@ class Residuals:
             one = self.watched.get(name)
             if one is None:
                 found[f"{_OBJECT}/{name}"] = {
-                    **dict.fromkeys(("Residual", "NIS", "Health", "Raw"), math.nan),
+                    **dict.fromkeys(("Residual", "NIS", "NISLow", "NISHigh", "EWMA", "Health", "Raw"), math.nan),
                     "State": "gone",
                     "StandsIn": False,
                 }
                 continue
             monitor = one.monitor
+            low, high = monitor.band
             found[f"{_OBJECT}/{name}"] = {
                 "Residual": float(monitor.residual[0]),
                 "NIS": monitor.mean_nis,
+                "NISLow": low,
+                "NISHigh": high,
+                "EWMA": monitor.smoothed,
                 "Health": monitor.share,
                 "Raw": float(one.raw.get(monitor.outputs[0], math.nan)),
                 "State": monitor.health.value,

@@ -83,7 +83,7 @@ async def test_a_watched_model_has_its_figures_below_simulation(site):
     async with served(site) as (gateway, client):
         model = node(client, "/Models/hall")
         names = {(await child.read_browse_name()).Name for child in await model.get_children()}
-        assert names == {"Residual", "NIS", "Health", "Raw", "State", "StandsIn"}
+        assert names == {"Residual", "NIS", "NISLow", "NISHigh", "EWMA", "Health", "Raw", "State", "StandsIn"}
         async with asyncio.timeout(10):
             assert await node(client, "/Models/hall/State").read_value() == "blind"
         assert math.isnan(await node(client, "/Models/hall/Health").read_value())

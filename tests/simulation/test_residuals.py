@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr
+from scipy.stats import chi2
 
 from gateway.model.process import ProcessModel
 from gateway.simulation.process.linear import FirstOrderDeadTime
@@ -36,8 +37,9 @@ def test_spc4_cusum(shift, length):
 
 def test_k3_the_band_of_the_mean_nis():
     assert nis_band(100) == pytest.approx((0.7422, 1.2956), abs=1e-4)
-    low, high = nis_band(100, dim=3)
-    assert low < 3 < high
+    for count, dim in ((30, 1), (100, 3), (1000, 2)):
+        exact = chi2.ppf((0.025, 0.975), count * dim) / count
+        assert nis_band(count, dim) == pytest.approx(exact, rel=1e-3)
 
 
 def markov(k, h, shift, states=150):
@@ -131,6 +133,19 @@ def test_a_plant_that_is_its_model_raises_no_alarm_and_its_nis_lies_in_the_band(
     low, high = monitor.band
     assert (found, monitor.health) == ([], Health.GOOD)
     assert low < monitor.mean_nis < high
+    assert abs(monitor.smoothed) < 2.814
+
+
+def test_the_band_of_the_mean_nis_is_that_of_the_residuals_that_there_were():
+    """Half of the steps without a sample: the band of half as many; the EWMA of a sensor that reads off passes its limit."""
+    monitor, _ = watched(1000)
+    assert monitor.band == nis_band(100)
+    for k in range(200):
+        monitor.step({"u": float(np.sign(np.sin((1000 + k) / 40)))}, {"y": math.nan if k % 2 else 5.0})
+    assert monitor.band == nis_band(50)
+    assert monitor.smoothed > 2.814
+    monitor.restart()
+    assert np.isnan(monitor.band).all()
 
 
 @pytest.mark.parametrize("bias", [0.3, -1.0])

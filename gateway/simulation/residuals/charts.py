@@ -1,11 +1,13 @@
 """Charts over n columns of standardised residuals at once; the state is columns, and a call is one step."""
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from gateway.simulation.forecast.normal import quantile
 from gateway.simulation.process.model import Array
 
 Mask = npt.NDArray[np.bool_]
@@ -58,7 +60,7 @@ class Cusum:
 
 @dataclass(slots=True)
 class Ewma:
-    """value = (1 - weight) value + weight z; its limits are +-limit * sqrt(weight/(2 - weight))."""
+    """value = (1 - weight) value + weight z; its limits are +-limit sd of it, asymptotically sqrt(weight/(2 - weight))."""
 
     weight: float
     limit: float
@@ -71,7 +73,11 @@ class Ewma:
     def step(self, z: Array) -> Mask:
         """As Cusum.step."""
         self.value = np.where(np.isfinite(z), (1 - self.weight) * self.value + self.weight * np.nan_to_num(z), self.value)
-        return np.asarray(np.isfinite(z) & (np.abs(self.value) > self.limit * np.sqrt(self.weight / (2 - self.weight))))
+        return np.asarray(np.isfinite(z) & (np.abs(self.value) > self.limit * self.sd))
+
+    @property
+    def sd(self) -> float:
+        return math.sqrt(self.weight / (2 - self.weight))
 
 
 def shewhart(z: Array, limit: float = 3.0) -> Mask:
@@ -80,8 +86,10 @@ def shewhart(z: Array, limit: float = 3.0) -> Mask:
 
 
 def nis_band(count: int, dim: int = 1, level: float = 0.95) -> tuple[float, float]:
-    """Between which the mean of `count` normalised innovations squared lies where the filter is right: chi-square(count dim)/count (K3)."""
-    from scipy.stats import chi2
+    """Between which the mean of `count` normalised innovations squared lies where the filter is right: chi-square(count dim)/count (K3).
 
-    tail = (1 - level) / 2
-    return float(chi2.ppf(tail, count * dim) / count), float(chi2.ppf(1 - tail, count * dim) / count)
+    By the cube root, which is nearly normal (Wilson and Hilferty 1931): within 0.1 % from 30 innovations on, and quick enough to be shown.
+    """
+    n = count * dim
+    low, high = (1 - 2 / (9 * n) + sign * quantile((1 + level) / 2) * math.sqrt(2 / (9 * n)) for sign in (-1, 1))
+    return dim * max(low, 0.0) ** 3, dim * high**3

@@ -18,7 +18,7 @@ from gateway.simulation.calibration.record import Unfit
 from gateway.simulation.kinds import build
 from gateway.simulation.process.model import MEASUREMENT_NOISE, Array, Model, ModelError
 from gateway.simulation.residuals.arl import cusum_limit
-from gateway.simulation.residuals.charts import Cusum, K, nis_band
+from gateway.simulation.residuals.charts import Cusum, Ewma, K, nis_band
 from gateway.simulation.residuals.whitened import Noise, Whitener, filtered
 
 LEARN: Final = 300
@@ -91,7 +91,7 @@ class Monitor:
     def _begin(self) -> None:
         n = len(self.outputs)
         self._whitener = None if self.noises is None else Whitener.of(self.noises)
-        self.cusum = Cusum.of(np.full(n, cusum_limit(K, self._run_length)))
+        self.cusum, self.ewma = Cusum.of(np.full(n, cusum_limit(K, self._run_length))), Ewma.of(n)
 
     def _given(self) -> list[Noise] | None:
         """Of a first order whose both noises are known."""
@@ -141,7 +141,9 @@ class Monitor:
             return []
         z = self._whitener.step(self.residual)
         self.nis.append(z * z)
-        passed = self.cusum.step(np.clip(z, -SHOCK, SHOCK))
+        shown = np.clip(z, -SHOCK, SHOCK)
+        self.ewma.step(shown)
+        passed = self.cusum.step(shown)
         self.calm = np.where(passed, 0, self.calm + np.isfinite(z))
         come = passed & ~self.suspect
         self._ages = self.cusum.age.copy()
@@ -202,14 +204,21 @@ class Monitor:
 
     @property
     def mean_nis(self) -> float:
-        """Of the last steps and all outputs; it should lie in nis_band(steps * outputs)."""
+        """Of the last residuals of all outputs; it should lie in the band."""
         z2 = np.array(self.nis)
-        return float(np.nanmean(z2)) if z2.size and np.isfinite(z2).any() else math.nan
+        return float(np.nanmean(z2)) if np.isfinite(z2).any() else math.nan
 
     @property
     def band(self) -> tuple[float, float]:
-        """Where the mean NIS lies in 95 % of cases."""
-        return nis_band(max(len(self.nis), 1) * len(self.outputs))
+        """Where the mean NIS lies in 95 % of cases, with as many residuals as there were; NaN without any."""
+        count = int(np.isfinite(np.array(self.nis)).sum())
+        return nis_band(count) if count else (math.nan, math.nan)
+
+    @property
+    def smoothed(self) -> float:
+        """The EWMA that is furthest off, in its own standard deviations: beyond 2.814 in one of 500 steps of a plant that is its model."""
+        own = self.ewma.value[np.argmax(np.abs(self.ewma.value))] / self.ewma.sd
+        return math.nan if self._whitener is None else float(own)
 
     def stand_in(self, output: str) -> float:
         """What the sensor should say: the model, and the disturbance as it was last known, which decays."""
