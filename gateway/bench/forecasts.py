@@ -5,6 +5,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from gateway.simulation.forecast.crossing import times
+from gateway.simulation.forecast.drift import Drift
+from gateway.simulation.forecast.reliability import Reliability
 from gateway.simulation.forecast.rolling import Rolling
 
 TAGS: Final = 1000
@@ -17,18 +20,23 @@ _WARM: Final = 120
 def figures() -> dict[str, Any]:
     """CPU seconds of one core: a forecast with its passages (best of several), and what samples cost between two of them."""
     rolling, generator = Rolling.of(TAGS, HORIZON_S, 1.0, every_s=10.0), np.random.default_rng(1)
+    drift, away = Drift.of(TAGS, HORIZON_S, 1.0), np.array([20.0, 30.0, -20.0, -30.0])
+    upper = np.broadcast_to(away > 0, (TAGS, away.size))
+    limits = np.broadcast_to(away, upper.shape)
+    reliability = Reliability.of(HORIZON_S, limits, upper, np.zeros(upper.shape))
     y, good = np.cumsum(0.1 * generator.standard_normal((_WARM, TAGS)), axis=0), np.ones(TAGS, bool)
     began = time.process_time()
     for at, column in enumerate(y):
-        rolling.step(float(at), column, good)
+        for part in (rolling, drift, reliability):
+            part.step(float(at), column, good)
     samples_s = (time.process_time() - began) / _WARM * 10
     rolling.model[:] = np.arange(TAGS)[:, None] % len(rolling.names)  # every model in turn: none of them is idle
-    limits = rolling.last[:, None] + np.array([2.0, 3.0, -2.0, -3.0])
-    upper = np.array([True, True, False, False])
     best = np.inf
     for _ in range(5):
         before = time.process_time()
-        rolling.crossing(rolling.forecast(0), limits, upper=upper, scan_s=1.0)
+        rolling.forecast(0)
+        chance, time_s, passed = drift.chances(rolling.last, limits, upper=upper)
+        times(reliability.told(chance, time_s), time_s, passed)
         best = min(best, time.process_time() - before)
     return {
         "forecast_tags_x_steps_x_limits": f"{TAGS} x {round(HORIZON_S)} x 4",

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.simulation.forecast.arx import Arx
-from gateway.simulation.forecast.given import Given
 from gateway.simulation.forecast.kalman import local_level, local_trend, steady_state
 from gateway.simulation.forecast.ou import ornstein_uhlenbeck
 from gateway.simulation.forecast.persistence import Persistence
+from support.given import Given
 
 RATE = st.floats(1e-3, 1e4)
 
@@ -118,7 +118,8 @@ def test_ou_finds_mean_rate_and_spread_from_irregular_samples(theta, dt_s):
     far = ou.predict(np.array([20 / theta]))
     assert np.median(far.sd) == pytest.approx(2.0, rel=0.35)
     assert np.median(far.mean) == pytest.approx(30.0, abs=1.5)
-    assert 0.3 < np.median(ou.reversion()) / theta < 3.0
+    near = ou.predict(np.array([1e-6, 1.0])).mean - far.mean
+    assert 0.3 < np.median(-np.log(near[:, 1] / near[:, 0])) / theta < 3.0
 
 
 def test_a_trend_is_carried_on():

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from gateway.simulation.forecast.choose import Choice
-from gateway.simulation.forecast.given import Given
 from gateway.simulation.forecast.persistence import Persistence
 from gateway.simulation.forecast.rolling import Rolling, forecasters, knots
+from support.given import Given
 
 EACH = 3
 
@@ -101,17 +101,6 @@ def test_a_forecast_is_continuous_ordered_and_begins_one_step_ahead(long_run):
     walk = part(long_run, forecast.mean, "sine")
     assert np.abs(np.diff(walk, axis=1)).max() < 0.5
     assert forecast.name(0) in forecast.models
-
-
-def test_first_passage_is_as_often_as_it_happens():
-    """Random walks, a limit one sd of the horizon away: the mean probability is the share that passes it."""
-    tags, rng = 400, np.random.default_rng(4)
-    y = np.cumsum(0.1 * rng.standard_normal((tags, 1060)), axis=1)
-    rolling = rolled(y[:, :1000], 60.0)
-    limit = rolling.last[:, None] + 0.1 * np.sqrt(60)
-    found = rolling.crossing(rolling.forecast(0), limit, upper=np.array([True]), scan_s=1.0)
-    happened = (y[:, 1000:] >= limit).any(1).mean()
-    assert found.probability.mean() == pytest.approx(happened, abs=0.08)
 
 
 def test_bad_samples_and_gaps_teach_nothing_and_score_nothing():

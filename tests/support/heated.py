@@ -1,4 +1,4 @@
-"""A hall that is heated: a site with a model of it, and an hour of its past."""
+"""A hall that is heated: a site with a model of it, and half an hour of its past."""
 
 import asyncio
 import time
@@ -19,11 +19,11 @@ models:
   hall: {kind: first_order_dead_time, output: line.t, inputs: {u: line.sp}, parameters: {K: 1, tau: TAU, theta: 5s}MORE}
   free: {kind: ornstein_uhlenbeck, output: line.other}
 """
-N = 1800
+N = 900
 
 
 async def plant(site, *, early=1.0):
-    """An hour of a plant with K 2, tau 100 s and theta 20 s in the history of that site, every 2 s; early: of its gain for 40 min."""
+    """Half an hour of a plant with K 2, tau 100 s and theta 20 s in the history of that site, every 2 s; early: of its gain for 20 min."""
     g = np.random.default_rng(7)
     u = np.repeat(g.choice([-1.0, 1.0], N // 60 + 1), 60)[:N]
     model = FirstOrderDeadTime({"K": 2.0, "tau": 100.0, "theta": 20.0})

@@ -183,10 +183,6 @@ class Arx:
         u = self.u if self.future is None else self.future[:, min(step, self.future.shape[1] - 1)]
         return np.asarray((push[:, :-1] * (u - np.nan_to_num(self.u0))).sum(1) + push[:, -1])
 
-    def reversion(self) -> Array:
-        """Counted as wandering: its own dynamics are in the mean and the band."""
-        return np.zeros(self.y.size)
-
 
 def _turn(x: Array, auto: Array, drive: Array | float) -> Array:
     """One step of level and differences, newest first."""

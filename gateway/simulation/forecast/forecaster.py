@@ -31,7 +31,3 @@ class Forecaster(Protocol):
     def predict(self, horizon_s: Array) -> Normal:
         """For times (horizons,) ascending, seconds ahead of the last update."""
         ...
-
-    def reversion(self) -> Array:
-        """(tags,) rate of return to the mean, 1/s: 0 for what wanders."""
-        ...

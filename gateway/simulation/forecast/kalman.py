@@ -49,7 +49,6 @@ class Bank:
     dynamics: Dynamics
     noise: Array
     prior: tuple[float, float]
-    rate: Array
     forget: float = FORGET
     fixed: bool = False
     x0: Array = field(init=False)
@@ -66,7 +65,7 @@ class Bank:
     carries: bool = True
 
     def start(self, tags: int) -> "Bank":
-        """Nothing seen. noise (k,) is r of the members; prior the variances of a start; rate (k,) their return to a mean; fixed: sigma = 1.
+        """Nothing seen. noise (k,) is r of the members; prior the variances of a start; fixed: sigma = 1.
 
         carries: the second state is where the first one goes back to, so it starts at the first sample too; else it starts at 0.
         """
@@ -162,10 +161,6 @@ class Bank:
         shape = (horizon_s.size, self.noise.size)
         return tuple(np.broadcast_to(part, shape)[:, member].T for part in parts)
 
-    def reversion(self) -> Array:
-        """(tags,) 1/s of the likeliest member."""
-        return np.asarray(self.rate[self.best()])
-
 
 def local_level(tags: int, ratios_per_s: Array | None = None, *, fixed: tuple[float, float] | None = None, forget: float = FORGET) -> Bank:
     """A level that wanders, measured with noise. ratios_per_s: q/r of the members; fixed = (q per s, r): known noises, one member."""
@@ -178,7 +173,7 @@ def local_level(tags: int, ratios_per_s: Array | None = None, *, fixed: tuple[fl
         zero = np.zeros((1, 1))
         return zero + 1, zero, zero, ratio * dt, zero, zero
 
-    return Bank("level", dynamics, r, (0.0, 0.0), np.zeros(r.size), forget, fixed is not None, carries=False).start(tags)
+    return Bank("level", dynamics, r, (0.0, 0.0), forget, fixed is not None, carries=False).start(tags)
 
 
 def local_trend(tags: int, step_s: float = 1.0, *, forget: float = FORGET) -> Bank:
@@ -191,4 +186,4 @@ def local_trend(tags: int, step_s: float = 1.0, *, forget: float = FORGET) -> Ba
         return one, dt, one, slope * dt * square / 3 + level * dt, slope * square / 2, slope * dt
 
     r = np.ones(slope.size)
-    return Bank("trend", dynamics, r, (0.0, 1e2 / step_s**2), np.zeros(r.size), forget, carries=False).start(tags)
+    return Bank("trend", dynamics, r, (0.0, 1e2 / step_s**2), forget, carries=False).start(tags)

@@ -16,7 +16,7 @@ from gateway.simulation.forecast.lags import SLOTS
 from gateway.simulation.forecast.rolling import Issued, Rolling
 
 Arrays = dict[str, npt.NDArray[Any]]
-_SHARED: Final = frozenset({"knots_s", "horizon_s", "overlap", "noise", "rate", "gamma", "next_s"})  # the same for all tags
+_SHARED: Final = frozenset({"knots_s", "horizon_s", "overlap", "noise", "gamma", "next_s"})  # the same for all tags
 _BY_MODEL: Final = frozenset({"choice.crps", "choice.gain", "choice.square", "choice.weight", "choice.behind"})  # (models, tags, knots)
 _OWN: Final = frozenset({"members.model.inputs"})  # known again with the first sample
 _ISSUED: Final = ("due_s", "mean", "sd", "centre", "spread", "own")

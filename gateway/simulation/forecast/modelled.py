@@ -139,10 +139,6 @@ class Modelled:
         self.square[:, knot] = keep * self.square[:, knot] + np.where(told, error * error, 0.0)
         self.weight[:, knot] = keep * self.weight[:, knot] + told
 
-    def reversion(self) -> Array:
-        """Its own dynamics are in the mean and the band."""
-        return np.zeros(self.bias.size)
-
 
 def fed(rules: Sequence[ProcessModel], tags: Sequence[str], inputs: Sequence[str]) -> npt.NDArray[np.intp]:
     """(tags, m) of each tag the rows of the inputs that its models name, -1 where it has fewer."""

@@ -22,4 +22,4 @@ def ornstein_uhlenbeck(tags: int, slowest_s: float, fastest_s: float, *, rates: 
         phi, one = np.exp(-theta * dt), np.ones((1, 1))
         return phi, 1 - phi, one, 1 - phi * phi, 0.0 * one, wander * dt
 
-    return Bank("ou", dynamics, noise, (1.0, 4.0), theta, forget).start(tags)
+    return Bank("ou", dynamics, noise, (1.0, 4.0), forget).start(tags)

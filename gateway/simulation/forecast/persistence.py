@@ -80,7 +80,3 @@ class Persistence:
         known = ~np.isnan(self.last)[:, None]
         mean = np.broadcast_to(self.last[:, None], between.shape)
         return Normal(np.array(mean), np.where(known, np.sqrt(between), np.nan))
-
-    def reversion(self) -> Array:
-        """It wanders."""
-        return np.zeros(self.last.size)

@@ -12,13 +12,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from gateway.model.forecast import QUANTILES, Codes, Crossing, Forecast, Scores
+from gateway.model.forecast import QUANTILES, Codes, Forecast, Scores
 from gateway.simulation.forecast import normal, score
 from gateway.simulation.forecast.arx import Arx
 from gateway.simulation.forecast.board import Board
 from gateway.simulation.forecast.choose import Choice
 from gateway.simulation.forecast.conformal import GAMMA, Adaptive
-from gateway.simulation.forecast.crossing import crossing
 from gateway.simulation.forecast.forecaster import Array, Forecaster, Mask, Normal
 from gateway.simulation.forecast.kalman import local_level, local_trend
 from gateway.simulation.forecast.lags import SLOTS
@@ -226,13 +225,6 @@ class Rolling:
         high = np.minimum(low + 1, last)
         width = np.where(high > low, self.knots_s[high] - self.knots_s[low], 1.0)
         return low, high, np.where(high > low, np.clip((horizon_s - self.knots_s[low]) / width, 0.0, 1.0), 0.0)
-
-    def crossing(self, forecast: Forecast, limits: Array, *, upper: Array, scan_s: Array | float = 0.0) -> Crossing:
-        """First passage of limits (tags, m), NaN where there is none, upper (tags, m) or (m,): see crossing.crossing."""
-        rates = np.stack([member.reversion() for member in self.members])
-        rate = np.take_along_axis(rates, self.model[None, :, -1].astype(np.intp), 0)[0]
-        ahead = Normal(forecast.mean, forecast.sd)
-        return crossing(self.last, ahead, forecast.horizon_s, limits, upper=upper, rate=rate, scan_s=scan_s)
 
     def scores(self) -> Scores:
         """How what was published did, so far."""

@@ -41,11 +41,6 @@ def mase(error: Array, persistence: Array) -> Array:
     return np.asarray(np.where(np.isnan(error) | np.isnan(persistence), np.nan, np.where((error == 0) & (persistence == 0), 1.0, ratio)))
 
 
-def covered(low: Array, high: Array, y: Array) -> npt.NDArray[np.bool_]:
-    """Which samples lie in their band, ends included."""
-    return np.asarray((y >= low) & (y <= high))
-
-
 def pit_bin(mean: Array, sd: Array, y: Array, bins: int) -> npt.NDArray[np.intp]:
     """In which of `bins` equal parts of its distribution each sample fell: counts of a reliable forecast are even."""
     z = (y - mean) / np.where(sd > 0, sd, np.inf)

@@ -1,4 +1,4 @@
-"""The place of a physics model: a trajectory that was simulated elsewhere, from an ensemble or a calibrated model."""
+"""A forecaster whose words a test puts into its mouth."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from gateway.simulation.forecast.forecaster import Array, Mask, Normal
 
 @dataclass(slots=True)
 class Given:
-    """mean, sd (tags, steps) from one step after `put` on; NaN rows for tags that no model describes."""
+    """mean, sd (tags, steps) from one step after `put` on."""
 
     step_s: float
     mean: Array
@@ -28,7 +28,7 @@ class Given:
             raise ValueError(f"trajectory of shape {mean.shape} and {sd.shape} for {self.age_s.size} tags")
         self.mean, self.sd, self.step_s, self.age_s = mean, sd, step_s, np.zeros(len(mean))
 
-    def update(self, dt_s: Array, y: Array, good: Mask) -> None:  # noqa: ARG002 - a model that runs elsewhere sees samples there
+    def update(self, dt_s: Array, y: Array, good: Mask) -> None:
         """It grows older."""
         self.age_s = self.age_s + dt_s
 
@@ -44,7 +44,3 @@ class Given:
         )
         mean, sd = (np.where(inside, part, np.nan) for part in parts)
         return Normal(mean, sd)
-
-    def reversion(self) -> Array:
-        """In its own trajectory."""
-        return np.zeros(self.age_s.size)
