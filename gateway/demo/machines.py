@@ -16,11 +16,11 @@ from gateway.model.line import SOURCE, Line, LineState, MachineStart, MachineSta
 from gateway.settings.line import load_line, shipped
 from gateway.simulation.line.chance import Chance
 from gateway.simulation.line.flow import Steps
+from gateway.simulation.line.ideal import ideal_seconds
 from gateway.simulation.line.layout import Layout
 from gateway.simulation.line.lifetimes import mean
 from gateway.simulation.line.station import EXECUTE, STATES, Phase, Station
 from gateway.simulation.line.streams import Purpose
-from gateway.simulation.line.topology import ideal_seconds
 
 RUN: Final = "pv_baseline_8hr"
 SCENARIO: Final = "pv_as_built"

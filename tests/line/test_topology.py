@@ -21,14 +21,17 @@ from gateway.model.line import (
     PlannedStop,
     Product,
     Quality,
+    Reliability,
+    Routing,
     Source,
     constant,
     exponential,
     serial,
 )
 from gateway.simulation.line.faults import LineError
+from gateway.simulation.line.ideal import ideal_seconds, slowest, visits
 from gateway.simulation.line.run import execute
-from gateway.simulation.line.topology import checked, ideal_seconds, order, units_per_part, visits
+from gateway.simulation.line.topology import checked, order, units_per_part
 
 A, B, C = (Machine(name, constant(1.0)) for name in "ABC")
 ROW = Line("row", (A, B, C), serial("ABC", (2, 2)), Product("p"), duration_s=30.0)
@@ -116,8 +119,60 @@ def test_shares_of_flow_and_ideal_times_follow_packing_and_splits():
     line = replace(ROW, machines=machines, edges=edges((SOURCE, "A"), (SOURCE, "B"), ("A", "C", 4), ("B", "C", 4), ("C", SINK)))
     assert order(line)[-1] == "C"
     assert units_per_part(line) == {"A": 1.0, "B": 1.0, "C": 12.0}
-    assert visits(line) == {"A": 0.5, "B": 0.5, "C": 1.0}
-    assert ideal_seconds(line) == {"A": 0.5, "B": 0.5, "C": 1.0}
+    assert visits(line) == pytest.approx({"A": 0.5, "B": 0.5, "C": 1.0})
+    assert ideal_seconds(line) == pytest.approx({"A": 0.5, "B": 0.5, "C": 1.0})
+
+
+DIAMOND = Line(
+    "diamond",
+    tuple(Machine(name, constant(cycle_s)) for name, cycle_s in (("in", 1.0), ("two", 2.0), ("three", 3.0), ("out", 1.0))),
+    edges((SOURCE, "in"), ("in", "two", 5), ("in", "three", 5), ("two", "out", 3), ("three", "out", 3), ("out", SINK)),
+    Product("part"),
+    duration_s=36_000.0,
+)
+
+
+@pytest.mark.parametrize("routing", [Routing.PRIORITY, Routing.ROUND_ROBIN, Routing.MOST_ROOM])
+def test_machines_beside_each_other_make_what_they_can_together_and_the_oee_of_their_line_is_no_more_than_one(routing):
+    """2 s beside 3 s are 1/2 + 1/3 = 5/6 parts in a second: 1.2 s for one, of which the faster machine makes 0.6."""
+    line = replace(DIAMOND, machines=(replace(DIAMOND.machines[0], routing=routing), *DIAMOND.machines[1:]))
+    assert visits(line) == pytest.approx({"in": 1.0, "two": 0.6, "three": 0.4, "out": 1.0})
+    assert ideal_seconds(line) == pytest.approx({"in": 1.0, "two": 1.2, "three": 1.2, "out": 1.0})
+    assert slowest(line) == pytest.approx({"two": 0.6, "three": 0.4})
+    came = execute(line, events=False).summary
+    assert came["oee"]["oee"] == pytest.approx(1.2 * came["flow"]["good"] / 36_000.0)
+    assert 0.998 < came["oee"]["oee"] <= 1.0
+
+
+def test_the_availability_of_machines_beside_each_other_is_their_mean_by_what_they_make():
+    """One of the two is down half of its time; the other one goes on, and no factor of the line's OEE is above 1."""
+    fails = Reliability(constant(50.0), constant(50.0), within_cycle=True)
+    two = replace(DIAMOND.machines[1], reliability=fails)
+    line = replace(DIAMOND, machines=(DIAMOND.machines[0], two, *DIAMOND.machines[2:]))
+    found = execute(line, events=False).summary["oee"]
+    assert found["availability"] == pytest.approx(0.6 * 0.5 + 0.4, abs=0.002)
+    assert found["oee"] == pytest.approx((0.25 + 1 / 3) / (5 / 6), rel=0.01)
+    assert max(found["availability"], found["performance"], found["quality"], found["oee"]) <= 1.0
+
+
+def test_a_split_by_weight_shares_by_weight_whatever_its_machines_can():
+    first = replace(DIAMOND.machines[0], routing=Routing.WEIGHTED)
+    line = replace(DIAMOND, machines=(first, *DIAMOND.machines[1:]))
+    ways = tuple(replace(edge, weight=3.0) if edge.target == "two" else edge for edge in line.edges)
+    assert visits(replace(line, edges=ways)) == pytest.approx({"in": 1.0, "two": 0.75, "three": 0.25, "out": 1.0})
+    assert slowest(replace(line, edges=ways)) == {"two": 1.0}
+
+
+def test_an_assembly_takes_from_its_branches_in_their_proportion():
+    """Two caps and one body a piece, of raw parts from one source: two thirds of them are caps."""
+    machines = (Machine("caps", constant(1.0), batch_in=2), Machine("bodies", constant(1.0)), Machine("join", constant(1.5), assembly=True))
+    line = replace(
+        DIAMOND,
+        machines=machines,
+        edges=edges((SOURCE, "caps"), (SOURCE, "bodies"), ("caps", "join", 4), ("bodies", "join", 4), ("join", SINK)),
+    )
+    assert visits(line) == pytest.approx({"caps": 2 / 3, "bodies": 1 / 3, "join": 1.0})
+    assert slowest(line) == {"join": 1.0}
 
 
 def test_a_dead_end_into_reject_is_a_way_out():

@@ -11,13 +11,14 @@ import numpy as np
 
 from gateway.model.line import Line
 from gateway.simulation.line.chain import why_not
+from gateway.simulation.line.ideal import ideal_seconds, slowest
 from gateway.simulation.line.lanes import Array, Counts
 from gateway.simulation.line.lifetimes import mean
 from gateway.simulation.line.money import exact, per_hour
 from gateway.simulation.line.recursion import Recursion
 from gateway.simulation.line.run import execute
 from gateway.simulation.line.stage import Stage
-from gateway.simulation.line.topology import checked, final_forms, first_forms, ideal_seconds
+from gateway.simulation.line.topology import checked, final_forms, first_forms
 
 Method = Literal["auto", "recursion", "events"]
 Told = Callable[[float], None]
@@ -140,10 +141,9 @@ def of_recursion(line: Line, seed: int, replications: Sequence[int]) -> dict[str
         }
         for stage in stages:
             columns |= _machine(stage, duration)
-        slowest = max((ideal := ideal_seconds(line)), key=lambda name: ideal[name])
-        own = next(stage for stage in stages if stage.link.machine.name == slowest)
+        own = next(stage for stage in stages if stage.link.machine.name in slowest(line))
         made = good_units + done.scrap_units
-        columns |= _oee("", duration, duration - own.down, ideal[slowest], made, good_units)
+        columns |= _oee("", duration, duration - own.down, max(ideal_seconds(line).values()), made, good_units)
     return {name: np.asarray(column, float) for name, column in columns.items()}
 
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.model.line import Line, Machine, MachineState
+from gateway.simulation.line.ideal import ideal_seconds, slowest
 from gateway.simulation.line.lifetimes import mean
-from gateway.simulation.line.topology import ideal_seconds
 
 PLANNED: Final = frozenset({MachineState.BREAK, MachineState.IDLE, MachineState.MAINTENANCE})
 UNAVAILABLE: Final = frozenset({MachineState.DOWN, MachineState.CHANGEOVER})
@@ -56,16 +56,15 @@ def of_machine(machine: Machine, seconds: Mapping[MachineState, float], made: fl
     return oee(busy, production, mean(machine.cycle_time_sec) / (machine.servers * machine.batch_out), made, made - rejected)
 
 
-def slowest(line: Line) -> str:
-    """The machine that needs the longest for each part of the line."""
-    ideal = ideal_seconds(line)
-    return max(ideal, key=lambda name: ideal[name])
-
-
 def of_line(line: Line, machines: Mapping[str, Oee], good: float, scrapped: float) -> Oee:
-    """Of the line, against its slowest machine: that one's planned time, availability and ideal speed; good, scrapped: in raw parts."""
-    name = slowest(line)
-    return oee(machines[name].planned_busy_s, machines[name].production_s, ideal_seconds(line)[name], good + scrapped, good)
+    """Of the line, against its slowest machine: that one's planned time, availability and ideal speed; good, scrapped: in raw parts.
+
+    Of machines that are the slowest beside each other: the means of their times by their shares of the flow, as of the places of one.
+    """
+    slow = slowest(line)
+    busy = math.fsum(share * machines[name].planned_busy_s for name, share in slow.items())
+    production = math.fsum(share * machines[name].production_s for name, share in slow.items())
+    return oee(busy, production, max(ideal_seconds(line).values()), good + scrapped, good)
 
 
 LOSSES: Final = ("good", "rejects", "speed", "starved", "blocked", "jammed", "changeover", "down")

@@ -7,9 +7,10 @@ from typing import Any
 
 from gateway.model.line import SINK, Line, MachineState
 from gateway.simulation.line.bottleneck import Bottleneck, found, periods
+from gateway.simulation.line.ideal import slowest
 from gateway.simulation.line.measured import UNKNOWN, Account
 from gateway.simulation.line.money import economics
-from gateway.simulation.line.oee import Oee, losses, of_line, of_machine, slowest
+from gateway.simulation.line.oee import Oee, losses, of_line, of_machine
 from gateway.simulation.line.topology import final_forms, finished_units, order, units_per_part
 
 Accounts = Mapping[str, Account]
@@ -19,7 +20,8 @@ NOTHING = Oee(math.nan, math.nan, math.nan, math.nan, 0.0, 0.0, 0.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What the figures need of a line, worked out once. units: raw parts in one part that a machine makes; each: in one finished unit."""
+    """What the figures need of a line, worked out once. units: raw parts in one part that a machine makes; each: in one finished unit;
+    slowest: machines with their shares of the flow."""
 
     line: Line
     order: tuple[str, ...]
@@ -27,7 +29,7 @@ class Shape:
     final: frozenset[str]  # machines whose parts have their final form
     units: Mapping[str, float]
     each: float
-    slowest: str
+    slowest: Mapping[str, float]
 
     @classmethod
     def of(cls, line: Line) -> "Shape":
@@ -77,9 +79,10 @@ def _machine(shape: Shape, name: str, account: Account, figure: Oee) -> dict[str
 
 def _line(shape: Shape, accounts: Accounts, each: Mapping[str, Oee]) -> dict[str, Any]:
     line, units = shape.line, shape.units
+    slow = max(shape.slowest, key=lambda name: shape.slowest[name]) if set(shape.slowest) <= set(each) else ""
     good = sum(units[name] * (one.made - one.bad) for name, one in accounts.items() if name in shape.last)
     scrapped = sum(units[name] * one.bad for name, one in accounts.items())
-    figure = of_line(line, each, good, scrapped) if shape.slowest in each else NOTHING
+    figure = of_line(line, each, good, scrapped) if slow else NOTHING
     right = sum(one.produced - one.rejected for name, one in accounts.items() if name in shape.last)
     wrong = sum(one.rejected for name, one in accounts.items() if name in shape.final)
     before = sum(units[name] * one.rejected for name, one in accounts.items() if name not in shape.final) / shape.each
@@ -98,10 +101,10 @@ def _line(shape: Shape, accounts: Accounts, each: Mapping[str, Oee]) -> dict[str
         "economics": {**asdict(money), "gross_margin": money.gross_margin},
         "energy_kwh": energy,
         "energy_per_good_kwh": energy / right if right > 0 else math.nan,
-        "losses": losses({"oee": asdict(each[shape.slowest]), "time_in_state_s": _words(accounts[shape.slowest])})
-        if shape.slowest in each
+        "losses": losses({"oee": asdict(each[slow]), "time_in_state_s": _words(accounts[slow])})
+        if slow
         else losses({"oee": {"planned_busy_s": 0.0, "oee": None}, "time_in_state_s": {}}),
-        "slowest": shape.slowest,
+        "slowest": slow or next(iter(shape.slowest)),
     }
 
 

@@ -1,4 +1,4 @@
-"""The graph of a line: what is no line is refused, and what follows from its shape alone (order, forms, ideal rates)."""
+"""The graph of a line: what is no line is refused, and what follows from its shape alone (order, forms, shares)."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -8,7 +8,6 @@ from gateway.model.expression import ExpressionError
 from gateway.model.line import REJECT, SINK, SOURCE, Edge, Line, Machine, Routing
 from gateway.simulation.line.faults import LineError
 from gateway.simulation.line.flow import Part
-from gateway.simulation.line.lifetimes import mean
 from gateway.simulation.line.routes import condition_of, holds
 from gateway.simulation.line.values import check_line, check_machine
 
@@ -115,13 +114,14 @@ def _check_acyclic(line: Line) -> None:
 
 def _check_ways(line: Line, machine: Machine) -> None:
     outgoing = [edge for edge in line.edges if edge.origin == machine.name]
-    if not any(_good_may_pass(edge) for edge in outgoing):
+    if not any(good_may_pass(edge) for edge in outgoing):
         raise LineError("a good part has no way on from it", "an edge without condition, or with `not is_defective`", node=machine.name)
     if machine.routing == Routing.WEIGHTED and not sum(edge.weight for edge in outgoing) > 0:
         raise LineError("its edges weigh nothing together", "a weight above 0", node=machine.name, field="weight")
 
 
-def _good_may_pass(edge: Edge, units: float = 1.0) -> bool:
+def good_may_pass(edge: Edge, units: float = 1.0) -> bool:
+    """Whether a good part of so many units may take this way."""
     condition = condition_of(edge)
     return condition is None or holds(condition, (0.0, 0.0, 0.0, units, 0.0))
 
@@ -172,29 +172,6 @@ def first_forms(line: Line) -> frozenset[str]:
     """The forms that are made of raw parts."""
     first = {edge.target for edge in line.edges if edge.origin == SOURCE}
     return frozenset(machine.output for machine in line.machines if machine.name in first)
-
-
-def visits(line: Line) -> dict[str, float]:
-    """The share of all units that passes each machine when all parts are good: a split shares by weight, or evenly."""
-    passing: dict[str, float] = defaultdict(float)
-    routing = {machine.name: machine.routing for machine in line.machines}
-    made = units_per_part(line)
-    for name in [SOURCE, *order(line)]:
-        share = 1.0 if name == SOURCE else passing[name]
-        edges = [edge for edge in line.edges if edge.origin == name and not edge.rework and _good_may_pass(edge, made.get(name, 1.0))]
-        weights = [edge.weight if routing.get(name) == Routing.WEIGHTED else 1.0 for edge in edges]
-        for edge, weight in zip(edges, weights, strict=True):
-            passing[edge.target] += share * weight / (sum(weights) or 1.0)
-    return {machine.name: passing[machine.name] for machine in line.machines}
-
-
-def ideal_seconds(line: Line) -> dict[str, float]:
-    """Of each machine: the seconds it needs at ideal speed for each raw part that the line finishes."""
-    made, passing = units_per_part(line), visits(line)
-    return {
-        machine.name: mean(machine.cycle_time_sec) / (machine.servers * machine.batch_out * made[machine.name]) * passing[machine.name]
-        for machine in line.machines
-    }
 
 
 def age_of(parts: Iterable[Part], now: float) -> float:
