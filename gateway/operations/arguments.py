@@ -1,6 +1,6 @@
 """What is read of a command's arguments: a value of the right kind, or a refusal that names the argument."""
 
-import math
+import sys
 from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
@@ -33,9 +33,14 @@ def maybe_number(args: Args, key: str) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Refused(quality.BAD_TYPE_MISMATCH, f"argument {key!r} is a number, got {str(value)[:80]!r}")
-    if not math.isfinite(value):
-        raise Refused(quality.BAD_OUT_OF_RANGE, f"argument {key!r} is a finite number, got {value!r}")
+    if not _finite(value):
+        raise Refused(quality.BAD_OUT_OF_RANGE, f"argument {key!r} is a finite number, got {str(value)[:80]}")
     return float(value)
+
+
+def _finite(value: float) -> bool:
+    """Also of a whole number that is too long for a float."""
+    return abs(value) <= sys.float_info.max
 
 
 def whole(args: Args, key: str) -> int | None:
@@ -46,7 +51,7 @@ def whole(args: Args, key: str) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise Refused(quality.BAD_TYPE_MISMATCH, f"argument {key!r} is a whole number, got {str(value)[:80]!r}")
     if not 0 <= value < 2**63:
-        raise Refused(quality.BAD_OUT_OF_RANGE, f"argument {key!r} is a whole number from 0, got {value}")
+        raise Refused(quality.BAD_OUT_OF_RANGE, f"argument {key!r} is a whole number from 0, got {str(value)[:80]}")
     return value
 
 
@@ -89,7 +94,7 @@ def changes(args: Args, key: str = "parameters", *, courses: bool = True) -> dic
 def _course(name: str, value: list[Any] | tuple[Any, ...]) -> list[list[float]]:
     if not 1 <= len(value) <= PAIRS or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in value):
         raise Refused(quality.BAD_TYPE_MISMATCH, f"the course of {name[:80]!r} is a list of 1 to {PAIRS} pairs [seconds, value]")
-    if not all(isinstance(part, int | float) and not isinstance(part, bool) and math.isfinite(part) for pair in value for part in pair):
+    if not all(isinstance(part, int | float) and not isinstance(part, bool) and _finite(part) for pair in value for part in pair):
         raise Refused(quality.BAD_TYPE_MISMATCH, f"the course of {name[:80]!r} has what is no finite number")
     return [[float(part) for part in pair] for pair in value]
 

@@ -77,6 +77,7 @@ class Simulations:
         self._unavailable, self._past = unavailable, past
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._watching: list[Watcher] = []
+        self._beginning = 0  # runs that are begun, and are not counted by the jobs yet
         self.progress: dict[str, float] = {}
 
     def watch(self, told: Watcher) -> Callable[[], None]:
@@ -220,11 +221,16 @@ class Simulations:
         deadline_s = job.deadline_s
         if not 0 < deadline_s <= LONGEST_S:
             raise Refused(quality.BAD_OUT_OF_RANGE, f"deadline_s is above 0 and at most {LONGEST_S:g}, got {deadline_s:g}")
-        if self._jobs.workforce().waiting >= WAITING:
+        if self._jobs.workforce().waiting + self._beginning >= WAITING:
             raise Refused(BAD_TOO_MANY_OPERATIONS, f"{WAITING} runs wait for a worker already: try again later")
         run = Run(str(uuid4()), job.kind, names, user, self._now_ns(), asked)
-        self._tell(run, await self._store.put_run(run))
-        self._under_way[run.run_id] = asyncio.create_task(self._work(run, job, steps, then), name=f"run {run.run_id}")
+        self._beginning += 1
+        try:
+            self._tell(run, await self._store.put_run(run))
+            self._under_way[run.run_id] = asyncio.create_task(self._work(run, job, steps, then), name=f"run {run.run_id}")
+            await asyncio.sleep(0)  # it has asked for a worker then
+        finally:
+            self._beginning -= 1
         return run.run_id
 
     async def _work(self, run: Run, job: Job, steps: int, then: Then | None) -> None:

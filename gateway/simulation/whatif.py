@@ -135,8 +135,9 @@ def _sizes(model: Model, ask: Ask) -> None:
             raise ModelError(f"a {word} of {value:g} s is none: it must be positive")
     if ask.step_s > ask.horizon_s:
         raise ModelError(f"the step of {ask.step_s:g} s is longer than the horizon of {ask.horizon_s:g} s")
-    if ask.steps > MOST_STEPS:
-        raise ModelError(f"{ask.steps} steps are too many ({MOST_STEPS} can be made): a longer step, or a shorter horizon")
+    if ask.horizon_s / ask.step_s > MOST_STEPS:  # infinite where the one is huge and the other tiny
+        made = f"{ask.horizon_s / ask.step_s:g}"
+        raise ModelError(f"{made} steps are too many ({MOST_STEPS} can be made): a longer step, or a shorter horizon")
     if not 1 <= ask.runs <= MOST_RUNS:
         raise ModelError(f"{ask.runs} runs cannot be: 1 to {MOST_RUNS}")
     cells = ask.runs * (ask.steps + 1) * max(1, len(model.outputs))

@@ -15,7 +15,6 @@ from gateway.model.tag import DERIVED, MANUAL, Tag, TagType
 from gateway.model.unit import Unit
 from gateway.web.times import iso
 
-MAX_DEPTH: Final = 32
 _OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
@@ -25,19 +24,6 @@ def dumps(content: Any) -> bytes:
         return orjson.dumps(content, option=_OPTIONS)
     except orjson.JSONEncodeError:
         return orjson.dumps(_clean(content), option=_OPTIONS)
-
-
-def loads(body: bytes) -> Any:
-    """JSON values from a request's body; ValueError for what is no JSON (NaN included) or nests deeper than MAX_DEPTH."""
-    content = orjson.loads(body)
-    level = [content]
-    for _ in range(MAX_DEPTH):
-        level = [
-            inner for outer in level if isinstance(outer, dict | list) for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-        if not level:
-            return content
-    raise ValueError(f"JSON nests deeper than {MAX_DEPTH} levels")
 
 
 class Json(Response):

@@ -25,11 +25,12 @@ from pydantic import ValidationError
 
 from gateway.contracts import TwinView
 from gateway.model.forecast import Outlook
+from gateway.model.jsontext import loads
 from gateway.model.update import TwinUpdate
 from gateway.outlook import ForecastView
 from gateway.web.context import WebContext
 from gateway.web.depend import Context, TwinReader, audible
-from gateway.web.encode import dumps, loads
+from gateway.web.encode import dumps
 from gateway.web.updates import Updates
 from gateway.web.watch import Asked, Encoder, Watch
 

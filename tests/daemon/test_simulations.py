@@ -10,11 +10,13 @@ from typer.testing import CliRunner
 
 from gateway import local
 from gateway.cli import app
+from gateway.jobs.workers import Workers
 from gateway.launch import running
 from gateway.model import instant, quality
 from gateway.model.command import Caller, Command
 from gateway.model.event import Category
 from gateway.model.process import RunState
+from gateway.operations.simulations import BAD_TOO_MANY_OPERATIONS, WAITING
 from support.ports import free_port
 from support.waiting import eventually
 
@@ -150,6 +152,11 @@ async def test_a_comparison_is_paired(site):
         ("simulation.run", {"parameters": [1]}, quality.BAD_TYPE_MISMATCH, "'parameters' is a map"),
         ("simulation.run", {"horizon_s": 0}, quality.BAD_OUT_OF_RANGE, "a horizon of 0 s is none"),
         ("simulation.run", {"horizon_s": 1e9}, quality.BAD_OUT_OF_RANGE, "steps are too many"),
+        ("simulation.run", {"horizon_s": 1e308, "step_s": 1e-308}, quality.BAD_OUT_OF_RANGE, "steps are too many"),
+        ("scenario.save", {"name": "x", "step_s": 1e-308}, quality.BAD_OUT_OF_RANGE, "steps are too many"),
+        ("simulation.run", {"horizon_s": 10**400}, quality.BAD_OUT_OF_RANGE, "'horizon_s' is a finite number"),
+        ("simulation.run", {"seed": 10**400}, quality.BAD_OUT_OF_RANGE, "'seed' is a whole number from 0"),
+        ("simulation.run", {"parameters": {"line.sp": [[0, 10**400]]}}, quality.BAD_TYPE_MISMATCH, "no finite number"),
         ("simulation.run", {"runs": 0}, quality.BAD_OUT_OF_RANGE, "0 runs cannot be"),
         ("simulation.run", {"deadline_s": 1e4}, quality.BAD_OUT_OF_RANGE, "at most 600"),
         ("simulation.run", {"horizon": 5}, 0x80AB_0000, "there is no argument 'horizon'"),
@@ -171,6 +178,18 @@ async def test_what_cannot_work_is_refused_by_name(refusing, kind, args, status,
 async def refusing(site):
     async with gateway_of(site) as gateway:
         yield gateway
+
+
+async def test_only_so_many_runs_wait_also_of_those_that_come_at_once(refusing):
+    most = Workers().most
+    asked = {"horizon_s": 3600, "step_s": 1, "runs": 1000}
+    outcomes = await asyncio.gather(*(do(refusing, "simulation.run", **asked) for _ in range(WAITING + most + 12)))
+    begun = [one.result["run"] for one in outcomes if one.status == quality.GOOD]
+    assert WAITING <= len(begun) <= WAITING + most
+    assert {one.status for one in outcomes} == {quality.GOOD, BAD_TOO_MANY_OPERATIONS}
+    for run_id in begun:
+        await do(refusing, "simulation.cancel", run=run_id)
+    assert (await do(refusing, "simulation.run", runs=1)).status == quality.GOOD
 
 
 async def test_a_viewer_runs_nothing(refusing):

@@ -7,7 +7,6 @@ ids of that time. Nothing of the payload is repeated but the id.
 
 import asyncio
 import hashlib
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from gateway.contracts import Memory, NotConnected, SinkContext
 from gateway.model import quality
 from gateway.model.command import Caller, Command, Outcome
 from gateway.model.instant import iso, parse
+from gateway.model.jsontext import MAX_DEPTH, loads
 from gateway.sinks.mqtt import encode
 from gateway.wire.mqtt import packets
 from gateway.wire.mqtt.client import Link, Outgoing
@@ -192,12 +192,12 @@ class Commanding:
         if busy:
             raise Unfit(_BAD_TOO_MANY_OPERATIONS, f"{AT_ONCE} commands are under way: try again later")
         try:
-            return Request.model_validate(json.loads(message.payload, parse_constant=_no_number))
+            return Request.model_validate(loads(message.payload))
         except ValidationError as fault:
             places = sorted({".".join(map(str, one["loc"])) or "the document" for one in fault.errors()})
             raise Unfit(quality.BAD_DECODING_ERROR, f"not understood: {', '.join(places)[:200]}; it has id, token, expires, args") from None
-        except (ValueError, RecursionError):
-            raise Unfit(quality.BAD_DECODING_ERROR, "not understood: it is no JSON") from None
+        except ValueError:
+            raise Unfit(quality.BAD_DECODING_ERROR, f"not understood: it is no JSON, or nests deeper than {MAX_DEPTH} levels") from None
 
     def _use(self, request: Request, user: str) -> None:
         """Raises Unfit."""
@@ -235,7 +235,3 @@ class Commanding:
             }
         )
         await link.publish([Outgoing(topic, payload, correlation=reply.correlation) for topic in reply.topics])
-
-
-def _no_number(word: str) -> None:
-    raise ValueError(f"{word} is no JSON")

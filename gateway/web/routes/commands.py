@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.model import quality
 from gateway.model.command import Caller, Command, Outcome
+from gateway.model.jsontext import loads
 from gateway.web import schema
 from gateway.web.context import WebContext
 from gateway.web.depend import Anyone, Context
-from gateway.web.encode import Json, loads
+from gateway.web.encode import Json
 from gateway.web.problems import Problem
 
 router = APIRouter(tags=["commands"], default_response_class=Json)
