@@ -47,22 +47,19 @@ def relaxed(y: Array, keep: Parameter, p: Mapping[str, Parameter], noise: Array 
     return np.asarray(y)[:, None]
 
 
-class FirstOrderDeadTime(FirstOrder):
-    """tau dy/dt = bias + K u(t - theta) - y. As FirstOrder, theta s.
+class Delayed(Process):
+    """A process whose input acts theta seconds later.
 
     Made ready for a step by `at`, it keeps the inputs of the last theta seconds as states u[-1], u[-2], ... (u[-1]: the step before). Where
     they are not given, the past input is `u`, else the one that would have held the output where it is. Exact also where theta is no
     multiple of the step.
     """
 
-    defaults = MappingProxyType({**FirstOrder.defaults, "theta": 0.0})
-    not_negative = frozenset({"process_noise", "theta"})
-
     def __init__(self, parameters: Mapping[str, Parameter] | None = None, dt_s: float | None = None) -> None:
         super().__init__(parameters)
         self._dt_s = dt_s
         if dt_s is not None:
-            self.states = ("y", *past_inputs(self.parameters["theta"], dt_s))
+            self.states = (*type(self).states, *past_inputs(self.parameters["theta"], dt_s))
 
     def at(self, dt_s: float) -> Self:
         """With a state for each step of the dead time."""
@@ -71,6 +68,17 @@ class FirstOrderDeadTime(FirstOrder):
     def with_parameters(self, parameters: Mapping[str, Parameter]) -> Self:
         """The same with these parameters changed, ready for the same step."""
         return type(self)({**self.parameters, **parameters}, self._dt_s)
+
+    def _made_for(self, dt_s: float) -> None:
+        if self._dt_s is None or not math.isclose(dt_s, self._dt_s):
+            raise ModelError(f"a dead time must be made ready for its step: at({dt_s:g}) before step")
+
+
+class FirstOrderDeadTime(Delayed, FirstOrder):
+    """tau dy/dt = bias + K u(t - theta) - y. As FirstOrder, theta s."""
+
+    defaults = MappingProxyType({**FirstOrder.defaults, "theta": 0.0})
+    not_negative = frozenset({"process_noise", "theta"})
 
     def initial(self, given: Mapping[str, float], runs: int) -> Array:
         """y and the inputs of the dead time."""
@@ -88,8 +96,7 @@ class FirstOrderDeadTime(FirstOrder):
 
     def step(self, x: Array, u: Array, dt_s: float, noise: Array | None) -> Array:
         """Exact: for the first r seconds the older of two inputs acts, then the younger, theta = d dt + r."""
-        if self._dt_s is None or not math.isclose(dt_s, self._dt_s):
-            raise ModelError(f"a dead time must be made ready for its step: at({dt_s:g}) before step")
+        self._made_for(dt_s)
         p = self.parameters
         past = np.concatenate([u[:, :1], x[:, 1:]], axis=1)
         whole = np.floor(np.asarray(p["theta"]) / dt_s).astype(np.int64)
@@ -173,25 +180,11 @@ class SecondOrder(Process):
         return discretised(a, b, spread, dt_s)
 
 
-class SecondOrderDeadTime(SecondOrder):
-    """tau^2 y'' + 2 zeta tau y' + y = bias + K u(t - theta). As SecondOrder, theta s; its past inputs are kept as FirstOrderDeadTime's."""
+class SecondOrderDeadTime(Delayed, SecondOrder):
+    """tau^2 y'' + 2 zeta tau y' + y = bias + K u(t - theta). As SecondOrder, theta s."""
 
     defaults = MappingProxyType({**SecondOrder.defaults, "theta": 0.0})
     not_negative = frozenset({"zeta", "process_noise", "theta"})
-
-    def __init__(self, parameters: Mapping[str, Parameter] | None = None, dt_s: float | None = None) -> None:
-        super().__init__(parameters)
-        self._dt_s = dt_s
-        if dt_s is not None:
-            self.states = ("y", "slope", *past_inputs(self.parameters["theta"], dt_s))
-
-    def at(self, dt_s: float) -> Self:
-        """With a state for each step of the dead time."""
-        return type(self)(self.parameters, step_of(dt_s))
-
-    def with_parameters(self, parameters: Mapping[str, Parameter]) -> Self:
-        """The same with these parameters changed, ready for the same step."""
-        return type(self)({**self.parameters, **parameters}, self._dt_s)
 
     def initial(self, given: Mapping[str, float], runs: int) -> Array:
         """y, its slope (0) and the inputs of the dead time."""
@@ -207,8 +200,7 @@ class SecondOrderDeadTime(SecondOrder):
 
     def step(self, x: Array, u: Array, dt_s: float, noise: Array | None) -> Array:
         """Exact: theta = d dt + r; the older of two inputs acts for the first r seconds, then the younger."""
-        if self._dt_s is None or not math.isclose(dt_s, self._dt_s):
-            raise ModelError(f"a dead time must be made ready for its step: at({dt_s:g}) before step")
+        self._made_for(dt_s)
         p, past = self.parameters, np.concatenate([u[:, :1], x[:, 2:]], axis=1)
         whole, late = self._split(dt_s)
         rows = np.arange(x.shape[0])
