@@ -35,7 +35,7 @@ def pooled(scores):
     return (scores.coverage * scores.n).sum(0) / scores.n.sum(0)
 
 
-@pytest.mark.parametrize("horizon", [60.0, 300.0])
+@pytest.mark.parametrize("horizon", [300.0, pytest.param(60.0, marks=pytest.mark.long)])
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long), pytest.param(3, marks=pytest.mark.long)])
 def test_half_an_hour_with_a_change_of_regime(seed, horizon):
     """83-97 % per horizon: a short run is noisy even for an exact band."""
