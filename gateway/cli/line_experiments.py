@@ -73,7 +73,7 @@ def experiment(
         found = await until(
             farm, line, line.seed, replications, goal, most, confidence=confidence, method=_method(method), progress=progress
         )
-        report = _head(line, found) | {"replications": len(found.values), "figures": described(found, confidence)}
+        report = _head(line, found) | {"replications": len(found.values), "confidence": confidence, "figures": described(found, confidence)}
         if goal:
             interval = report["figures"][goal.figure]
             report["target"] = {"figure": goal.figure, "met": _met(interval, goal)}
@@ -89,20 +89,25 @@ def experiment(
     if as_json:
         show.document(report)
         return
+    _tell(report, shown, line.seed)
+
+
+def _tell(report: dict[str, Any], shown: Sequence[str], seed: int) -> None:
+    """An experiment, to read."""
     show.table(
         ("figure", "mean", "+-", "from", "to", "sd"),
         ((path, *_cells(report["figures"][path])) for path in shown if report["figures"][path] is not None),
         right=range(1, 6),
     )
-    show.line(f"{report['replications']} replications, {confidence:.0%} intervals, seed {line.seed}, by {_by(report)}")
-    if goal and not report["target"]["met"]:
-        show.note(f"the target of {goal.figure} is not met: give more with --most")
-    if bottleneck:
+    show.line(f"{report['replications']} replications, {report['confidence']:.0%} intervals, seed {seed}, by {_by(report)}")
+    if "target" in report and not report["target"]["met"]:
+        show.note(f"the target of {report['target']['figure']} is not met: give more with --most")
+    if "sensitivity" in report:
         _tell_sensitivity(report["sensitivity"])
-    if warm_up:
+    if "warm_up" in report:
         found = report["warm_up"]
         end = show.age(found["warm_up_s"]) if found["found"] else f"more than {show.age(found['warm_up_s'])}: the run is too short to tell"
-        show.line(f"warm-up of {warm_up}: {end} (MSER-5 over {found['replications']} replications)")
+        show.line(f"warm-up of {found['column']}: {end} (MSER-5 over {found['replications']} replications)")
 
 
 @app.command()

@@ -16,7 +16,7 @@ from gateway.model.line import SOURCE, Line, LineState, MachineStart, MachineSta
 from gateway.settings.line import load_line, shipped
 from gateway.simulation.line.chance import Chance
 from gateway.simulation.line.flow import Steps
-from gateway.simulation.line.ideal import ideal_seconds
+from gateway.simulation.line.ideal import pace
 from gateway.simulation.line.layout import Layout
 from gateway.simulation.line.lifetimes import mean
 from gateway.simulation.line.station import EXECUTE, STATES, Phase, Station
@@ -112,7 +112,7 @@ class Machines:
         self.layout = Layout(self.line, chance, BEGUN.at_s, BEGUN)
         self.layout.begin(None)
         self.stations = [self.layout.places[name][0] for name in MACHINES]
-        apart_s = max(ideal_seconds(self.line).values())  # of modules, as the slowest machine makes them
+        apart_s = pace(self.line).seconds  # of modules, as the slowest machine makes them
         self.hands = [Hand(station, begun_s, apart_s) for station, begun_s in zip(self.stations, _BEGUN_S, strict=True)]
         self._buffers = [buffer for (origin, _), buffer in self.layout.buffers.items() if origin != SOURCE]
         self._draws = chance.stream("hall", Purpose.DEFECT)

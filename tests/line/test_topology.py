@@ -29,7 +29,7 @@ from gateway.model.line import (
     serial,
 )
 from gateway.simulation.line.faults import LineError
-from gateway.simulation.line.ideal import ideal_seconds, slowest, visits
+from gateway.simulation.line.ideal import pace, visits
 from gateway.simulation.line.run import execute
 from gateway.simulation.line.topology import checked, order, units_per_part
 
@@ -120,7 +120,7 @@ def test_shares_of_flow_and_ideal_times_follow_packing_and_splits():
     assert order(line)[-1] == "C"
     assert units_per_part(line) == {"A": 1.0, "B": 1.0, "C": 12.0}
     assert visits(line) == pytest.approx({"A": 0.5, "B": 0.5, "C": 1.0})
-    assert ideal_seconds(line) == pytest.approx({"A": 0.5, "B": 0.5, "C": 1.0})
+    assert (pace(line).seconds, pace(line).slowest) == (1.0, {"C": 1.0})
 
 
 DIAMOND = Line(
@@ -137,8 +137,8 @@ def test_machines_beside_each_other_make_what_they_can_together_and_the_oee_of_t
     """2 s beside 3 s are 1/2 + 1/3 = 5/6 parts in a second: 1.2 s for one, of which the faster machine makes 0.6."""
     line = replace(DIAMOND, machines=(replace(DIAMOND.machines[0], routing=routing), *DIAMOND.machines[1:]))
     assert visits(line) == pytest.approx({"in": 1.0, "two": 0.6, "three": 0.4, "out": 1.0})
-    assert ideal_seconds(line) == pytest.approx({"in": 1.0, "two": 1.2, "three": 1.2, "out": 1.0})
-    assert slowest(line) == pytest.approx({"two": 0.6, "three": 0.4})
+    assert pace(line).seconds == pytest.approx(1.2)
+    assert pace(line).slowest == pytest.approx({"two": 0.6, "three": 0.4})
     came = execute(line, events=False).summary
     assert came["oee"]["oee"] == pytest.approx(1.2 * came["flow"]["good"] / 36_000.0)
     assert 0.998 < came["oee"]["oee"] <= 1.0
@@ -160,7 +160,7 @@ def test_a_split_by_weight_shares_by_weight_whatever_its_machines_can():
     line = replace(DIAMOND, machines=(first, *DIAMOND.machines[1:]))
     ways = tuple(replace(edge, weight=3.0) if edge.target == "two" else edge for edge in line.edges)
     assert visits(replace(line, edges=ways)) == pytest.approx({"in": 1.0, "two": 0.75, "three": 0.25, "out": 1.0})
-    assert slowest(replace(line, edges=ways)) == {"two": 1.0}
+    assert pace(replace(line, edges=ways)).slowest == {"two": 1.0}
 
 
 def test_an_assembly_takes_from_its_branches_in_their_proportion():
@@ -172,7 +172,7 @@ def test_an_assembly_takes_from_its_branches_in_their_proportion():
         edges=edges((SOURCE, "caps"), (SOURCE, "bodies"), ("caps", "join", 4), ("bodies", "join", 4), ("join", SINK)),
     )
     assert visits(line) == pytest.approx({"caps": 2 / 3, "bodies": 1 / 3, "join": 1.0})
-    assert slowest(line) == {"join": 1.0}
+    assert pace(line).slowest == {"join": 1.0}
 
 
 def test_a_dead_end_into_reject_is_a_way_out():

@@ -11,7 +11,7 @@ import numpy as np
 
 from gateway.model.line import Line
 from gateway.simulation.line.chain import why_not
-from gateway.simulation.line.ideal import ideal_seconds, slowest
+from gateway.simulation.line.ideal import pace
 from gateway.simulation.line.lanes import Array, Counts
 from gateway.simulation.line.lifetimes import mean
 from gateway.simulation.line.money import exact, per_hour
@@ -141,9 +141,10 @@ def of_recursion(line: Line, seed: int, replications: Sequence[int]) -> dict[str
         }
         for stage in stages:
             columns |= _machine(stage, duration)
-        own = next(stage for stage in stages if stage.link.machine.name in slowest(line))
+        ideal = pace(line)
+        own = next(stage for stage in stages if stage.link.machine.name in ideal.slowest)
         made = good_units + done.scrap_units
-        columns |= _oee("", duration, duration - own.down, max(ideal_seconds(line).values()), made, good_units)
+        columns |= _oee("", duration, duration - own.down, ideal.seconds, made, good_units)
     return {name: np.asarray(column, float) for name, column in columns.items()}
 
 

@@ -1,6 +1,8 @@
 """What a line comes to when nothing goes wrong: how much of its flow passes each machine, and how long each one needs for a part of it."""
 
 from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,25 +31,26 @@ def visits(line: Line) -> dict[str, float]:
     return {machine.name: passing[machine.name] for machine in line.machines}
 
 
-def ideal_seconds(line: Line) -> dict[str, float]:
-    """Of each machine: the seconds it needs at ideal speed for each raw part that the line finishes."""
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """seconds: what the line needs for each of its parts at ideal speed, as its slowest machine does. slowest: that machine, or those
+    that are it beside each other, with their shares of the flow."""
+
+    seconds: float
+    slowest: Mapping[str, float]
+
+
+def pace(line: Line) -> Pace:
+    """Where machines in a row are equally slow, the slowest is the first of those that all parts pass."""
     passing, each = visits(line), _seconds(line)
-    return {name: seconds * passing[name] for name, seconds in each.items()}
-
-
-def slowest(line: Line) -> dict[str, float]:
-    """The machine that needs the longest for each part of the line, or those that do so beside each other, with their shares of the flow.
-
-    Where machines in a row are equally slow, it is the first of those that all parts pass.
-    """
-    ideal, passing = ideal_seconds(line), visits(line)
-    longest = max(ideal.values()) * (1 - 1e-9)
-    slow = [name for name, seconds in ideal.items() if seconds >= longest]
+    ideal = {name: seconds * passing[name] for name, seconds in each.items()}
+    longest = max(ideal.values())
+    slow = [name for name, seconds in ideal.items() if seconds >= longest * (1 - 1e-9)]
     alone = next((name for name in slow if passing[name] > 1 - 1e-9), None)
     if alone:
-        return {alone: 1.0}
+        return Pace(longest, {alone: 1.0})
     whole = sum(passing[name] for name in slow)
-    return {name: passing[name] / whole for name in slow}
+    return Pace(longest, {name: passing[name] / whole for name in slow})
 
 
 def _seconds(line: Line) -> dict[str, float]:

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.model.line import Line, Machine, MachineState
-from gateway.simulation.line.ideal import ideal_seconds, slowest
+from gateway.model.line import Machine, MachineState
+from gateway.simulation.line.ideal import Pace
 from gateway.simulation.line.lifetimes import mean
 
 PLANNED: Final = frozenset({MachineState.BREAK, MachineState.IDLE, MachineState.MAINTENANCE})
@@ -56,15 +56,14 @@ def of_machine(machine: Machine, seconds: Mapping[MachineState, float], made: fl
     return oee(busy, production, mean(machine.cycle_time_sec) / (machine.servers * machine.batch_out), made, made - rejected)
 
 
-def of_line(line: Line, machines: Mapping[str, Oee], good: float, scrapped: float) -> Oee:
+def of_line(pace: Pace, machines: Mapping[str, Oee], good: float, scrapped: float) -> Oee:
     """Of the line, against its slowest machine: that one's planned time, availability and ideal speed; good, scrapped: in raw parts.
 
     Of machines that are the slowest beside each other: the means of their times by their shares of the flow, as of the places of one.
     """
-    slow = slowest(line)
-    busy = math.fsum(share * machines[name].planned_busy_s for name, share in slow.items())
-    production = math.fsum(share * machines[name].production_s for name, share in slow.items())
-    return oee(busy, production, max(ideal_seconds(line).values()), good + scrapped, good)
+    busy = math.fsum(share * machines[name].planned_busy_s for name, share in pace.slowest.items())
+    production = math.fsum(share * machines[name].production_s for name, share in pace.slowest.items())
+    return oee(busy, production, pace.seconds, good + scrapped, good)
 
 
 LOSSES: Final = ("good", "rejects", "speed", "starved", "blocked", "jammed", "changeover", "down")

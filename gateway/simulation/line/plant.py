@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.model.line import SINK, Line, MachineState
 from gateway.simulation.line.bottleneck import Bottleneck, found, periods
-from gateway.simulation.line.ideal import slowest
+from gateway.simulation.line.ideal import Pace, pace
 from gateway.simulation.line.measured import UNKNOWN, Account
 from gateway.simulation.line.money import economics
 from gateway.simulation.line.oee import Oee, losses, of_line, of_machine
@@ -20,8 +20,7 @@ NOTHING = Oee(math.nan, math.nan, math.nan, math.nan, 0.0, 0.0, 0.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What the figures need of a line, worked out once. units: raw parts in one part that a machine makes; each: in one finished unit;
-    slowest: machines with their shares of the flow."""
+    """What the figures need of a line, worked out once. units: raw parts in one part that a machine makes; each: in one finished unit."""
 
     line: Line
     order: tuple[str, ...]
@@ -29,7 +28,7 @@ class Shape:
     final: frozenset[str]  # machines whose parts have their final form
     units: Mapping[str, float]
     each: float
-    slowest: Mapping[str, float]
+    pace: Pace
 
     @classmethod
     def of(cls, line: Line) -> "Shape":
@@ -42,7 +41,7 @@ class Shape:
             frozenset(machine.name for machine in line.machines if machine.output in forms),
             units_per_part(line),
             finished_units(line),
-            slowest(line),
+            pace(line),
         )
 
 
@@ -79,10 +78,12 @@ def _machine(shape: Shape, name: str, account: Account, figure: Oee) -> dict[str
 
 def _line(shape: Shape, accounts: Accounts, each: Mapping[str, Oee]) -> dict[str, Any]:
     line, units = shape.line, shape.units
-    slow = max(shape.slowest, key=lambda name: shape.slowest[name]) if set(shape.slowest) <= set(each) else ""
+    slowest = shape.pace.slowest
+    most = max(slowest, key=lambda name: slowest[name])
+    slow = most if set(slowest) <= set(each) else ""
     good = sum(units[name] * (one.made - one.bad) for name, one in accounts.items() if name in shape.last)
     scrapped = sum(units[name] * one.bad for name, one in accounts.items())
-    figure = of_line(line, each, good, scrapped) if slow else NOTHING
+    figure = of_line(shape.pace, each, good, scrapped) if slow else NOTHING
     right = sum(one.produced - one.rejected for name, one in accounts.items() if name in shape.last)
     wrong = sum(one.rejected for name, one in accounts.items() if name in shape.final)
     before = sum(units[name] * one.rejected for name, one in accounts.items() if name not in shape.final) / shape.each
@@ -104,7 +105,7 @@ def _line(shape: Shape, accounts: Accounts, each: Mapping[str, Oee]) -> dict[str
         "losses": losses({"oee": asdict(each[slow]), "time_in_state_s": _words(accounts[slow])})
         if slow
         else losses({"oee": {"planned_busy_s": 0.0, "oee": None}, "time_in_state_s": {}}),
-        "slowest": slow or next(iter(shape.slowest)),
+        "slowest": most,
     }
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from gateway.model.line import Line, Machine, MachineState
 from gateway.simulation.line.bottleneck import common, found, periods
+from gateway.simulation.line.ideal import pace
 from gateway.simulation.line.layout import Layout
 from gateway.simulation.line.money import economics
 from gateway.simulation.line.oee import Oee, of_line, of_machine
@@ -55,7 +56,7 @@ def _machine_oee(layout: Layout, machine: Machine, seconds: dict[MachineState, f
 
 def _line_oee(line: Line, layout: Layout, figures: dict[str, Oee]) -> Oee:
     books, share = layout.books, layout.share
-    return of_line(line, figures, books.good_units / share, books.scrap_units / share)
+    return of_line(pace(line), figures, books.good_units / share, books.scrap_units / share)
 
 
 def _machine(layout: Layout, machine: Machine, seconds: dict[MachineState, float], figures: Oee, duration: float) -> dict[str, Any]:
