@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from gateway import bounded
 from gateway.engine.engine import Engine
 from gateway.foresight import ensemble, foresight, names_of
 from gateway.launch import load_site
@@ -93,7 +94,7 @@ class Twin:
         """
         place = self._state_path(path)
         try:
-            at_ns, rows = statefile.values(statefile.parsed(place.read_bytes()), self.site.tags)
+            at_ns, rows = statefile.values(statefile.parsed(bounded.read(place, statefile.MOST_BYTES)), self.site.tags)
         except ValueError as fault:
             raise ValueError(f"{place}: {fault}") from None
         now_ns = max(at_ns, self.engine.view.snapshot().at_ns + 1_000_000)

@@ -182,6 +182,7 @@ def _new_state() -> Path:
 
 def _take_state(path: Path | None, url: str | None, name: str | None) -> dict[str, Any]:
     """A state file into the running gateway; without one the newest of the folder of state files."""
+    from gateway import bounded
     from gateway.model import statefile
 
     if path is None:
@@ -189,7 +190,7 @@ def _take_state(path: Path | None, url: str | None, name: str | None) -> dict[st
         if path is None:
             raise Failure(WRONG, f"there is no state file in {statefile.FOLDER}: name one")
     try:
-        content = statefile.parsed(path.read_bytes())
+        content = statefile.parsed(bounded.read(path, statefile.MOST_BYTES))
         statefile.checked(content)
     except OSError as error:
         raise Failure(WRONG, f"{path}: {error.strerror}") from None

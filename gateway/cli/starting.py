@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.cli import show
@@ -20,6 +21,7 @@ _METER: Final = "energy_register"
 
 def initial(site: Site, state: Path | None) -> dict[str, float]:
     """The initial state by tag: of the file, else of the gateway that runs on this configuration, else the middle of what is usual."""
+    from gateway import bounded
     from gateway.foresight import names_of
     from gateway.model import statefile
 
@@ -27,7 +29,7 @@ def initial(site: Site, state: Path | None) -> dict[str, float]:
         found = _live(site) or _usual(site)
     else:
         try:
-            content = statefile.parsed(state.read_bytes())
+            content = statefile.parsed(bounded.read(state, statefile.MOST_BYTES))
             if isinstance(content, dict) and statefile.FILE in content:  # a tree of another program is taken as it is
                 content = statefile.checked(content)
         except OSError as error:
@@ -40,8 +42,8 @@ def initial(site: Site, state: Path | None) -> dict[str, float]:
     named = names_of(site)
     values = {name: value for name, value in found.items() if name in named and isinstance(value, int | float)}
     for name, value in values.items():
-        if not math.isfinite(value):
-            raise Failure(WRONG, f"{state}: {name} is {value}: no finite number")
+        if not abs(value) <= sys.float_info.max:  # a whole number may be too long for a float
+            raise Failure(WRONG, f"{state}: {name} is {str(value)[:80]}: no finite number")
     return {name: float(value) for name, value in values.items()}
 
 

@@ -116,7 +116,11 @@ def read(folder: Path) -> Bundle:
     if found != expected:
         why = f"{folder / SNAPSHOT} was changed since it was configured: its hash is {found}, {folder / METADATA} says {expected}"
         raise BundleError(why, "put the file back, or change the configuration and configure again")
-    line = load_snapshot(snapshot.decode("utf-8"), folder / SNAPSHOT)
+    try:
+        content = snapshot.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{folder / SNAPSHOT} is not UTF-8 at byte {error.start}", "configure again") from None
+    line = load_snapshot(content, folder / SNAPSHOT)
     if metadata.get("seed") != line.seed:
         raise BundleError(f"{folder / METADATA} was changed: seed {metadata.get('seed')}, the snapshot says {line.seed}", "configure again")
     present = provenance.here()
@@ -128,7 +132,7 @@ def _metadata(path: Path) -> dict[str, Any]:
     content = _bytes(path)
     try:
         found = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{path} is not JSON: {error}", "configure again") from None
     if not isinstance(found, dict) or found.get("format") != FORMAT or not isinstance(found.get("config_hash"), str):
         raise BundleError(f"{path} is not the metadata of a bundle of format {FORMAT}", "configure again")

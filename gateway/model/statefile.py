@@ -43,8 +43,6 @@ def text(content: Mapping[str, Any]) -> bytes:
 
 def parsed(raw: bytes) -> object:
     """The JSON of a file. Raises ValueError."""
-    if len(raw) > MOST_BYTES:
-        raise ValueError(f"{len(raw)} bytes are no state file: it has at most {MOST_BYTES}")
     try:
         return json.loads(raw)
     except (ValueError, RecursionError) as fault:

@@ -293,6 +293,20 @@ def test_a_changed_bundle_is_refused_and_its_output_stays(tree, tmp_path, file, 
     assert hashes(folder / "output") == before
 
 
+def test_what_is_no_text_and_nests_without_end_is_refused_in_a_bundle(tree, tmp_path):
+    """Also where its hash fits."""
+    folder = tmp_path / configured()
+    raw = b"\xff\xfe\x00"
+    metadata = json.loads((folder / "metadata.json").read_text()) | {"config_hash": f"sha256:{hashlib.sha256(raw).hexdigest()}"}
+    (folder / "metadata.json").write_text(json.dumps(metadata))
+    (folder / "config_snapshot.yaml").write_bytes(raw)
+    said = run("line", "simulate", "--scenario", folder)
+    assert (said.code, "config_snapshot.yaml is not UTF-8 at byte 0" in said.err) == (2, True), said.err
+    (folder / "metadata.json").write_text("[" * 100_000)
+    said = run("line", "simulate", "--scenario", folder)
+    assert (said.code, "metadata.json is not JSON" in said.err) == (2, True), said.err
+
+
 @pytest.mark.parametrize("file", ["config_snapshot.yaml", "metadata.json"])
 def test_a_bundle_without_one_of_its_files_is_refused(tree, tmp_path, file):
     folder = tmp_path / configured()

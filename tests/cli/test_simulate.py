@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 
 import pyarrow.parquet as pq
 import pytest
@@ -36,6 +37,17 @@ def site(tmp_path, folder):
 
 def simulated(site, *args):
     return run("simulate", site[0], "--from", site[1], *args)
+
+
+def test_a_state_that_is_no_file_or_no_number_is_refused_at_once(site, tmp_path):
+    """A device that never ends, a pipe that nobody writes, a whole number too long for a float."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/dev/zero", tmp_path / "pipe"):
+        said = run("simulate", site[0], "--from", path)
+        assert (said.code, "not a regular file" in said.err) == (2, True), said.err
+    site[1].write_text(json.dumps(STATE | {"line": STATE["line"] | {"t": 10**400}}))
+    said = simulated(site)
+    assert (said.code, "line.t is 1000" in said.err, "no finite number" in said.err) == (2, True, True), said.err
 
 
 def test_a_table_of_bands_and_limits(site):
