@@ -156,7 +156,8 @@ def told(report: Mapping[str, Any]) -> None:
         show.line(f"a PI controller by SIMC: {settings}")
     if "version" in report:
         state = "is in force" if report["applied"] else "is kept, and not in force"
-        show.line(f"version {report['version']} {state}" + (f": {report['why']}" if report["why"] else ""))
+        why = report["why"] or ("" if report["applied"] else "--apply puts one in force that is no worse on held-out data")
+        show.line(f"version {report['version']} {state}" + (f": {why}" if why else ""))
 
 
 def _plot(report: Mapping[str, Any], plot: Path) -> None:

@@ -139,7 +139,7 @@ def find(url: str | None, name: str | None) -> Daemon:
         alive = [path for path in found if _answers(path)]
         if len(alive) > 1:
             names = ", ".join(sorted({path.stem for path in alive}))
-            raise Failure(WRONG, f"several gateways run here: {names}", "say which one with --name")
+            raise Failure(WRONG, f"several gateways run here: {names}", f"say which one: --name {min(path.stem for path in alive)}")
         if not alive:
             where = ", ".join(sorted({str(path.parent) for path in found}))
             raise Failure(UNREACHABLE, f"no gateway answers on any of the {len(found)} sockets in {where}", _HINT)

@@ -38,8 +38,9 @@ def simulate(
 ) -> None:
     """Simulate the models of a configuration: bands per tag, and how likely each alarm limit is reached.
 
-    It starts from --from, else from the running gateway of that configuration, else in the middle of the tags' limits and ranges. With --at
-    it starts from the history, of the running gateway or of the disk, and is compared with what was measured since.
+    It starts from --from, else from the running gateway of that configuration, else in the middle of the tags' limits and ranges.
+
+    With --at it starts from the history, of the running gateway or of the disk, and is compared with what was measured since.
     """
     from gateway.cli.offline import site_of
 

@@ -143,7 +143,8 @@ class Simulations:
             return Scenario(NOW)
         kept = {one.name: one for one in await self._store.scenarios()} | dict(present.scenarios)
         if name not in kept:
-            raise Refused(quality.BAD_NODE_ID_UNKNOWN, f"there is no scenario {name[:80]!r}")
+            known = f"; there are {', '.join(sorted(kept)[:20])}" if kept else ""
+            raise Refused(quality.BAD_NODE_ID_UNKNOWN, f"there is no scenario {name[:80]!r}{known}")
         return kept[name]
 
     # --- runs ----------------------------------------------------------------------------------------------------------------------

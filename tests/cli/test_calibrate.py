@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli import app
+from gateway.cli.calibrate import told
 from gateway.model.instant import iso
 from gateway.simulation.ensemble import simulate
 from gateway.simulation.process.linear import FirstOrderDeadTime
@@ -68,3 +69,25 @@ def test_a_file_gives_parameters_with_intervals_and_a_picture(exported, tmp_path
 def test_what_cannot_be_is_said_with_its_exit_code(exported, words, code, said):
     result = run(*(str(exported) if word == "FILE" else word for word in words))
     assert (result.exit_code, said in result.output) == (code, True), result.output
+
+
+@pytest.mark.parametrize(
+    ("applied", "why", "said"), [(False, "", "--apply"), (False, "it is worse", "it is worse"), (True, "", "is in force")]
+)
+def test_a_version_that_is_not_in_force_says_why_or_how(capsys, applied, why, said):
+    report = {
+        "model": "m",
+        "kind": "arx",
+        "method": "least squares",
+        "samples": 9,
+        "step_s": 1.0,
+        "fit": 90.0,
+        "warnings": [],
+        "tuning": {},
+    }
+    report |= {"parameters": [], "held_out": {"fit": 90.0}, "before": {"fit": 80.0}, "whiteness": {"white": True, "p": 0.5, "lags": 20}}
+    told(report | {"version": 3, "applied": applied, "why": why})
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert "version 3" in last
+    assert said in last
+    assert ("--apply" in last) == (said == "--apply")

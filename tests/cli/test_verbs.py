@@ -263,6 +263,7 @@ async def test_of_several_gateways_one_must_be_named(room, folder):
     said = await edgetwin("status")
     assert said.code == 2
     assert "line1, line2" in said.err
+    assert "--name line1" in said.err
     assert (await edgetwin("status", "--name", "line2")).code == 0
     await second.stop()
 

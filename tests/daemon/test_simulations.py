@@ -160,7 +160,7 @@ async def test_a_comparison_is_paired(site):
         ("simulation.run", {"runs": 0}, quality.BAD_OUT_OF_RANGE, "0 runs cannot be"),
         ("simulation.run", {"deadline_s": 1e4}, quality.BAD_OUT_OF_RANGE, "at most 600"),
         ("simulation.run", {"horizon": 5}, 0x80AB_0000, "there is no argument 'horizon'"),
-        ("scenario.run", {"name": "none"}, quality.BAD_NODE_ID_UNKNOWN, "there is no scenario 'none'"),
+        ("scenario.run", {"name": "none"}, quality.BAD_NODE_ID_UNKNOWN, "there is no scenario 'none'; there are "),
         ("scenario.compare", {"names": ["now"]}, quality.BAD_OUT_OF_RANGE, "1 to 8 scenarios"),
         ("scenario.save", {"name": "a b"}, quality.BAD_OUT_OF_RANGE, "'a b' is not a name for a scenario"),
         ("scenario.save", {"name": "warm"}, quality.BAD_INVALID_STATE, "belongs to the configuration"),

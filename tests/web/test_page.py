@@ -235,6 +235,7 @@ async def test_predicted_limits_stand_apart_from_the_alarms(tmp_path):
             text = await page.shows("Expected limits", f"≈ {minutes} min", f"{probability:.0%}".replace("%", " %"))
             assert "No alarm is active" in text
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        room._take(room.engine.acknowledge("line.temperature/Forecast/HI", room.now_ns, "anna", ""))
         room._take(room.engine.foretell([Alert("line.temperature/Forecast/HI", False, told)], room.now_ns))
+        assert "94 %" not in await page.shows("over", "returned, not acknowledged")
+        room._take(room.engine.acknowledge("line.temperature/Forecast/HI", room.now_ns, "anna", ""))
         await eventually(lambda: page.evaluate("document.getElementById('foreseen').hidden"))

@@ -86,8 +86,16 @@ def validated(model: type[Model], body: Any) -> Model:
     try:
         return model.model_validate(body)
     except ValidationError as error:
-        errors = [{"field": ".".join(map(str, fault["loc"])) or "body", "detail": fault["msg"]} for fault in error.errors()]
+        errors = [{"field": ".".join(map(str, fault["loc"])) or "body", "detail": _why(model, fault)} for fault in error.errors()]
         raise Problem(422, "; ".join(f"{fault['field']}: {fault['detail']}" for fault in errors), errors=errors) from None
+
+
+def _why(model: type[BaseModel], fault: Mapping[str, Any]) -> str:
+    """What is wrong with a field; of one that there is not, also which there are."""
+    if fault["type"] != "extra_forbidden":
+        return str(fault["msg"])
+    known = sorted(one.alias or name for name, one in model.model_fields.items()) if len(fault["loc"]) == 1 else []
+    return f"is not a known field (known: {', '.join(known)})" if known else "is not a known field"
 
 
 async def perform(context: WebContext, caller: Caller, kind: str, args: Mapping[str, Any]) -> Json:

@@ -307,8 +307,9 @@ function drawAlarms() {
 
 // --- predicted limits -----------------------------------------------------------------------------------------------------------------
 
-// How long it is until a limit is expected to be passed, from now; "later": beyond the forecast's horizon.
-function until(prediction) {
+// How long it is until a limit is expected to be passed, from now; "later": beyond the forecast's horizon, "over": it is expected no more.
+function until({ active, prediction }) {
+  if (!active) return "over";
   if (!prediction?.time) return "later";
   const seconds = (Date.parse(prediction.time) - Date.now()) / 1000;
   return seconds < 1 ? "now" : `≈ ${lasting(seconds)}`;
@@ -334,13 +335,13 @@ function alertRow(alert) {
     if (!unknown) control(last, alert);
     ahead.set(alert.condition, row);
   }
-  row.cells[0].textContent = `\u2b21 ${until(alert.prediction)}`;
-  row.cells[3].textContent = alert.prediction ? `${Math.round(alert.prediction.probability * 100)} %` : "–";
+  row.cells[0].textContent = `\u2b21 ${until(alert)}`;
+  row.cells[3].textContent = alert.active && alert.prediction ? `${Math.round(alert.prediction.probability * 100)} %` : "–";
   return row;
 }
 
 function drawAlerts() {
-  const due = (alert) => alert.prediction?.time ?? "~";
+  const due = (alert) => (alert.active && alert.prediction?.time) || "~";
   const all = [...alerts.values()].sort((a, b) => silenced(a) - silenced(b) || (due(a) < due(b) ? -1 : 1));
   for (const [condition, row] of ahead)
     if (!alerts.has(condition)) { row.tag?.places?.delete(row.place); ahead.delete(condition); opened.delete(condition); }
