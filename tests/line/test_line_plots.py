@@ -5,8 +5,8 @@ import pytest
 
 from gateway.line import execute
 from gateway.line.plots import machine_shares
-from gateway.simulation.line.oee import losses
 from gateway.settings.line import load_line, shipped
+from gateway.simulation.line.oee import losses
 from support.line_tree import planted
 
 
