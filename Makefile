@@ -44,6 +44,7 @@ churn: install  ## two minutes of fifty clients that come, subscribe to a thousa
 	$(PYTHON) -m venv .venv
 
 .venv/run.stamp: requirements.lock pyproject.toml | .venv/bin/python
+	@echo "installing into .venv: a minute or two, once"
 	$(PIP) --require-hashes -r requirements.lock
 	$(PIP) --no-deps --no-build-isolation -e .
 	touch $@
